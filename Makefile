@@ -1,0 +1,33 @@
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help install demo test test-backends lint speed
+
+help:            ## Say what there is
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
+
+install: .venv/installed  ## Install the package and its tools into .venv
+
+.venv/installed: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	touch $@
+
+demo: install    ## Generate the data set and draw a picture of it
+	$(BIN)/not-so-clevr generate quadrant
+	$(BIN)/not-so-clevr show quadrant --output build/quadrant.png
+
+test: install    ## Run the tests
+	$(BIN)/pytest
+
+test-backends: install  ## Run the tests, with PyTorch among the backends
+	$(BIN)/pip install --quiet torch==2.13.0
+	$(BIN)/pytest
+
+lint: install    ## Check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+speed: install   ## Measure, and print the table of docs/speed.md
+	$(BIN)/pytest tests/speed --benchmark-json=.benchmarks/speed.json

@@ -1,0 +1,10 @@
+"""Can a network turn a coordinate into a pixel, and a pixel into a coordinate?
+
+Importing this package registers the data set with TFDS, and imports neither TensorFlow nor Keras.
+"""
+
+from not_so_clevr.arrays import load_arrays
+from not_so_clevr.not_so_clevr_dataset_builder import NotSoClevrConfig
+
+__version__ = "0.1.0"
+__all__ = ["NotSoClevrConfig", "load_arrays"]

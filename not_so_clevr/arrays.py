@@ -1,0 +1,39 @@
+"""The data set in memory, as NumPy arrays: no disk, no TensorFlow."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from not_so_clevr import canvas
+from not_so_clevr.not_so_clevr_dataset_builder import NotSoClevrConfig
+
+
+def load_arrays(config: str | NotSoClevrConfig = "uniform") -> dict[str, dict[str, npt.NDArray[np.generic]]]:
+    """Returns the examples that `tfds.load` yields, drawn anew from the geometry, in row-major order of their centres.
+
+    Args:
+        config: a config or its name.
+
+    Returns:
+        For "train" and "test" each, of n examples on canvases of S x S pixels:
+
+        - `image`: uint8 `[n, S, S, 1]`, a white square (255) on black (0);
+        - `one_hot`: uint8 `[n, S * S]`, 1 at the pixel of the centre;
+        - `label`: int64 `[n]`, the index of that pixel, i * S + j;
+        - `coordinates`: int64 `[n, 2]`, the centre (row i, column j) in pixels.
+
+    Raises:
+        ValueError: if no config has that name.
+    """
+    config = NotSoClevrConfig.from_name(config) if isinstance(config, str) else config
+    size = config.canvas_size
+    return {
+        split: {
+            "image": canvas.draw(centres, size, config.square_size),
+            "one_hot": canvas.one_hot(centres, size),
+            "label": canvas.labels(centres, size),
+            "coordinates": centres,
+        }
+        for split, centres in config.split_centres().items()
+    }

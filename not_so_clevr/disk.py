@@ -1,0 +1,88 @@
+"""A prepared data set on disk: written once, by one process, and verified when read."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import pathlib
+import shutil
+from collections.abc import Iterator
+
+import filelock
+
+CHECKSUMS = "SHA256SUMS"
+
+
+@contextlib.contextmanager
+def exclusive(folder: os.PathLike[str]) -> Iterator[None]:
+    """Lets one process at a time write `folder`, and clears away what a killed one left of it.
+
+    The lock is a file beside the folder. The operating system releases it when its holder dies.
+
+    Raises:
+        OSError: one sentence that names the folder and why nothing can be written there.
+    """
+    path = pathlib.Path(folder)
+    if "://" in os.fspath(folder):  # A remote file system has no locks.
+        yield
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(path.parent / f".{path.name}.lock"):
+            for left_over in path.parent.glob(f"incomplete.*_{path.name}"):  # TFDS renames it when it is complete.
+                shutil.rmtree(left_over)
+            yield
+    except Exception as error:
+        reason = _why_not_written(error, path.parent)
+        if reason is None:
+            raise
+        raise OSError(
+            f"Cannot write the data set to {path}: {reason}. Make room or get access there, "
+            "or choose another folder with data_dir= or the environment variable TFDS_DATA_DIR."
+        ) from error
+
+
+def write_checksums(folder: os.PathLike[str]) -> None:
+    """Writes the SHA-256 of every file in `folder` to SHA256SUMS there, as `sha256sum` does."""
+    files = sorted(pathlib.Path(folder).iterdir())
+    lines = [f"{_sha256(file)}  {file.name}\n" for file in files]
+    (pathlib.Path(folder) / CHECKSUMS).write_text("".join(lines))
+
+
+def verify_checksums(folder: os.PathLike[str]) -> None:
+    """Compares the files in `folder` with SHA256SUMS there.
+
+    Raises:
+        OSError: one sentence that names the first file that is missing or not as it was written.
+    """
+    checksums = pathlib.Path(folder) / CHECKSUMS
+    for line in checksums.read_text().splitlines():
+        expected, name = line.split("  ", 1)
+        file = checksums.with_name(name)
+        found = _sha256(file) if file.exists() else "no such file"
+        if found != expected:
+            raise OSError(
+                f"{file} is damaged (SHA-256 {found}, expected {expected}); delete the folder {checksums.parent} "
+                "and load the data set again."
+            )
+
+
+def _sha256(file: pathlib.Path) -> str:
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while block := stream.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _why_not_written(error: BaseException | None, folder: pathlib.Path) -> str | None:
+    """Returns the operating system's reason if `error`, or what caused it, is a failure to write in `folder`."""
+    while error is not None:
+        if isinstance(error, OSError) and error.strerror:
+            return error.strerror
+        path, _, reason = str(error).rpartition("; ")  # TensorFlow's errors: "<path>; No space left on device"
+        if error.__cause__ is None and os.fspath(folder) in path:
+            return reason
+        error = error.__cause__
+    return None

@@ -1,0 +1,211 @@
+"""The TFDS builder: `tfds.load("not_so_clevr/quadrant")`. TFDS reads README.md, CITATIONS.bib and TAGS.txt beside this file."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow_datasets as tfds
+
+from not_so_clevr import canvas, disk, splits
+
+
+@dataclasses.dataclass(eq=False, kw_only=True)
+class NotSoClevrConfig(tfds.core.BuilderConfig):
+    """A data set: the size of canvas and square, and the split.
+
+    The name follows from the rest and tells all of it that is not the default, so that different data sets never share a
+    folder: `NotSoClevrConfig(split="quadrant", canvas_size=32).name == "quadrant_32"`.
+
+    Attributes:
+        canvas_size: S, in pixels, 1 to 4096.
+        square_size: k, in pixels, odd, at most `canvas_size`.
+        split: one of `splits.SPLITS`.
+        held_out: the quadrant that is the test split, one of `splits.QUADRANTS`; None unless `split` is "quadrant".
+        seed: of the random draw, 0 to 2^32 - 1; None unless `split` is "uniform".
+
+    Raises:
+        ValueError: if a value is not among those above.
+    """
+
+    name: str = dataclasses.field(init=False)
+    version: str | None = dataclasses.field(init=False, default=None)
+    release_notes: dict[str, str] | None = dataclasses.field(init=False, default=None)
+    supported_versions: list[str] = dataclasses.field(init=False, default_factory=list)
+    description: str | None = dataclasses.field(init=False, default=None)
+    tags: list[str] = dataclasses.field(init=False, default_factory=list)
+
+    canvas_size: int = canvas.CANVAS_SIZE
+    square_size: int = canvas.SQUARE_SIZE
+    split: str = splits.SPLITS[0]
+    held_out: str | None = None
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        self.canvas_size, self.square_size = canvas.check_sizes(self.canvas_size, self.square_size)
+        self.held_out, self.seed = splits.check_split(self.split, self.held_out, self.seed)
+        if self.canvas_size - self.square_size < 4:  # Only a few centres can all fall on one side.
+            self._test_mask()
+        self.name = self._name()
+        rule = f"{self.held_out.replace('_', ' ')} quadrant held out" if self.held_out else f"{self.split} split"
+        seed = f", seed {self.seed}" if self.seed is not None else ""
+        self.description = (
+            f"{self.square_size}x{self.square_size} squares on {self.canvas_size}x{self.canvas_size} canvases, {rule}{seed}."
+        )
+
+    @classmethod
+    def from_name(cls, name: str) -> NotSoClevrConfig:
+        """Returns the config that has this name.
+
+        Raises:
+            ValueError: if no config has it.
+        """
+        match = _NAME.fullmatch(name) if isinstance(name, str) else None
+        if match:
+            number = {key: int(value) for key, value in match.groupdict().items() if value and value.isdigit()}
+            config = cls(split=match["split"], held_out=match["held_out"], **number)
+            if config.name == name:
+                return config
+        raise ValueError(
+            f"Unknown config {name!r}{f' (did you mean {config.name!r}?)' if match else ''}; expected one of "
+            f"{', '.join(c.name for c in CONFIGS)}, or any SPLIT[_CANVAS][_squareSIZE][_seedSEED], such as "
+            "'quadrant_48' or 'uniform_48_square5_seed1'."
+        )
+
+    def split_centres(self) -> dict[str, npt.NDArray[np.int64]]:
+        """Returns the centres (row i, column j) in pixels, row-major, of "train" and "test": int64 `[n, 2]` each."""
+        centres, test = canvas.centres(self.canvas_size, self.square_size), self._test_mask()
+        return {"train": centres[~test], "test": centres[test]}
+
+    def _test_mask(self) -> npt.NDArray[np.bool_]:
+        return splits.test_mask(
+            self.split,
+            canvas_size=self.canvas_size,
+            square_size=self.square_size,
+            held_out=self.held_out,
+            seed=self.seed,
+        )
+
+    def _name(self) -> str:
+        parts = [self.split]
+        if self.held_out not in (None, splits.QUADRANTS[0]):
+            parts.append(self.held_out)
+        if self.canvas_size != canvas.CANVAS_SIZE:
+            parts.append(str(self.canvas_size))
+        if self.square_size != canvas.SQUARE_SIZE:
+            parts.append(f"square{self.square_size}")
+        if self.seed:
+            parts.append(f"seed{self.seed}")
+        return "_".join(parts)
+
+
+_NAME = re.compile(
+    rf"(?P<split>{'|'.join(sorted(splits.SPLITS, key=len, reverse=True))})"
+    rf"(?:_(?P<held_out>{'|'.join(splits.QUADRANTS)}))?"
+    r"(?:_(?P<canvas_size>\d{1,10}))?(?:_square(?P<square_size>\d{1,10}))?(?:_seed(?P<seed>\d{1,10}))?"
+)
+
+CONFIGS = (
+    NotSoClevrConfig(),
+    NotSoClevrConfig(split="quadrant"),
+    *(NotSoClevrConfig(split="quadrant", held_out=quadrant) for quadrant in reversed(splits.QUADRANTS[1:])),
+    NotSoClevrConfig(split="uniform_uber"),
+    NotSoClevrConfig(split="quadrant_uber"),
+    *(NotSoClevrConfig(split=s, canvas_size=size) for size in (32, 128, 256) for s in ("uniform", "quadrant")),
+)
+
+
+class Builder(tfds.core.GeneratorBasedBuilder):
+    """One example for each place where the square fits on the canvas; see README.md beside this file.
+
+    Safe to call from many processes at once, and verified when read: see `disk`.
+    """
+
+    VERSION = tfds.core.Version("1.0.0")
+    RELEASE_NOTES = {"1.0.0": "First release."}
+    BUILDER_CONFIGS = list(CONFIGS)
+    DEFAULT_BUILDER_CONFIG_NAME = CONFIGS[0].name
+
+    #: Called with the number of examples generated since the last call.
+    on_progress: Callable[[int], object] | None = None
+
+    def __init__(self, *, config: str | NotSoClevrConfig | None = None, **kwargs: Any) -> None:
+        if isinstance(config, NotSoClevrConfig):
+            config = dataclasses.replace(config).name  # Checked anew: its fields may have been set since.
+        elif not (config is None or isinstance(config, str)):
+            raise ValueError(f"config={config!r} is a {type(config).__name__}; expected a name or a NotSoClevrConfig.")
+        super().__init__(config=config, **kwargs)
+
+    @classmethod
+    def get_builder_config(cls, name: str, version: str | None = None) -> NotSoClevrConfig:
+        """Returns the config that has this name, one of `BUILDER_CONFIGS` or another. Raises ValueError if none has it."""
+        return cls.builder_configs.get(name) or NotSoClevrConfig.from_name(name)
+
+    def download_and_prepare(self, *, download_config: Any = None, **kwargs: Any) -> None:
+        """Generates the data set unless it is there, once, whatever the number of processes that ask for it.
+
+        Raises:
+            OSError: one sentence that names the folder, if it cannot be written.
+        """
+        overwrite = download_config is not None and download_config.download_mode.overwrite_dataset
+        if self.data_path.exists() and not overwrite:  # No lock to take: the folder may be read-only.
+            return super().download_and_prepare(download_config=download_config, **kwargs)
+        with disk.exclusive(self.data_path):
+            super().download_and_prepare(download_config=download_config, **kwargs)
+        self.info.read_from_directory(self.data_dir)  # Another process may have generated it meanwhile.
+
+    def as_dataset(self, *args: Any, **kwargs: Any) -> Any:
+        """As in TFDS, once the files have been compared with their checksums. Raises OSError, naming the file that differs."""
+        disk.verify_checksums(self.data_path)
+        return super().as_dataset(*args, **kwargs)
+
+    def as_data_source(self, *args: Any, **kwargs: Any) -> Any:
+        """As in TFDS, once the files have been compared with their checksums. Raises OSError, naming the file that differs."""
+        disk.verify_checksums(self.data_path)
+        return super().as_data_source(*args, **kwargs)
+
+    def _download_and_prepare(self, *args: Any, **kwargs: Any) -> None:
+        super()._download_and_prepare(*args, **kwargs)
+        disk.write_checksums(self.data_path)
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        size = self.builder_config.canvas_size
+        return self.dataset_info_from_configs(
+            features=tfds.features.FeaturesDict(
+                {
+                    "image": tfds.features.Image(
+                        shape=(size, size, 1), encoding_format="png", doc="White square (255) on black canvas (0)."
+                    ),
+                    "one_hot": tfds.features.Tensor(
+                        shape=(size**2,), dtype=np.uint8, encoding="zlib", doc="1 at the pixel of the centre, row-major."
+                    ),
+                    "label": tfds.features.ClassLabel(num_classes=size**2, doc="Index of that pixel, i * S + j."),
+                    "coordinates": tfds.features.Tensor(
+                        shape=(2,), dtype=np.int64, doc="The centre (row i, column j), in pixels."
+                    ),
+                }
+            ),
+            supervised_keys=("coordinates", "one_hot"),
+            homepage="https://arxiv.org/abs/1807.03247",
+        )
+
+    def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[tuple[int, dict[str, Any]]]]:
+        return {split: self._generate_examples(centres) for split, centres in self.builder_config.split_centres().items()}
+
+    def _generate_examples(self, centres: npt.NDArray[np.int64]) -> Iterator[tuple[int, dict[str, Any]]]:
+        import keras
+        import tensorflow as tf
+
+        size, square_size = self.builder_config.canvas_size, self.builder_config.square_size
+        for chunk in canvas.chunks(centres, size):
+            images = keras.ops.convert_to_numpy(canvas.draw_on_device(chunk, size, square_size))
+            pngs = tf.io.encode_png(images).numpy()  # One call for many: TFDS makes one for each array that it is given.
+            labels = canvas.labels(chunk, size).tolist()
+            for png, one_hot, label, centre in zip(pngs, canvas.one_hot(chunk, size), labels, chunk, strict=True):
+                yield label, {"image": png, "one_hot": one_hot, "label": label, "coordinates": centre}
+            if self.on_progress:
+                self.on_progress(len(chunk))

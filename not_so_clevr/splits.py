@@ -1,0 +1,103 @@
+"""Splits: which centre is a training example and which a test example.
+
+| split           | the test examples                                                         | 64 x 64, train/test |
+|-----------------|---------------------------------------------------------------------------|---------------------|
+| `uniform`       | the nearest whole number to 20 %, drawn at random with `seed`             | 2509/627            |
+| `quadrant`      | the centres in one quadrant of the canvas, `held_out` (lower right)       | 2352/784            |
+| `uniform_uber`  | one draw below 0.25 an example, legacy NumPy seed 20202, column by column | 2368/768            |
+| `quadrant_uber` | i > S/2 and j > S/2, so the first row and column of the quadrant is train | 2407/729            |
+
+The first two are the paper's (arXiv 1807.03247, section 3) as its text and the article define them; the last two are those of its
+released code, uber-research/CoordConv. Random numbers come from `numpy.random.RandomState`, whose stream NumPy froze (NEP 19).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from not_so_clevr import canvas
+
+SPLITS = ("uniform", "quadrant", "uniform_uber", "quadrant_uber")
+QUADRANTS = ("lower_right", "lower_left", "upper_right", "upper_left")
+TEST_FRACTION = 0.2
+
+_UBER_SEED = 20202
+_UBER_TEST_FRACTION = 0.25
+
+
+def check_split(split: str, held_out: str | None = None, seed: int | None = None) -> tuple[str | None, int | None]:
+    """Returns `held_out` and `seed` with their defaults filled in where `split` has them, and None where it has not.
+
+    Raises:
+        ValueError: for an unknown split or quadrant, a seed outside 0..2^32 - 1, or one of them given to a split without it.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"split={split!r} is unknown; expected one of {', '.join(SPLITS)}.")
+    if split == "quadrant":
+        held_out = QUADRANTS[0] if held_out is None else held_out
+        if held_out not in QUADRANTS:
+            raise ValueError(f"held_out={held_out!r} is no quadrant; expected one of {', '.join(QUADRANTS)}.")
+    elif held_out is not None:
+        raise ValueError(f"held_out={held_out!r} has no meaning for split={split!r}; leave it out, or use split='quadrant'.")
+    if split == "uniform":
+        seed = canvas.integer("seed", 0 if seed is None else seed, 0, 2**32 - 1)
+    elif seed is not None:
+        raise ValueError(f"seed={seed!r} has no meaning for split={split!r}; leave it out, or use split='uniform'.")
+    return held_out, seed
+
+
+def test_mask(
+    split: str = "uniform",
+    *,
+    canvas_size: int = canvas.CANVAS_SIZE,
+    square_size: int = canvas.SQUARE_SIZE,
+    held_out: str | None = None,
+    seed: int | None = None,
+) -> npt.NDArray[np.bool_]:
+    """Returns which of `canvas.centres(canvas_size, square_size)` are test examples: bool `[N]`.
+
+    Args:
+        split: one of `SPLITS`.
+        canvas_size: S, in pixels.
+        square_size: k, in pixels, odd.
+        held_out: one of `QUADRANTS`, for "quadrant" only; default "lower_right".
+        seed: for "uniform" only; default 0.
+
+    Raises:
+        ValueError: for a bad argument, or if train or test would be empty, which only a few centres can bring about.
+    """
+    held_out, seed = check_split(split, held_out, seed)
+    centres = canvas.centres(canvas_size, square_size)
+    i, j = centres.T
+    if split == "uniform":
+        assert seed is not None
+        test = _uniform(len(centres), seed)
+    elif split == "quadrant":
+        assert held_out is not None
+        vertical, horizontal = held_out.split("_")
+        lower, right = 2 * i >= canvas_size, 2 * j >= canvas_size
+        test = (lower == (vertical == "lower")) & (right == (horizontal == "right"))
+    elif split == "uniform_uber":
+        test = _uniform_uber(len(centres))
+    else:
+        test = (2 * i > canvas_size) & (2 * j > canvas_size)
+    if test.all() or not test.any():
+        raise ValueError(
+            f"canvas_size={canvas_size} leaves a square of {square_size} pixels {len(centres)} place(s), and split={split!r} "
+            f"then has no {'train' if test.all() else 'test'} example; expected a larger canvas or a smaller square."
+        )
+    return test
+
+
+def _uniform(n: int, seed: int) -> npt.NDArray[np.bool_]:
+    order = np.random.RandomState(seed).permutation(n)
+    test = np.zeros(n, bool)
+    test[order[: round(TEST_FRACTION * n)]] = True
+    return test
+
+
+def _uniform_uber(n: int) -> npt.NDArray[np.bool_]:
+    side = round(n**0.5)
+    by_column = np.random.RandomState(_UBER_SEED).random_sample(n) < _UBER_TEST_FRACTION
+    return by_column.reshape(side, side).T.ravel()
