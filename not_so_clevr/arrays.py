@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from not_so_clevr import canvas
-from not_so_clevr.not_so_clevr_dataset_builder import NotSoClevrConfig
+from not_so_clevr.not_so_clevr_dataset_builder import NotSoClevrConfig, as_config
 
 
 def load_arrays(config: str | NotSoClevrConfig = "uniform") -> dict[str, dict[str, npt.NDArray[np.generic]]]:
@@ -26,7 +26,7 @@ def load_arrays(config: str | NotSoClevrConfig = "uniform") -> dict[str, dict[st
     Raises:
         ValueError: if no config has that name.
     """
-    config = NotSoClevrConfig.from_name(config) if isinstance(config, str) else config
+    config = as_config(config)
     size = config.canvas_size
     return {
         split: {

@@ -50,7 +50,8 @@ def integer(name: str, value: object, low: int, high: int) -> int:
     except TypeError:
         raise ValueError(f"{name}={value!r} is a {type(value).__name__}; {expected}.") from None
     if not low <= number <= high:
-        raise ValueError(f"{name}={number:.6g} is out of range; {expected}.")
+        shown = number if abs(number) < 10**20 else "(more than 20 digits)"
+        raise ValueError(f"{name}={shown} is out of range; {expected}.")
     return number
 
 
@@ -88,9 +89,7 @@ def one_hot(centres: npt.ArrayLike, canvas_size: int = CANVAS_SIZE) -> npt.NDArr
     return targets
 
 
-def draw(
-    centres: npt.ArrayLike, canvas_size: int = CANVAS_SIZE, square_size: int = SQUARE_SIZE
-) -> npt.NDArray[np.uint8]:
+def draw(centres: npt.ArrayLike, canvas_size: int = CANVAS_SIZE, square_size: int = SQUARE_SIZE) -> npt.NDArray[np.uint8]:
     """Draws a white square (255) on a black canvas (0) around each centre, with NumPy.
 
     A square that reaches over the border is cut off there, as by any "same" convolution; none of the data set's does.

@@ -1,4 +1,4 @@
-"""A prepared data set on disk: written once, by one process, and verified when read."""
+"""Files that outlive errors, kills and second processes; a data set that is written once and verified when read."""
 
 from __future__ import annotations
 
@@ -41,6 +41,27 @@ def exclusive(folder: os.PathLike[str]) -> Iterator[None]:
             f"Cannot write the data set to {path}: {reason}. Make room or get access there, "
             "or choose another folder with data_dir= or the environment variable TFDS_DATA_DIR."
         ) from error
+
+
+@contextlib.contextmanager
+def replacing(path: os.PathLike[str]) -> Iterator[pathlib.Path]:
+    """Yields a temporary path beside `path`, and moves it there once it is written: `path` is always whole, old or new.
+
+    Raises:
+        OSError: one sentence that names `path` and why it cannot be written.
+    """
+    target = pathlib.Path(path)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        if not target.parent.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        temporary.replace(target)
+    except OSError as error:
+        raise OSError(f"Cannot write {target}: {error.strerror or error}.") from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
 
 
 def write_checksums(folder: os.PathLike[str]) -> None:

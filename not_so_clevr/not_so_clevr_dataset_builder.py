@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -49,7 +49,7 @@ class NotSoClevrConfig(tfds.core.BuilderConfig):
         self.canvas_size, self.square_size = canvas.check_sizes(self.canvas_size, self.square_size)
         self.held_out, self.seed = splits.check_split(self.split, self.held_out, self.seed)
         if self.canvas_size - self.square_size < 4:  # Only a few centres can all fall on one side.
-            self._test_mask()
+            self._is_test()
         self.name = self._name()
         rule = f"{self.held_out.replace('_', ' ')} quadrant held out" if self.held_out else f"{self.split} split"
         seed = f", seed {self.seed}" if self.seed is not None else ""
@@ -78,11 +78,11 @@ class NotSoClevrConfig(tfds.core.BuilderConfig):
 
     def split_centres(self) -> dict[str, npt.NDArray[np.int64]]:
         """Returns the centres (row i, column j) in pixels, row-major, of "train" and "test": int64 `[n, 2]` each."""
-        centres, test = canvas.centres(self.canvas_size, self.square_size), self._test_mask()
+        centres, test = canvas.centres(self.canvas_size, self.square_size), self._is_test()
         return {"train": centres[~test], "test": centres[test]}
 
-    def _test_mask(self) -> npt.NDArray[np.bool_]:
-        return splits.test_mask(
+    def _is_test(self) -> npt.NDArray[np.bool_]:
+        return splits.is_test(
             self.split,
             canvas_size=self.canvas_size,
             square_size=self.square_size,
@@ -119,6 +119,13 @@ CONFIGS = (
 )
 
 
+def as_config(config: str | NotSoClevrConfig) -> NotSoClevrConfig:
+    """Returns the config that `config` is or names. Raises ValueError if it is or names none."""
+    if isinstance(config, NotSoClevrConfig):
+        return dataclasses.replace(config)  # Checks it anew: its fields may have been set since.
+    return NotSoClevrConfig.from_name(config)
+
+
 class Builder(tfds.core.GeneratorBasedBuilder):
     """One example for each place where the square fits on the canvas; see README.md beside this file.
 
@@ -126,18 +133,16 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     """
 
     VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES = {"1.0.0": "First release."}
-    BUILDER_CONFIGS = list(CONFIGS)
+    RELEASE_NOTES: ClassVar = {"1.0.0": "First release."}
+    BUILDER_CONFIGS: ClassVar = list(CONFIGS)
     DEFAULT_BUILDER_CONFIG_NAME = CONFIGS[0].name
 
     #: Called with the number of examples generated since the last call.
     on_progress: Callable[[int], object] | None = None
 
     def __init__(self, *, config: str | NotSoClevrConfig | None = None, **kwargs: Any) -> None:
-        if isinstance(config, NotSoClevrConfig):
-            config = dataclasses.replace(config).name  # Checked anew: its fields may have been set since.
-        elif not (config is None or isinstance(config, str)):
-            raise ValueError(f"config={config!r} is a {type(config).__name__}; expected a name or a NotSoClevrConfig.")
+        if not (config is None or isinstance(config, str)):
+            config = as_config(config).name  # From here on a config is its name.
         super().__init__(config=config, **kwargs)
 
     @classmethod

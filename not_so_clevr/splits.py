@@ -7,8 +7,9 @@
 | `uniform_uber`  | one draw below 0.25 an example, legacy NumPy seed 20202, column by column | 2368/768            |
 | `quadrant_uber` | i > S/2 and j > S/2, so the first row and column of the quadrant is train | 2407/729            |
 
-The first two are the paper's (arXiv 1807.03247, section 3) as its text and the article define them; the last two are those of its
-released code, uber-research/CoordConv. Random numbers come from `numpy.random.RandomState`, whose stream NumPy froze (NEP 19).
+The first two are the paper's (arXiv 1807.03247, section 3) as its text and the article define them; the last two are those
+of its released code, uber-research/CoordConv. Random numbers come from `numpy.random.RandomState`, whose stream NumPy froze
+(NEP 19).
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def check_split(split: str, held_out: str | None = None, seed: int | None = None
     return held_out, seed
 
 
-def test_mask(
+def is_test(
     split: str = "uniform",
     *,
     canvas_size: int = canvas.CANVAS_SIZE,
