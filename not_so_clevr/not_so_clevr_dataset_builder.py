@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import re
 from collections.abc import Callable, Iterator
@@ -157,11 +158,10 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             OSError: one sentence that names the folder, if it cannot be written.
         """
         overwrite = download_config is not None and download_config.download_mode.overwrite_dataset
-        if self.data_path.exists() and not overwrite:  # No lock to take: the folder may be read-only.
-            return super().download_and_prepare(download_config=download_config, **kwargs)
-        with disk.exclusive(self.data_path):
+        reuse = self.data_path.exists() and not overwrite
+        with contextlib.nullcontext() if reuse else disk.exclusive(self.data_path):  # A lock needs a folder to write in.
             super().download_and_prepare(download_config=download_config, **kwargs)
-        self.info.read_from_directory(self.data_dir)  # Another process may have generated it meanwhile.
+        self.info.read_from_directory(self.data_dir)  # Another process may have generated it since this builder was made.
 
     def as_dataset(self, *args: Any, **kwargs: Any) -> Any:
         """As in TFDS, once the files have been compared with their checksums. Raises OSError, naming the file that differs."""

@@ -1,0 +1,160 @@
+"""Safety: eight processes at once, `kill -9`, no room, no access, damaged files."""
+
+import os
+import pathlib
+import shutil
+import signal
+
+import pytest
+import subprocesses
+import tensorflow_datasets as tfds
+
+from not_so_clevr import disk
+
+NAME = "not_so_clevr/quadrant_32"
+
+
+@pytest.fixture(scope="module", params=["tfrecord", "array_record"])
+def prepared(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp(request.param)
+    tfds.builder(NAME, data_dir=folder, file_format=request.param).download_and_prepare()
+    return folder
+
+
+def test_eight_processes_at_once_all_get_the_same(tmp_path):
+    code = f"""
+import hashlib, random
+random.seed(0)
+import tensorflow_datasets as tfds, not_so_clevr
+loaded = tfds.load("{NAME}", data_dir={str(tmp_path)!r}, batch_size=-1)
+digest = hashlib.sha256()
+for split in ("train", "test"):
+    for key in sorted(loaded[split]):
+        digest.update(loaded[split][key].numpy().tobytes())
+print(digest.hexdigest(), len(loaded["train"]["label"]))
+"""
+    processes = [subprocesses.start(code) for _ in range(8)]
+    last_lines = {subprocesses.finish(process).splitlines()[-1] for process in processes}
+    assert len(last_lines) == 1
+    assert last_lines.pop().endswith(" 432")
+    assert _files(tmp_path / NAME) == {".1.0.0.lock", "1.0.0"}
+
+
+@pytest.mark.parametrize("moment", ["first examples", "first shard written", "complete but not yet in place"])
+def test_a_kill_leaves_nothing_that_is_taken_for_a_data_set(tmp_path, moment):
+    code = f"""
+import os, signal
+from not_so_clevr.not_so_clevr_dataset_builder import Builder
+builder = Builder(config="quadrant_32", data_dir={str(tmp_path)!r})
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+if {moment!r} == "first examples":
+    builder.on_progress = die
+elif {moment!r} == "first shard written":
+    splits = iter(["train", "test"])
+    builder.on_progress = lambda _: next(splits) == "test" and die()
+else:
+    write_to_directory = builder.info.write_to_directory
+    builder.info.write_to_directory = lambda folder: (write_to_directory(folder), die())
+builder.download_and_prepare()
+"""
+    process = subprocesses.start(code)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    left_over = _files(tmp_path / NAME)
+    assert "1.0.0" not in left_over
+    assert any(name.startswith("incomplete.") for name in left_over)
+
+    assert not tfds.builder(NAME, data_dir=tmp_path).is_prepared()
+    assert len(tfds.load(NAME, data_dir=tmp_path, split="test")) == 144
+    assert _files(tmp_path / NAME) == {".1.0.0.lock", "1.0.0"}
+
+
+def test_a_builder_made_before_another_process_generated_reads_what_that_wrote(tmp_path):
+    late = tfds.builder(NAME, data_dir=tmp_path)
+    tfds.load(NAME, data_dir=tmp_path)
+    late.download_and_prepare()
+    assert late.info.splits["test"].num_examples == 144
+
+
+def test_a_full_disk_gives_one_sentence_and_leaves_nothing(tmp_path):
+    code = f"""
+import resource, tensorflow_datasets as tfds, not_so_clevr
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+try:
+    tfds.load("{NAME}", data_dir={str(tmp_path)!r})
+except OSError as error:
+    print(error)
+"""
+    message = subprocesses.run(code).splitlines()[-1]
+    assert message.startswith(f"Cannot write the data set to {tmp_path / NAME / '1.0.0'}: File too large. Make room")
+    assert _files(tmp_path / NAME) == {".1.0.0.lock"}
+
+
+@pytest.mark.parametrize("folder", ["file", "file/below"])
+def test_a_folder_that_cannot_be_written_gives_one_sentence(tmp_path, folder):
+    (tmp_path / "file").write_text("kept")
+    with pytest.raises(OSError, match="Cannot write the data set to .*: Not a directory. Make room") as error:
+        tfds.load(NAME, data_dir=tmp_path / folder)
+    assert len(str(error.value).splitlines()) == 1
+    assert (tmp_path / "file").read_text() == "kept"
+
+
+def test_a_read_only_folder_can_be_read(prepared):
+    folder = prepared / NAME
+    (folder / ".1.0.0.lock").unlink()
+    folder.chmod(0o500)
+    try:
+        tfds.builder(NAME, data_dir=prepared).download_and_prepare()
+        assert ".1.0.0.lock" not in _files(folder)  # Nothing was written, so nothing is needed but to read.
+    finally:
+        folder.chmod(0o700)
+
+
+@pytest.mark.parametrize("damage", ["flip a bit", "cut", "empty", "delete"])
+def test_a_damaged_shard_is_named_when_it_is_read(prepared, tmp_path, damage):
+    shutil.copytree(prepared / NAME, tmp_path / NAME)
+    shard = next((tmp_path / NAME / "1.0.0").glob("*-test.*"))
+    content = shard.read_bytes()
+    if damage == "flip a bit":
+        middle = len(content) // 2
+        shard.write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
+    elif damage == "cut":
+        shard.write_bytes(content[: len(content) // 2])
+    elif damage == "empty":
+        shard.write_bytes(b"")
+    else:
+        shard.unlink()
+    builder = tfds.builder(NAME, data_dir=tmp_path)
+    read = builder.as_data_source if "array_record" in shard.name else builder.as_dataset
+    with pytest.raises(OSError, match="is damaged") as error:
+        read(split="test")
+    assert str(shard) in str(error.value)
+
+
+def test_checksums_are_those_of_sha256sum(prepared):
+    folder = prepared / NAME / "1.0.0"
+    lines = [line.split("  ") for line in (folder / "SHA256SUMS").read_text().splitlines()]
+    assert {name for _, name in lines} == {file.name for file in folder.glob("not_so_clevr-*")}
+    if shutil.which("sha256sum"):
+        assert os.system(f"cd {folder} && sha256sum --check --quiet SHA256SUMS") == 0
+
+
+def test_replacing_keeps_the_old_file_until_the_new_one_is_whole(tmp_path):
+    target = tmp_path / "new folder" / "file"
+    with disk.replacing(target) as temporary:
+        temporary.write_text("old")
+    with pytest.raises(RuntimeError), disk.replacing(target) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert target.read_text() == "old"
+    assert _files(target.parent) == {"file"}
+    with (
+        pytest.raises(OSError, match=f"Cannot write {target / 'below'}: Not a directory"),
+        disk.replacing(target / "below") as t,
+    ):
+        t.write_text("new")
+
+
+def _files(folder: pathlib.Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
