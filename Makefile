@@ -30,4 +30,6 @@ lint: install    ## Check style and types
 	$(BIN)/mypy
 
 speed: install   ## Measure, and print the table of docs/speed.md
-	$(BIN)/pytest tests/speed --benchmark-json=.benchmarks/speed.json
+	mkdir -p .benchmarks
+	$(BIN)/pytest tests/speed -o addopts= --benchmark-quiet --benchmark-json=.benchmarks/speed.json
+	$(BIN)/python tests/speed/table.py .benchmarks/speed.json

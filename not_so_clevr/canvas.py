@@ -107,8 +107,7 @@ def draw(centres: npt.ArrayLike, canvas_size: int = CANVAS_SIZE, square_size: in
     """
     canvas_size, square_size = check_sizes(canvas_size, square_size)
     rows, columns = _check_centres(centres, canvas_size).T
-    line = _convolved_lines(canvas_size, square_size)
-    return (line[rows][:, :, None] & line[columns][:, None, :])[..., None]
+    return _outer_products(np, _convolved_lines(canvas_size, square_size), rows, columns)
 
 
 def draw_on_device(centres: npt.ArrayLike, canvas_size: int = CANVAS_SIZE, square_size: int = SQUARE_SIZE) -> Any:
@@ -124,13 +123,11 @@ def draw_on_device(centres: npt.ArrayLike, canvas_size: int = CANVAS_SIZE, squar
 
     canvas_size, square_size = check_sizes(canvas_size, square_size)
     rows, columns = _check_centres(centres, canvas_size).astype(np.int32).T
-    one_hots = ops.eye(canvas_size, dtype="float32")[..., None]  # [S, S, 1]: a line for each place of the 1
-    ones = ops.ones((square_size, 1, 1), dtype="float32")
-    convolved = ops.conv(one_hots, ones, padding="same", data_format="channels_last")[..., 0]
-    # The threshold, and not the cast, decides: a GPU may compute a convolution of ones as 0.9999.
-    line = ops.cast(convolved > 0.5, "uint8") * ops.cast(WHITE, "uint8")
-    row_lines, column_lines = ops.take(line, rows, axis=0), ops.take(line, columns, axis=0)
-    return ops.bitwise_and(row_lines[:, :, None, None], column_lines[:, None, :, None])
+    one_hots = _one_hot_lines(canvas_size)[None, ..., None].astype("float32")  # As an image, [1, S + 1, S, 1]
+    ones = np.ones((1, square_size, 1, 1), dtype="float32")
+    convolved = ops.conv(one_hots, ones, padding="same", data_format="channels_last")[0]
+    lines = ops.where(convolved > 0.5, np.uint8(WHITE), np.uint8(0))  # A GPU may compute a convolution of ones as 0.9999.
+    return _outer_products(ops, lines, rows, columns)
 
 
 def chunks(centres: npt.NDArray[np.int64], canvas_size: int = CANVAS_SIZE) -> Iterator[npt.NDArray[np.int64]]:
@@ -140,13 +137,28 @@ def chunks(centres: npt.NDArray[np.int64], canvas_size: int = CANVAS_SIZE) -> It
         yield centres[start : start + size]
 
 
+def _one_hot_lines(canvas_size: int) -> npt.NDArray[np.uint8]:
+    """Returns the one-hot at each pixel of a line, and an empty line after them: uint8 `[S + 1, S]`."""
+    return np.eye(canvas_size + 1, canvas_size, dtype=np.uint8)
+
+
 @functools.lru_cache(maxsize=8)
 def _convolved_lines(canvas_size: int, square_size: int) -> npt.NDArray[np.uint8]:
-    """Returns, in row c, the one-hot at c convolved with k ones, times 255: uint8 `[S, S]`, read-only."""
+    """Returns those lines, each convolved with k ones, times 255: uint8 `[S + 1, S, 1]`, read-only."""
     ones = np.full(square_size, WHITE, np.uint8)
-    lines = np.stack([np.convolve(line, ones, mode="same") for line in np.eye(canvas_size, dtype=np.uint8)])
+    lines = np.stack([np.convolve(line, ones, mode="same") for line in _one_hot_lines(canvas_size)])[..., None]
     lines.setflags(write=False)
     return lines
+
+
+def _outer_products(ops: Any, lines: Any, rows: Any, columns: Any) -> Any:
+    """Returns the outer product of the lines at `rows` and at `columns`, computed by `ops`, NumPy or keras.ops.
+
+    A pixel of a line is white or black. So row p of the product is the line at the column, where the line at the row is
+    white in p, and the black line, which is the last, elsewhere: copies of whole lines, as fast as memory takes them.
+    """
+    white = ops.take(lines[..., 0], rows, axis=0) > 0  # [N, S]
+    return ops.take(lines, ops.where(white, columns[:, None], len(lines) - 1), axis=0)
 
 
 def _check_centres(centres: npt.ArrayLike, canvas_size: int) -> npt.NDArray[np.int64]:

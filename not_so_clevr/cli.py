@@ -22,6 +22,7 @@ from not_so_clevr.not_so_clevr_dataset_builder import CONFIGS, Builder, as_confi
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
+_FORMATS = (".png", ".pdf", ".svg")
 _CONFIG = f"One of {', '.join(config.name for config in CONFIGS)}, or any other, such as quadrant_48."
 
 
@@ -71,11 +72,13 @@ def show(
     config: Annotated[str, typer.Argument(metavar="CONFIG", help=_CONFIG)],
     output: Annotated[
         pathlib.Path | None,
-        typer.Option("--output", "-o", help="The picture to write, .png, .pdf or .svg; if not given, a window opens."),
+        typer.Option("--output", "-o", help=f"The picture to write, {', '.join(_FORMATS)}; if not given, a window opens."),
     ] = None,
 ) -> None:
     """Show some examples, and the map of the split: which centres are train and which are test."""
     checked = as_config(config)
+    if output is not None and output.suffix not in _FORMATS:
+        raise ValueError(f"--output {output} does not tell the format; expected a name that ends in {', '.join(_FORMATS)}.")
     try:
         import matplotlib.pyplot as plt
     except ImportError:

@@ -11,21 +11,9 @@ import not_so_clevr
 from not_so_clevr import canvas, splits
 from not_so_clevr.not_so_clevr_dataset_builder import CONFIGS, Builder, NotSoClevrConfig
 
-NAMES = [
-    "uniform",
-    "quadrant",
-    "quadrant_upper_left",
-    "quadrant_upper_right",
-    "quadrant_lower_left",
-    "uniform_uber",
-    "quadrant_uber",
-    "uniform_32",
-    "quadrant_32",
-    "uniform_128",
-    "quadrant_128",
-    "uniform_256",
-    "quadrant_256",
-]
+NAMES = ["uniform", "quadrant", "quadrant_upper_left", "quadrant_upper_right", "quadrant_lower_left"]
+NAMES += ["uniform_uber", "quadrant_uber", "uniform_32", "quadrant_32"]
+NAMES += ["uniform_128", "quadrant_128", "uniform_256", "quadrant_256"]
 
 WRONG = st.one_of(st.none(), st.booleans(), st.floats(), st.text(max_size=3), st.integers(), st.just([9]))
 SIZE = st.one_of(st.integers(1, 24), st.integers(1, 24), st.integers(1, 24), WRONG)

@@ -1,0 +1,55 @@
+"""Prints the result of the speed suite as a table of ratios: `python table.py speed.json`."""
+
+import json
+import sys
+
+
+def main(path: str) -> None:
+    with open(path) as file:
+        result = json.load(file)
+    runs = {run["name"].removeprefix("test_"): run for run in result["benchmarks"]}
+    seconds = {name: run["stats"]["median"] for name, run in runs.items()}
+    info = {name: run["extra_info"] for name, run in runs.items()}
+
+    machine = result["machine_info"]
+    print(f"{machine['cpu']['count']} cores of {machine['cpu']['brand_raw']}, Python {machine['python_version']}\n")
+    print("| What | Median | Against | Median | Ratio | Goal |\n|---|---|---|---|---|---|")
+
+    def row(what: str, name: str, against: str, other: str, goal: str) -> None:
+        ratio = max(seconds[name], seconds[other]) / min(seconds[name], seconds[other])
+        faster = "faster" if seconds[name] < seconds[other] else "slower"
+        times = f"{_time(seconds[name])} | {against} | {_time(seconds[other])}"
+        print(f"| {what} | {times} | {ratio:.3g} times {faster} | {goal} |")
+
+    row("draw 3136 canvases, NumPy", "draw_numpy", "literal recipe", "draw_literal", "≥ 100 times faster")
+    row("draw 3136 canvases, `keras.ops`", "draw_keras", "literal recipe", "draw_literal", "≥ 100 times faster")
+    row("draw 3136 canvases, NumPy", "draw_numpy", "`np.full` of the output", "fill", "≤ 10 times slower")
+    row("draw 3136 canvases, `keras.ops`", "draw_keras", "`np.full` of the output", "fill", "≤ 10 times slower")
+    row("prepare `quadrant`", "prepare[ours]", "straightforward builder", "prepare[straightforward]", "≥ 4 times faster")
+    row("read `quadrant` in batches of 32", "read[ours]", "straightforward builder", "read[straightforward]", "not slower")
+    both, alone = "import[tensorflow_datasets, not_so_clevr]", "import[tensorflow_datasets]"
+    row("`import tensorflow_datasets, not_so_clevr`", both, "`import tensorflow_datasets`", alone, "≤ 0.15 s more")
+    print(f'\n`load_arrays("quadrant")`: {_time(seconds["load_arrays"])} (goal: under 0.2 s)')
+    print(f"Reading: {info['read[ours]']['examples'] / seconds['read[ours]']:,.0f} examples/s\n")
+
+    print("| Prepare | Examples x pixels | Time | ns a pixel | On disk |\n|---|---|---|---|---|")
+    for size in (32, 64, 128, 256):
+        name = f"prepare_size[{size}]"
+        pixels, disk = info[name]["pixels"], info[name]["bytes"]
+        each = f"{seconds[name] / pixels * 1e9:.1f}"
+        print(f"| {size} x {size} | {pixels / 1e6:,.1f} M | {_time(seconds[name])} | {each} | {disk / 1e6:.2f} MB |")
+
+    print("\n| `draw_on_device` | Backend | Canvases/s | GB/s | GB/s of `keras.ops.full` |\n|---|---|---|---|---|")
+    for size in (64, 256, 1024):
+        draw, fill = f"device[draw-{size}]", f"device[fill-{size}]"
+        speed = [info[draw]["bytes"] / seconds[name] / 1e9 for name in (draw, fill)]
+        rate = info[draw]["canvases"] / seconds[draw]
+        print(f"| {size} x {size} | {info[draw]['backend']} | {rate:,.0f} | {speed[0]:.1f} | {speed[1]:.1f} |")
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.3g} s" if seconds >= 1 else f"{seconds * 1e3:.3g} ms"
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,92 @@
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import subprocesses
+from PIL import Image
+
+import not_so_clevr
+from not_so_clevr import show
+
+COMMAND = pathlib.Path(sys.executable).with_name("not-so-clevr")
+
+
+def run(*arguments, **variables):
+    environment = subprocesses.environment(**{"MPLBACKEND": "agg"} | variables)
+    return subprocess.run([COMMAND, *arguments], capture_output=True, text=True, env=environment)
+
+
+def test_version():
+    assert run("--version").stdout == f"not-so-clevr {not_so_clevr.__version__}\n"
+
+
+def test_help_lists_the_commands():
+    output = run("--help").stdout
+    assert "generate" in output
+    assert "show" in output
+
+
+def test_generate_writes_each_config_once_and_says_where(tmp_path):
+    expected = [
+        f"not_so_clevr/{name}/1.0.0: {counts} examples in {tmp_path}/not_so_clevr/{name}/1.0.0"
+        for name, counts in (("quadrant_32", "432 train and 144 test"), ("uniform_20_square3", "259 train and 65 test"))
+    ]
+    arguments = ["generate", "quadrant_32", "uniform_20_square3", "--data-dir", tmp_path]
+    assert run(*arguments).stdout.splitlines() == expected
+    written = {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*/1.0.0/*")}
+    assert len(written) == 2 * 5
+    assert run(*arguments).stdout.splitlines() == expected
+    assert written == {file: file.stat().st_mtime_ns for file in written}
+
+
+def test_generate_takes_its_folder_from_the_environment_as_tfds_does(tmp_path):
+    assert str(tmp_path) in run("generate", "uniform_12_square3", TFDS_DATA_DIR=tmp_path).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["generate", "quadrant_32", "nope"], "Unknown config 'nope'; expected one of uniform, quadrant,"),
+        (["generate", "quadrant_32_square8"], "square_size=8 is even; expected an odd number"),
+        (["generate", "quadrant_32", "--data-dir", "/dev/null/below"], "Cannot write the data set to /dev/null/below/"),
+        (["show", "quadrant_9000"], "canvas_size=9000 is out of range; expected an integer from 1 to 4096."),
+        (["show", "quadrant"], "There is no display to open a window on; write a file instead: --output quadrant.png"),
+        (["show", "quadrant", "--output", "/dev/null/below/a.png"], "Cannot write /dev/null/below/a.png: Not a directory."),
+        (["show", "quadrant", "--output", "a.txt"], "--output a.txt does not tell the format; expected a name that"),
+        (["show", "quadrant", "--output", "a"], "--output a does not tell the format; expected a name that"),
+    ],
+)
+def test_bad_input_gives_one_sentence_and_status_2(arguments, sentence, tmp_path):
+    result = run(*arguments, TFDS_DATA_DIR=tmp_path)
+    errors = [line for line in result.stderr.splitlines() if line.startswith("not-so-clevr: ")]
+    assert len(errors) == 1
+    assert errors[0].startswith(f"not-so-clevr: {sentence}")
+    assert "Traceback" not in result.stderr
+    assert result.returncode == 2
+    assert not list(tmp_path.iterdir())
+
+
+def test_show_writes_the_picture(tmp_path):
+    picture = tmp_path / "pictures" / "quadrant.png"
+    result = run("show", "quadrant", "--output", picture)
+    assert result.stdout == f"The picture is in {picture}\n"
+    assert Image.open(picture).size == (1800, 780)
+    assert list(picture.parent.iterdir()) == [picture]
+
+
+@pytest.mark.parametrize("config", ["quadrant", "uniform_10", "quadrant_33_square5"])
+def test_the_picture_shows_the_split_and_true_examples(config):
+    arrays = not_so_clevr.load_arrays(config)
+    split_map, *examples = [axes.images[0] for axes in show.figure(config).axes if axes.images]
+    colours = split_map.get_array()
+    for value, split in ((1, "train"), (2, "test")):
+        coordinates = arrays[split]["coordinates"]
+        assert np.argwhere(colours == value).tolist() == coordinates.tolist()
+        for _ in range(min(4, len(coordinates))):
+            image = examples.pop(0)
+            i, j = map(int, image.axes.get_title().strip("()").split(","))
+            drawn = arrays[split]["image"][(coordinates == (i, j)).all(axis=1)]
+            np.testing.assert_array_equal(image.get_array()[None, ..., None], drawn)
+    assert not examples

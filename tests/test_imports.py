@@ -1,0 +1,30 @@
+import pytest
+import subprocesses
+
+HEAVY = ["tensorflow", "keras", "jax", "torch", "matplotlib", "pandas", "rich", "typer"]
+
+
+def heavy_modules_after(statement: str) -> str:
+    return subprocesses.run(f"import sys\n{statement}\nprint(*[name for name in {HEAVY} if name in sys.modules])")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import not_so_clevr",
+        "import not_so_clevr; not_so_clevr.load_arrays('quadrant')",
+        "import tensorflow_datasets as tfds, not_so_clevr; tfds.builder('not_so_clevr/quadrant').info",
+    ],
+)
+def test_nothing_heavy_is_imported_before_it_is_needed(statement):
+    assert heavy_modules_after(statement) == ""
+
+
+def test_the_picture_needs_no_tensorflow():
+    modules = heavy_modules_after("import not_so_clevr.show; not_so_clevr.show.figure('quadrant')").split()
+    assert "matplotlib" in modules
+    assert not {"tensorflow", "keras"} & set(modules)
+
+
+def test_a_heavy_import_would_be_seen():
+    assert "keras" in heavy_modules_after("import not_so_clevr, keras").split()

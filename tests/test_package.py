@@ -1,0 +1,35 @@
+"""The wheel, which is what others install: outside the checkout, from its own files alone."""
+
+import pathlib
+import subprocess
+import sys
+import zipfile
+
+import subprocesses
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+def test_the_wheel_works_outside_the_checkout(tmp_path):
+    # By way of a source distribution, so that no file left over in the checkout gets in.
+    build = [sys.executable, "-m", "build", "--no-isolation", "--outdir", tmp_path, ROOT]
+    subprocess.run(build, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    site = tmp_path / "site"
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(site)
+    packaged = {path.relative_to(site).as_posix() for path in site.rglob("*") if path.is_file()}
+    metadata = next(name.split("/")[0] for name in packaged if ".dist-info/" in name)
+    assert {"README.md", "CITATIONS.bib", "TAGS.txt", "py.typed"} <= {pathlib.PurePath(name).name for name in packaged}
+    assert {name.split("/")[0] for name in packaged} == {"not_so_clevr", metadata}
+    assert "not-so-clevr = not_so_clevr.cli:main" in (site / metadata / "entry_points.txt").read_text()
+
+    code = f"""
+import os; os.chdir({str(tmp_path)!r})
+import not_so_clevr, tensorflow_datasets as tfds
+assert not_so_clevr.__file__.startswith({str(site)!r}), not_so_clevr.__file__
+examples, info = tfds.load("not_so_clevr/quadrant_32", data_dir={str(tmp_path)!r}, with_info=True)
+assert "A white 9x9 square" in info.description and "liu2018coordconv" in info.citation
+print(len(examples["test"]))
+"""
+    assert subprocesses.run(code, PYTHONPATH=site).splitlines()[-1] == "144"
