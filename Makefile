@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help install demo test test-backends lint speed
+.PHONY: help install demo test test-large test-backends lint speed
 
 help:            ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
@@ -19,6 +19,9 @@ demo: install    ## Generate the data set and draw a picture of it
 
 test: install    ## Run the tests
 	$(BIN)/pytest
+
+test-large: install  ## Run the tests that take minutes and 8 GB of memory
+	$(BIN)/pytest -m large
 
 test-backends: install  ## Run the tests, with PyTorch among the backends
 	$(BIN)/pip install --quiet torch==2.13.0

@@ -1,5 +1,6 @@
 """What TFDS asks of a builder, for every named config."""
 
+import pytest
 import tensorflow_datasets as tfds
 
 from not_so_clevr.not_so_clevr_dataset_builder import CONFIGS, Builder
@@ -24,9 +25,11 @@ def _test_case(name: str) -> type:
         "BUILDER_CONFIG_NAMES_TO_TEST": [name],
         "SPLITS": dict(zip(("train", "test"), COUNTS[name], strict=True)),
         "EXAMPLE_DIR": ".",  # TFDS wants a folder of made-up downloads, even of a data set that downloads nothing.
+        "test_session": None,  # No test: a context manager of TensorFlow's test case, with a test's name.
         "__module__": __name__,
     }
-    return type(f"Test_{name}", (tfds.testing.DatasetBuilderTestCase,), attributes)
+    case = type(f"Test_{name}", (tfds.testing.DatasetBuilderTestCase,), attributes)
+    return pytest.mark.large(case) if name.endswith("_256") else case
 
 
 globals().update({f"Test_{config.name}": _test_case(config.name) for config in CONFIGS})
