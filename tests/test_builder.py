@@ -25,7 +25,6 @@ def _test_case(name: str) -> type:
         "BUILDER_CONFIG_NAMES_TO_TEST": [name],
         "SPLITS": dict(zip(("train", "test"), COUNTS[name], strict=True)),
         "EXAMPLE_DIR": ".",  # TFDS wants a folder of made-up downloads, even of a data set that downloads nothing.
-        "test_session": None,  # No test: a context manager of TensorFlow's test case, with a test's name.
         "__module__": __name__,
     }
     case = type(f"Test_{name}", (tfds.testing.DatasetBuilderTestCase,), attributes)
