@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import pathlib
+import random
 import shutil
 from collections.abc import Iterator
 
@@ -18,18 +19,19 @@ CHECKSUMS = "SHA256SUMS"
 def exclusive(folder: os.PathLike[str]) -> Iterator[None]:
     """Lets one process at a time write `folder`, and clears away what a killed one left of it.
 
-    The lock is a file beside the folder. The operating system releases it when its holder dies.
+    The lock is a file beside the folder. The operating system releases it when its holder dies. A remote file system
+    (`gs://...`) has no locks.
 
     Raises:
         OSError: one sentence that names the folder and why nothing can be written there.
     """
-    path = pathlib.Path(folder)
-    if "://" in os.fspath(folder):  # A remote file system has no locks.
+    if "://" in os.fspath(folder):
         yield
         return
+    path = pathlib.Path(folder)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(path.parent / f".{path.name}.lock"):
+        with filelock.FileLock(path.parent / f".{path.name}.lock"), _unseeded():
             for left_over in path.parent.glob(f"incomplete.*_{path.name}"):  # TFDS renames it when it is complete.
                 shutil.rmtree(left_over)
             yield
@@ -64,29 +66,41 @@ def replacing(path: os.PathLike[str]) -> Iterator[pathlib.Path]:
             temporary.unlink()
 
 
-def write_checksums(folder: os.PathLike[str]) -> None:
+def write_checksums(folder: pathlib.Path) -> None:
     """Writes the SHA-256 of every file in `folder` to SHA256SUMS there, as `sha256sum` does."""
-    files = sorted(pathlib.Path(folder).iterdir())
-    lines = [f"{_sha256(file)}  {file.name}\n" for file in files]
-    (pathlib.Path(folder) / CHECKSUMS).write_text("".join(lines))
+    lines = [f"{_sha256(file)}  {file.name}\n" for file in sorted(folder.iterdir())]
+    (folder / CHECKSUMS).write_text("".join(lines))
 
 
-def verify_checksums(folder: os.PathLike[str]) -> None:
-    """Compares the files in `folder` with SHA256SUMS there.
+def verify_checksums(folder: pathlib.Path) -> None:
+    """Compares the files in `folder` with SHA256SUMS there. Without that, there is nothing to compare.
 
     Raises:
         OSError: one sentence that names the first file that is missing or not as it was written.
     """
-    checksums = pathlib.Path(folder) / CHECKSUMS
+    checksums = folder / CHECKSUMS
+    if not checksums.exists():
+        return
     for line in checksums.read_text().splitlines():
         expected, name = line.split("  ", 1)
-        file = checksums.with_name(name)
+        file = folder / name
         found = _sha256(file) if file.exists() else "no such file"
         if found != expected:
             raise OSError(
-                f"{file} is damaged (SHA-256 {found}, expected {expected}); delete the folder {checksums.parent} "
+                f"{file} is damaged (SHA-256 {found}, expected {expected}); delete the folder {folder} "
                 "and load the data set again."
             )
+
+
+@contextlib.contextmanager
+def _unseeded() -> Iterator[None]:
+    """Keeps TFDS from drawing its temporary names from a `random` that two processes may have seeded alike."""
+    state = random.getstate()
+    random.seed()
+    try:
+        yield
+    finally:
+        random.setstate(state)
 
 
 def _sha256(file: pathlib.Path) -> str:

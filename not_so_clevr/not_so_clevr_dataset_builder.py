@@ -157,8 +157,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         Raises:
             OSError: one sentence that names the folder, if it cannot be written.
         """
-        overwrite = download_config is not None and download_config.download_mode.overwrite_dataset
-        reuse = self.data_path.exists() and not overwrite
+        download_config = download_config or tfds.download.DownloadConfig(try_download_gcs=False)  # It is nowhere to be found.
+        reuse = self.data_path.exists() and not download_config.download_mode.overwrite_dataset
         with contextlib.nullcontext() if reuse else disk.exclusive(self.data_path):  # A lock needs a folder to write in.
             super().download_and_prepare(download_config=download_config, **kwargs)
         self.info.read_from_directory(self.data_dir)  # Another process may have generated it since this builder was made.

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import random
 import shutil
 import signal
 
@@ -75,6 +76,28 @@ def test_a_builder_made_before_another_process_generated_reads_what_that_wrote(t
     tfds.load(NAME, data_dir=tmp_path)
     late.download_and_prepare()
     assert late.info.splits["test"].num_examples == 144
+
+
+def test_generating_leaves_the_random_state_alone_and_does_not_depend_on_it(tmp_path):
+    random.seed(0)
+    state, drawn = random.getstate(), random.random()
+    random.setstate(state)
+    with disk.exclusive(tmp_path / "folder"):
+        assert random.random() != drawn
+    tfds.load(NAME, data_dir=tmp_path)
+    assert random.random() == drawn
+
+
+def test_files_without_checksums_are_read_as_by_tfds(prepared, tmp_path):
+    shutil.copytree(prepared / NAME, tmp_path / NAME)
+    (tmp_path / NAME / "1.0.0" / "SHA256SUMS").unlink()
+    builder = tfds.builder(NAME, data_dir=tmp_path)
+    assert len(builder.as_data_source("test") if "array_record" in prepared.name else builder.as_dataset("test")) == 144
+
+
+def test_reading_before_generating_is_the_error_of_tfds(tmp_path):
+    with pytest.raises(AssertionError, match="Please make sure to call"):
+        tfds.builder(NAME, data_dir=tmp_path).as_dataset()
 
 
 def test_a_full_disk_gives_one_sentence_and_leaves_nothing(tmp_path):
