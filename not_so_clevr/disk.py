@@ -31,7 +31,7 @@ def exclusive(folder: os.PathLike[str]) -> Iterator[None]:
     path = pathlib.Path(folder)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(path.parent / f".{path.name}.lock"), _unseeded():
+        with filelock.FileLock(path.parent / f".{path.name}.lock"), _random_state_restored():
             for left_over in path.parent.glob(f"incomplete.*_{path.name}"):  # TFDS renames it when it is complete.
                 shutil.rmtree(left_over)
             yield
@@ -93,10 +93,9 @@ def verify_checksums(folder: pathlib.Path) -> None:
 
 
 @contextlib.contextmanager
-def _unseeded() -> Iterator[None]:
-    """Keeps TFDS from drawing its temporary names from a `random` that two processes may have seeded alike."""
+def _random_state_restored() -> Iterator[None]:
+    """Gives back to the caller's `random` what TFDS draws from it, for temporary names, when it generates a data set."""
     state = random.getstate()
-    random.seed()
     try:
         yield
     finally:
