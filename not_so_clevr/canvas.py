@@ -162,6 +162,7 @@ def _outer_products(ops: Any, lines: Any, rows: Any, columns: Any) -> Any:
 
 
 def _check_centres(centres: npt.ArrayLike, canvas_size: int) -> npt.NDArray[np.int64]:
+    canvas_size = integer("canvas_size", canvas_size, 1, MAX_CANVAS_SIZE)
     array = np.asarray(centres)
     if array.ndim != 2 or array.shape[1] != 2 or not np.issubdtype(array.dtype, np.integer):
         raise ValueError(f"centres has shape {array.shape} and dtype {array.dtype}; expected integers of shape [N, 2].")

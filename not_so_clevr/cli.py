@@ -52,7 +52,8 @@ def generate(
     ] = None,
 ) -> None:
     """Generate data sets on disk, for tfds.load to read. What is there already stays as it is."""
-    builders = [Builder(config=as_config(config), data_dir=data_dir) for config in configs]
+    folder = data_dir.expanduser() if data_dir else None
+    builders = [Builder(config=as_config(config), data_dir=folder) for config in configs]
     if not all(builder.data_path.exists() for builder in builders):
         importlib.import_module("tensorflow")  # Its log messages would break into the bar.
     with _progress() as progress:
@@ -85,9 +86,9 @@ def show(
         raise ImportError("Pictures need matplotlib; run: pip install 'not-so-clevr[figures]'") from None
     from not_so_clevr.show import figure
 
-    if output is None and plt.get_backend().lower() == "agg":
-        raise ValueError(f"There is no display to open a window on; write a file instead: --output {checked.name}.png")
     picture = figure(checked)
+    if output is None and picture.canvas.required_interactive_framework is None:
+        raise ValueError(f"There is no display to open a window on; write a file instead: --output {checked.name}.png")
     if output is None:
         plt.show()
     else:

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import os
 import pathlib
-import random
+import re
 import shutil
 from collections.abc import Iterator
 
@@ -31,7 +31,7 @@ def exclusive(folder: os.PathLike[str]) -> Iterator[None]:
     path = pathlib.Path(folder)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(path.parent / f".{path.name}.lock"), _random_state_restored():
+        with filelock.FileLock(path.parent / f".{path.name}.lock"):
             for left_over in path.parent.glob(f"incomplete.*_{path.name}"):  # TFDS renames it when it is complete.
                 shutil.rmtree(left_over)
             yield
@@ -81,25 +81,16 @@ def verify_checksums(folder: pathlib.Path) -> None:
     checksums = folder / CHECKSUMS
     if not checksums.exists():
         return
-    for line in checksums.read_text().splitlines():
+    advice = f"delete the folder {folder} and load the data set again."
+    text = checksums.read_bytes().decode(errors="replace")
+    if not re.fullmatch(r"([0-9a-f]{64}  [^/\n]+\n)+", text):
+        raise OSError(f"{checksums} is damaged (it holds something else than checksums); {advice}")
+    for line in text.splitlines():
         expected, name = line.split("  ", 1)
         file = folder / name
         found = _sha256(file) if file.exists() else "no such file"
         if found != expected:
-            raise OSError(
-                f"{file} is damaged (SHA-256 {found}, expected {expected}); delete the folder {folder} "
-                "and load the data set again."
-            )
-
-
-@contextlib.contextmanager
-def _random_state_restored() -> Iterator[None]:
-    """Gives back to the caller's `random` what TFDS draws from it, for temporary names, when it generates a data set."""
-    state = random.getstate()
-    try:
-        yield
-    finally:
-        random.setstate(state)
+            raise OSError(f"{file} is damaged (SHA-256 {found}, expected {expected}); {advice}")
 
 
 def _sha256(file: pathlib.Path) -> str:

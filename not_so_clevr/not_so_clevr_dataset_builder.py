@@ -26,11 +26,11 @@ class NotSoClevrConfig(tfds.core.BuilderConfig):
         canvas_size: S, in pixels, 1 to 4096.
         square_size: k, in pixels, odd, at most `canvas_size`.
         split: one of `splits.SPLITS`.
-        held_out: the quadrant that is the test split, one of `splits.QUADRANTS`; None unless `split` is "quadrant".
-        seed: of the random draw, 0 to 2^32 - 1; None unless `split` is "uniform".
+        held_out: the quadrant that is the test split, one of `splits.QUADRANTS`, if `split` is "quadrant".
+        seed: of the random draw, 0 to 2^32 - 1, if `split` is "uniform".
 
     Raises:
-        ValueError: if a value is not among those above.
+        ValueError: if a value is not among those above, or has no meaning for the split.
     """
 
     name: str = dataclasses.field(init=False)
@@ -43,19 +43,22 @@ class NotSoClevrConfig(tfds.core.BuilderConfig):
     canvas_size: int = canvas.CANVAS_SIZE
     square_size: int = canvas.SQUARE_SIZE
     split: str = splits.SPLITS[0]
-    held_out: str | None = None
-    seed: int | None = None
+    held_out: str = splits.HELD_OUT
+    seed: int = splits.SEED
 
     def __post_init__(self) -> None:
         self.canvas_size, self.square_size = canvas.check_sizes(self.canvas_size, self.square_size)
-        self.held_out, self.seed = splits.check_split(self.split, self.held_out, self.seed)
+        self.seed = splits.check_split(self.split, self.held_out, self.seed)
         if self.canvas_size - self.square_size < 4:  # Only a few centres can all fall on one side.
             self._is_test()
         self.name = self._name()
-        rule = f"{self.held_out.replace('_', ' ')} quadrant held out" if self.held_out else f"{self.split} split"
-        seed = f", seed {self.seed}" if self.seed is not None else ""
+        rule = {
+            "quadrant": f"{self.held_out.replace('_', ' ')} quadrant held out",
+            "uniform": f"uniform split, seed {self.seed}",
+        }
         self.description = (
-            f"{self.square_size}x{self.square_size} squares on {self.canvas_size}x{self.canvas_size} canvases, {rule}{seed}."
+            f"{self.square_size}x{self.square_size} squares on {self.canvas_size}x{self.canvas_size} canvases, "
+            f"{rule.get(self.split, self.split + ' split')}."
         )
 
     @classmethod
@@ -67,13 +70,14 @@ class NotSoClevrConfig(tfds.core.BuilderConfig):
         """
         match = _NAME.fullmatch(name) if isinstance(name, str) else None
         if match:
-            number = {key: int(value) for key, value in match.groupdict().items() if value and value.isdigit()}
-            config = cls(split=match["split"], held_out=match["held_out"], **number)
+            parts = {key: value for key, value in match.groupdict().items() if value}
+            values: dict[str, Any] = {key: int(value) if value.isdigit() else value for key, value in parts.items()}
+            config = cls(**values)
             if config.name == name:
                 return config
         raise ValueError(
             f"Unknown config {name!r}{f' (did you mean {config.name!r}?)' if match else ''}; expected one of "
-            f"{', '.join(c.name for c in CONFIGS)}, or any SPLIT[_CANVAS][_squareSIZE][_seedSEED], such as "
+            f"{', '.join(c.name for c in CONFIGS)}, or any SPLIT[_QUADRANT][_CANVAS][_squareSIZE][_seedSEED], such as "
             "'quadrant_48' or 'uniform_48_square5_seed1'."
         )
 
@@ -93,13 +97,13 @@ class NotSoClevrConfig(tfds.core.BuilderConfig):
 
     def _name(self) -> str:
         parts = [self.split]
-        if self.held_out not in (None, splits.QUADRANTS[0]):
+        if self.held_out != splits.HELD_OUT:
             parts.append(self.held_out)
         if self.canvas_size != canvas.CANVAS_SIZE:
             parts.append(str(self.canvas_size))
         if self.square_size != canvas.SQUARE_SIZE:
             parts.append(f"square{self.square_size}")
-        if self.seed:
+        if self.seed != splits.SEED:
             parts.append(f"seed{self.seed}")
         return "_".join(parts)
 
@@ -127,6 +131,16 @@ def as_config(config: str | NotSoClevrConfig) -> NotSoClevrConfig:
     return NotSoClevrConfig.from_name(config)
 
 
+class _Configs(dict[str, NotSoClevrConfig]):
+    """The named configs, of which TFDS makes lists; any other is in it, too, so that TFDS knows it for ours."""
+
+    def __contains__(self, name: object) -> bool:
+        try:
+            return bool(as_config(name))  # type: ignore[arg-type]
+        except ValueError:
+            return False
+
+
 class Builder(tfds.core.GeneratorBasedBuilder):
     """One example for each place where the square fits on the canvas; see README.md beside this file.
 
@@ -137,6 +151,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     RELEASE_NOTES: ClassVar = {"1.0.0": "First release."}
     BUILDER_CONFIGS: ClassVar = list(CONFIGS)
     DEFAULT_BUILDER_CONFIG_NAME = CONFIGS[0].name
+    builder_configs: ClassVar = _Configs({config.name: config for config in CONFIGS})
 
     #: Called with the number of examples generated since the last call.
     on_progress: Callable[[int], object] | None = None

@@ -21,40 +21,40 @@ from not_so_clevr import canvas
 
 SPLITS = ("uniform", "quadrant", "uniform_uber", "quadrant_uber")
 QUADRANTS = ("lower_right", "lower_left", "upper_right", "upper_left")
+HELD_OUT = QUADRANTS[0]
+SEED = 0
 TEST_FRACTION = 0.2
 
 _UBER_SEED = 20202
 _UBER_TEST_FRACTION = 0.25
 
 
-def check_split(split: str, held_out: str | None = None, seed: int | None = None) -> tuple[str | None, int | None]:
-    """Returns `held_out` and `seed` with their defaults filled in where `split` has them, and None where it has not.
+def check_split(split: str, held_out: str, seed: int) -> int:
+    """Returns `seed` as a Python int.
 
     Raises:
-        ValueError: for an unknown split or quadrant, a seed outside 0..2^32 - 1, or one of them given to a split without it.
+        ValueError: for an unknown split or quadrant, a seed outside 0..2^32 - 1, or one of them given, other than the default,
+            to a split in which it has no meaning.
     """
     if split not in SPLITS:
         raise ValueError(f"split={split!r} is unknown; expected one of {', '.join(SPLITS)}.")
-    if split == "quadrant":
-        held_out = QUADRANTS[0] if held_out is None else held_out
-        if held_out not in QUADRANTS:
-            raise ValueError(f"held_out={held_out!r} is no quadrant; expected one of {', '.join(QUADRANTS)}.")
-    elif held_out is not None:
+    if held_out not in QUADRANTS:
+        raise ValueError(f"held_out={held_out!r} is no quadrant; expected one of {', '.join(QUADRANTS)}.")
+    seed = canvas.integer("seed", seed, 0, 2**32 - 1)
+    if held_out != HELD_OUT and split != "quadrant":
         raise ValueError(f"held_out={held_out!r} has no meaning for split={split!r}; leave it out, or use split='quadrant'.")
-    if split == "uniform":
-        seed = canvas.integer("seed", 0 if seed is None else seed, 0, 2**32 - 1)
-    elif seed is not None:
+    if seed != SEED and split != "uniform":
         raise ValueError(f"seed={seed!r} has no meaning for split={split!r}; leave it out, or use split='uniform'.")
-    return held_out, seed
+    return seed
 
 
 def is_test(
-    split: str = "uniform",
+    split: str = SPLITS[0],
     *,
     canvas_size: int = canvas.CANVAS_SIZE,
     square_size: int = canvas.SQUARE_SIZE,
-    held_out: str | None = None,
-    seed: int | None = None,
+    held_out: str = HELD_OUT,
+    seed: int = SEED,
 ) -> npt.NDArray[np.bool_]:
     """Returns which of `canvas.centres(canvas_size, square_size)` are test examples: bool `[N]`.
 
@@ -62,20 +62,18 @@ def is_test(
         split: one of `SPLITS`.
         canvas_size: S, in pixels.
         square_size: k, in pixels, odd.
-        held_out: one of `QUADRANTS`, for "quadrant" only; default "lower_right".
-        seed: for "uniform" only; default 0.
+        held_out: one of `QUADRANTS`, for "quadrant" only.
+        seed: for "uniform" only.
 
     Raises:
         ValueError: for a bad argument, or if train or test would be empty, which only a few centres can bring about.
     """
-    held_out, seed = check_split(split, held_out, seed)
+    seed = check_split(split, held_out, seed)
     centres = canvas.centres(canvas_size, square_size)
     i, j = centres.T
     if split == "uniform":
-        assert seed is not None
         test = _uniform(len(centres), seed)
     elif split == "quadrant":
-        assert held_out is not None
         vertical, horizontal = held_out.split("_")
         lower, right = 2 * i >= canvas_size, 2 * j >= canvas_size
         test = (lower == (vertical == "lower")) & (right == (horizontal == "right"))

@@ -140,3 +140,10 @@ def test_bad_sizes_are_named(sizes, named):
 def test_bad_centres_are_named(function, centres):
     with pytest.raises(ValueError, match="centres .*expected"):
         function(centres)
+
+
+@pytest.mark.parametrize("function", [canvas.one_hot, canvas.labels])
+@pytest.mark.parametrize("canvas_size", [64.0, "64", 5000])
+def test_a_bad_canvas_is_named(function, canvas_size):
+    with pytest.raises(ValueError, match=f"canvas_size={canvas_size!r} .*expected"):
+        function([[1, 2]], canvas_size)

@@ -68,6 +68,11 @@ def test_bad_input_gives_one_sentence_and_status_2(arguments, sentence, tmp_path
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("backend", ["svg", "pdf"])
+def test_show_opens_no_window_without_a_display_whatever_the_backend(backend):
+    assert run("show", "quadrant", MPLBACKEND=backend).returncode == 2
+
+
 def test_show_writes_the_picture(tmp_path):
     picture = tmp_path / "pictures" / "quadrant.png"
     result = run("show", "quadrant", "--output", picture)

@@ -21,8 +21,8 @@ PLAUSIBLE = st.fixed_dictionaries(
     {"canvas_size": st.integers(1, 24), "square_size": st.integers(0, 11).map(lambda n: 2 * n + 1)},
     optional={
         "split": st.sampled_from(splits.SPLITS),
-        "held_out": st.sampled_from([None, *splits.QUADRANTS]),
-        "seed": st.one_of(st.none(), st.integers(0, 2**32 - 1)),
+        "held_out": st.sampled_from(splits.QUADRANTS),
+        "seed": st.one_of(st.just(0), st.integers(0, 2**32 - 1)),
     },
 )
 ANYTHING = st.fixed_dictionaries(
@@ -70,8 +70,9 @@ def test_a_config_is_refused_or_yields_a_right_data_set(arguments):
         np.testing.assert_array_equal((white * pixel).sum((1, 2)), j * config.square_size**2)
 
 
-@given(PLAUSIBLE, PLAUSIBLE)
-def test_a_name_tells_all_of_its_config(one, other):
+@given(PLAUSIBLE, PLAUSIBLE, st.sampled_from([field.name for field in dataclasses.fields(NotSoClevrConfig) if field.init]))
+def test_a_name_tells_all_of_its_config(one, other, changed):
+    other = one | {changed: other[changed]} if changed in other else one
     try:
         configs = NotSoClevrConfig(**one), NotSoClevrConfig(**other)
     except ValueError:
@@ -80,6 +81,13 @@ def test_a_name_tells_all_of_its_config(one, other):
         assert dataclasses.asdict(NotSoClevrConfig.from_name(config.name)) == dataclasses.asdict(config)
     same = dataclasses.asdict(configs[0]) == dataclasses.asdict(configs[1])
     assert (configs[0].name == configs[1].name) == same
+
+
+def test_a_split_can_be_replaced_by_another():
+    for split in splits.SPLITS:
+        assert dataclasses.replace(NotSoClevrConfig(canvas_size=32), split=split).name == f"{split}_32"
+    with pytest.raises(ValueError, match="seed=3 has no meaning for split='quadrant'"):
+        dataclasses.replace(NotSoClevrConfig(seed=3), split="quadrant")
 
 
 @pytest.mark.parametrize(
