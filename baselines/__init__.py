@@ -1,0 +1,1 @@
+"""Reference layers and models; installed as `not_so_clevr.baselines`."""

@@ -1,0 +1,215 @@
+"""AddCoords and CoordConv (Liu et al. 2018, arXiv 1807.03247, section 3) in one, two and three dimensions.
+
+Coordinates run from -1 at the first pixel to 1 at the last, each along its own axis, whatever the lengths of the others; the
+released code of the paper is wrong there. Along an axis of length 1 the coordinate is 0. The radius is the distance from the
+middle, where all coordinates are 0.
+
+A convolution of the concatenation [x, coordinates] is the sum of a convolution of x and a convolution of the coordinates. The
+second is the same for every example, so `CoordConv` computes it once for the whole batch and concatenates nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+_PACKAGE = "not_so_clevr"
+
+
+@keras.saving.register_keras_serializable(package=_PACKAGE)
+class AddCoords(keras.layers.Layer):
+    """Appends the coordinates of each pixel to its channels.
+
+    Args:
+        radius: if true, appends the distance from the middle as well.
+        data_format: "channels_last", "channels_first", or None for that of the Keras configuration.
+
+    Input shape:
+        `[B, *spatial, C]`, or `[B, C, *spatial]` if channels come first, with one to three spatial axes of any, even unknown,
+        length. Integers are cast to the compute dtype.
+
+    Output shape:
+        The same, with C + rank channels, or C + rank + 1 with the radius.
+
+    Example:
+        >>> AddCoords()(keras.ops.zeros((8, 28, 30, 3))).shape
+        (8, 28, 30, 5)
+    """
+
+    def __init__(self, radius: bool = False, data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.radius = radius
+        self.data_format = _data_format(data_format)
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        if not 3 <= len(input_shape) <= 5:
+            raise ValueError(
+                f"Expected an input of rank 3, 4 or 5, with one to three spatial axes. Received: input_shape={input_shape}."
+            )
+
+    def call(self, inputs: Any) -> Any:
+        inputs = ops.cast(inputs, self.compute_dtype)
+        return _concatenated(inputs, coordinate_channels(inputs, self.radius, self.data_format), self.data_format)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return _with_coordinates(input_shape, self.radius, self.data_format)
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"radius": self.radius, "data_format": self.data_format}
+
+
+class _CoordConv(keras.layers.Layer):
+    """What makes a CoordConv of the convolution of Keras that a class inherits from beside this one.
+
+    Takes all arguments of that convolution, and two more.
+
+    Args:
+        radius: if true, the filters see the distance from the middle as well.
+        separate: if true, a filter of its own, one pixel large, sees the coordinates of the pixel in the middle of each window,
+            which needs fewer weights (the paper's footnote 2). If false, the filters see the coordinates of all pixels of
+            the window, as if they were concatenated to the input.
+
+    Input and output shape:
+        Those of the convolution. Spatial axes may be of unknown length; integers are cast to the compute dtype.
+    """
+
+    def __init__(self, *args: Any, radius: bool = False, separate: bool = False, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.radius = radius
+        self.separate = separate
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        if len(input_shape) != self.rank + 2:
+            raise ValueError(f"Expected an input of rank {self.rank + 2}. Received: input_shape={input_shape}.")
+        if self.separate:
+            self.coordinate_kernel = self.add_weight(
+                name="coordinate_kernel",
+                shape=(1,) * self.rank + (self.rank + self.radius, self.filters),
+                initializer=self.kernel_initializer,
+                regularizer=self.kernel_regularizer,
+                constraint=self.kernel_constraint,
+            )
+            return super().build(input_shape)
+        super().build(_with_coordinates(input_shape, self.radius, self.data_format))
+        channels = _channel_axis(self.data_format)
+        self.input_spec = keras.layers.InputSpec(ndim=self.rank + 2, axes={channels: input_shape[channels]})
+
+    def call(self, inputs: Any) -> Any:
+        inputs = ops.cast(inputs, self.compute_dtype)
+        coordinates = coordinate_channels(inputs, self.radius, self.data_format)
+        kernel = ops.convert_to_tensor(self.kernel)
+        channels = inputs.shape[_channel_axis(self.data_format)]
+        if self.separate:
+            of_coordinates = ops.conv(
+                self._at_the_middle_of_windows(coordinates), self.coordinate_kernel, data_format=self.data_format
+            )
+            outputs = self._convolve(inputs, kernel) + of_coordinates
+        elif self.groups > 1:  # A group sees only its own part of the concatenation: there is no sum of two to make.
+            outputs = self._convolve(_concatenated(inputs, coordinates, self.data_format), kernel)
+        else:
+            of_coordinates = self._convolve(coordinates, kernel[..., channels:, :])
+            outputs = self._convolve(inputs, kernel[..., :channels, :]) + of_coordinates
+        if self.use_bias:
+            bias = [1] * (self.rank + 2)
+            bias[_channel_axis(self.data_format)] = self.filters
+            outputs = outputs + ops.reshape(self.bias, bias)
+        return outputs if self.activation is None else self.activation(outputs)
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"radius": self.radius, "separate": self.separate}
+
+    def save_own_variables(self, store: Any) -> None:
+        super().save_own_variables(store)
+        if self.separate:
+            store["coordinate_kernel"] = self.coordinate_kernel
+
+    def load_own_variables(self, store: Any) -> None:
+        super().load_own_variables(store)
+        if self.separate:
+            self.coordinate_kernel.assign(store["coordinate_kernel"])
+
+    def _convolve(self, inputs: Any, kernel: Any) -> Any:
+        padding = self.padding
+        if padding == "causal":
+            before = (self.kernel_size[0] - 1) * self.dilation_rate[0]
+            inputs = ops.pad(inputs, [[before if axis == self._spatial_axes()[0] else 0, 0] for axis in range(3)])
+            padding = "valid"
+        return ops.conv(inputs, kernel, list(self.strides), padding, self.data_format, self.dilation_rate)
+
+    def _at_the_middle_of_windows(self, coordinates: Any) -> Any:
+        """Returns the coordinates of the pixel in the middle of each window, of its last one if the padding is causal."""
+        sizes = zip(self._spatial_axes(), self.kernel_size, self.strides, self.dilation_rate, strict=True)
+        for axis, kernel, stride, dilation in sizes:
+            length, reach = ops.shape(coordinates)[axis], (kernel - 1) * dilation
+            windows, first = -(-length // stride), 0
+            if self.padding == "valid":
+                windows, first = (length - reach - 1) // stride + 1, reach // 2
+            elif self.padding == "same":
+                first = reach // 2 - ops.maximum((windows - 1) * stride + reach + 1 - length, 0) // 2
+            coordinates = ops.take(coordinates, first + stride * ops.arange(windows), axis=axis)
+        return coordinates
+
+    def _spatial_axes(self) -> range:
+        return range(1, self.rank + 1) if self.data_format == "channels_last" else range(2, self.rank + 2)
+
+
+@keras.saving.register_keras_serializable(package=_PACKAGE)
+class CoordConv1D(_CoordConv, keras.layers.Conv1D):
+    __doc__ = f"Conv1D that sees the coordinates of its inputs. {_CoordConv.__doc__}"
+
+
+@keras.saving.register_keras_serializable(package=_PACKAGE)
+class CoordConv2D(_CoordConv, keras.layers.Conv2D):
+    __doc__ = f"Conv2D that sees the coordinates of its inputs. {_CoordConv.__doc__}"
+
+
+@keras.saving.register_keras_serializable(package=_PACKAGE)
+class CoordConv3D(_CoordConv, keras.layers.Conv3D):
+    __doc__ = f"Conv3D that sees the coordinates of its inputs. {_CoordConv.__doc__}"
+
+
+def coordinate_channels(inputs: Any, radius: bool, data_format: str) -> Any:
+    """Returns the coordinates of the pixels of `inputs`, for a batch of one, in the dtype of `inputs`.
+
+    Returns:
+        `[1, *spatial, D]`, or `[1, D, *spatial]` if channels come first; D is the number of spatial axes, plus 1 with the
+        radius.
+    """
+    rank = len(inputs.shape) - 2
+    spatial = ops.shape(inputs)[1:-1] if data_format == "channels_last" else ops.shape(inputs)[2:]
+    axes = []
+    for axis, length in enumerate(spatial):
+        # From -(n - 1) to n - 1 by steps of 2, so that the middle is exactly 0, and a single pixel is the middle.
+        line = ops.cast(2 * ops.arange(length) - (length - 1), "float32") / ops.cast(ops.maximum(length - 1, 1), "float32")
+        line = ops.reshape(line, [-1 if other == axis else 1 for other in range(rank)])
+        axes.append(ops.broadcast_to(line, spatial))
+    if radius:
+        axes.append(ops.sqrt(sum(ops.square(line) for line in axes)))
+    coordinates = ops.stack(axes, axis=-1 if data_format == "channels_last" else 0)
+    return ops.cast(ops.expand_dims(coordinates, axis=0), inputs.dtype)
+
+
+def _concatenated(inputs: Any, coordinates: Any, data_format: str) -> Any:
+    shape, channels = list(ops.shape(inputs)), _channel_axis(data_format)
+    shape[channels] = coordinates.shape[channels]
+    return ops.concatenate([inputs, ops.broadcast_to(coordinates, shape)], axis=channels)
+
+
+def _data_format(data_format: str | None) -> str:
+    data_format = keras.config.image_data_format() if data_format is None else data_format
+    if data_format not in ("channels_last", "channels_first"):
+        raise ValueError(f'Expected data_format to be "channels_last" or "channels_first". Received: {data_format!r}.')
+    return data_format
+
+
+def _channel_axis(data_format: str) -> int:
+    return -1 if data_format == "channels_last" else 1
+
+
+def _with_coordinates(input_shape: tuple[int | None, ...], radius: bool, data_format: str) -> tuple[int | None, ...]:
+    shape, channels = list(input_shape), _channel_axis(data_format)
+    count = shape[channels]
+    shape[channels] = None if count is None else count + len(shape) - 2 + radius
+    return tuple(shape)

@@ -1,0 +1,182 @@
+import importlib.util
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import subprocesses
+from keras import ops
+
+from not_so_clevr.baselines.layers import AddCoords, CoordConv1D, CoordConv2D, CoordConv3D
+
+CONV = {1: keras.layers.Conv1D, 2: keras.layers.Conv2D, 3: keras.layers.Conv3D}
+COORD_CONV = {1: CoordConv1D, 2: CoordConv2D, 3: CoordConv3D}
+SPATIAL = {1: (7,), 2: (7, 10), 3: (5, 6, 7)}
+OTHER_BACKENDS = [
+    name for name in ("tensorflow", "jax", "torch") if importlib.util.find_spec(name) and name != keras.backend.backend()
+]
+# TensorFlow convolves with channels first on a GPU only.
+DATA_FORMATS = ["channels_last"] + ["channels_first"] * (keras.backend.backend() != "tensorflow")
+
+
+def random_input(rank, data_format="channels_last", channels=3):
+    shape = (*SPATIAL[rank], channels) if data_format == "channels_last" else (channels, *SPATIAL[rank])
+    return np.random.RandomState(0).randn(2, *shape).astype("float32")
+
+
+def coordinates_by_hand(spatial, radius):
+    axes = np.meshgrid(*(np.linspace(-1, 1, n) if n > 1 else [0.0] for n in spatial), indexing="ij")
+    return np.stack([*axes, np.sqrt(sum(axis**2 for axis in axes))][: len(spatial) + radius], axis=-1)
+
+
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+@pytest.mark.parametrize("radius", [False, True])
+@pytest.mark.parametrize("spatial", [(7,), (1,), (7, 10), (10, 1), (5, 6, 7)])
+def test_coordinates_run_from_minus_one_to_one_along_their_own_axis(spatial, radius, data_format):
+    inputs = np.random.RandomState(0).randn(2, *spatial, 3).astype("float32")
+    first = np.moveaxis(inputs, -1, 1) if data_format == "channels_first" else inputs
+    layer = AddCoords(radius=radius, data_format=data_format)
+    outputs = ops.convert_to_numpy(layer(first))
+    assert layer.compute_output_shape(first.shape) == outputs.shape
+    outputs = np.moveaxis(outputs, 1, -1) if data_format == "channels_first" else outputs
+    np.testing.assert_array_equal(outputs[..., :3], inputs)
+    for example in outputs[..., 3:]:
+        np.testing.assert_allclose(example, coordinates_by_hand(spatial, radius), atol=1e-6)
+
+
+@pytest.mark.parametrize("data_format", DATA_FORMATS)
+@pytest.mark.parametrize("radius", [False, True])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"kernel_size": 1},
+        {"kernel_size": 3, "padding": "same", "activation": "relu"},
+        {"kernel_size": 2, "padding": "same", "strides": 2},
+        {"kernel_size": 3, "strides": 2, "use_bias": False},
+        {"kernel_size": 2, "padding": "same", "dilation_rate": 2},
+        {"kernel_size": 3, "dilation_rate": 2},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_coord_conv_is_the_convolution_of_the_literal_concatenation(rank, arguments, radius, data_format):
+    inputs = random_input(rank, data_format)
+    layer = COORD_CONV[rank](4, radius=radius, data_format=data_format, bias_initializer="ones", **arguments)
+    literal = CONV[rank](4, data_format=data_format, **arguments)
+    concatenated = AddCoords(radius=radius, data_format=data_format)(inputs)
+    literal.build(concatenated.shape)
+    outputs = layer(inputs)
+    literal.set_weights(layer.get_weights())
+    expected = ops.convert_to_numpy(literal(concatenated))
+    np.testing.assert_allclose(ops.convert_to_numpy(outputs), expected, rtol=1e-4, atol=1e-5)
+    assert layer.compute_output_shape(inputs.shape) == expected.shape
+    assert layer.kernel.shape[-2] == 3 + rank + radius
+
+
+def test_causal_padding_and_groups_are_those_of_the_literal_concatenation():
+    for arguments in ({"padding": "causal", "kernel_size": 3, "dilation_rate": 2}, {"groups": 2, "kernel_size": 3}):
+        inputs = random_input(1)
+        layer, literal = CoordConv1D(4, **arguments), keras.layers.Conv1D(4, **arguments)
+        concatenated = AddCoords()(inputs)
+        literal.build(concatenated.shape)
+        outputs = layer(inputs)
+        literal.set_weights(layer.get_weights())
+        expected = ops.convert_to_numpy(literal(concatenated))
+        np.testing.assert_allclose(ops.convert_to_numpy(outputs), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("padding", ["valid", "same", "causal"])
+@pytest.mark.parametrize(
+    "arguments",
+    [{"kernel_size": 3}, {"kernel_size": 5, "strides": 2}, {"kernel_size": 3, "strides": 3}, {"kernel_size": 1, "strides": 2}],
+)
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_a_separate_filter_is_a_full_one_that_sees_only_the_coordinates_of_the_middle(rank, arguments, padding):
+    if padding == "causal" and rank > 1:
+        padding = "same"
+    inputs = random_input(rank)
+    separate = COORD_CONV[rank](4, padding=padding, separate=True, **arguments)
+    full = COORD_CONV[rank](4, padding=padding, **arguments)
+    outputs = ops.convert_to_numpy(separate(inputs))
+    full.build(inputs.shape)
+    kernel = np.zeros(full.kernel.shape, "float32")
+    kernel[..., :3, :] = ops.convert_to_numpy(separate.kernel)
+    size = arguments["kernel_size"]
+    middle = (size - 1 if padding == "causal" else size // 2,) * rank
+    kernel[middle][3:] = ops.convert_to_numpy(separate.coordinate_kernel).reshape(rank, 4)
+    full.set_weights([kernel, ops.convert_to_numpy(separate.bias)])
+    np.testing.assert_allclose(outputs, ops.convert_to_numpy(full(inputs)), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("separate", "weights"), [(False, (3 + 3) * 4 * 25), (True, 3 * 4 * 25 + 3 * 4)])
+def test_the_number_of_weights_is_the_published_one(separate, weights):
+    layer = CoordConv2D(4, 5, radius=True, separate=separate, use_bias=False)
+    layer.build((None, 9, 9, 3))
+    assert layer.count_params() == weights
+
+
+@pytest.mark.parametrize("separate", [False, True])
+def test_unknown_batch_and_spatial_sizes(separate):
+    layer = CoordConv2D(4, 3, strides=2, padding="same", separate=separate)
+    image = keras.Input((None, None, 3))
+    model = keras.Model(image, layer(image))
+    assert model.output_shape == (None, None, None, 4)
+    for shape in ((2, 7, 10, 3), (3, 12, 5, 3)):
+        inputs = np.random.RandomState(0).randn(*shape).astype("float32")
+        np.testing.assert_allclose(model.predict(inputs, verbose=0), ops.convert_to_numpy(layer(inputs)), rtol=1e-4, atol=1e-5)
+
+
+def test_integer_inputs_and_mixed_precision():
+    ones = np.ones((2, 7, 10, 3))
+    layer = CoordConv2D(4, 3)
+    expected = ops.convert_to_numpy(layer(ones.astype("float32")))
+    np.testing.assert_array_equal(ops.convert_to_numpy(layer(ones.astype("uint8"))), expected)
+    assert AddCoords()(ones.astype("int64")).dtype == layer(ones.astype("float32")).dtype
+    for separate in (False, True):
+        mixed = CoordConv2D(4, 3, separate=separate, dtype="mixed_bfloat16")
+        assert keras.backend.standardize_dtype(mixed(ones).dtype) == "bfloat16"
+        assert keras.backend.standardize_dtype(mixed.kernel.dtype) == "float32"
+
+
+@pytest.mark.parametrize("separate", [False, True])
+def test_a_model_is_saved_and_loaded_without_custom_objects(tmp_path, separate):
+    model = keras.Sequential(
+        [keras.Input((7, 10, 3)), AddCoords(radius=True), CoordConv2D(4, 3, radius=True, separate=separate, name="layer")]
+    )
+    model.save(tmp_path / "model.keras")
+    inputs = random_input(2)
+    np.save(tmp_path / "inputs.npy", inputs)
+    code = f"""
+import keras, not_so_clevr.baselines.layers, numpy as np
+model = keras.models.load_model({str(tmp_path / "model.keras")!r})
+np.save({str(tmp_path / "outputs.npy")!r}, model.predict(np.load({str(tmp_path / "inputs.npy")!r}), verbose=0))
+print(model.get_layer("layer").get_config()["separate"])
+"""
+    assert subprocesses.run(code, KERAS_BACKEND=keras.backend.backend()).endswith(str(separate))
+    np.testing.assert_allclose(np.load(tmp_path / "outputs.npy"), model.predict(inputs, verbose=0), rtol=1e-5, atol=1e-6)
+
+
+def test_training_reaches_the_weights_of_the_coordinates():
+    image = keras.Input((8, 12, 1))
+    model = keras.Model(image, CoordConv2D(2, 1, kernel_initializer="zeros")(image))
+    model.compile(keras.optimizers.Adam(0.1), "mse")
+    targets = np.broadcast_to(coordinates_by_hand((8, 12), False), (4, 8, 12, 2))
+    model.fit(np.zeros((4, 8, 12, 1)), targets, epochs=200, verbose=0)
+    np.testing.assert_allclose(model.get_weights()[0][0, 0, 1:], np.eye(2), atol=1e-2)
+
+
+def test_bad_arguments_are_named():
+    with pytest.raises(ValueError, match=r"Expected data_format .* Received: 'last'"):
+        AddCoords(data_format="last")
+    with pytest.raises(ValueError, match=r"Expected an input of rank 3, 4 or 5.* Received: input_shape=\(2, 3\)"):
+        AddCoords()(np.zeros((2, 3)))
+    with pytest.raises(ValueError, match=r"Expected an input of rank 4.* Received: input_shape=\(2, 3, 4, 5, 6\)"):
+        CoordConv2D(4, 3)(np.zeros((2, 3, 4, 5, 6)))
+
+
+@pytest.mark.parametrize("backend", OTHER_BACKENDS)
+def test_on_the_other_backends(backend):
+    command = [sys.executable, "-m", "pytest", "-q", "-k", "not other_backends", "-p", "no:cacheprovider", __file__]
+    result = subprocess.run(command, env=subprocesses.environment(KERAS_BACKEND=backend), capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout
