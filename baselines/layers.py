@@ -6,6 +6,17 @@ middle, where all coordinates are 0.
 
 A convolution of the concatenation [x, coordinates] is the sum of a convolution of x and a convolution of the coordinates. The
 second is the same for every example, so `CoordConv` computes it once for the whole batch and concatenates nothing.
+
+`CoordConv1D`, `CoordConv2D` and `CoordConv3D` take all arguments of the convolution of Keras that they are named after, and two
+more, by keyword:
+
+- `radius`: if true, the filters see the distance from the middle as well. Default false.
+- `separate`: if true, a filter of its own, one pixel large, sees the coordinates of the pixel in the middle of each window,
+  which needs fewer weights (the paper's footnote 2). If false, the default, the filters see the coordinates of all pixels of
+  the window, as if they were concatenated to the input.
+
+Their input and output shapes are those of the convolution. Spatial axes may be of unknown length; integers are cast to the
+compute dtype.
 """
 
 from __future__ import annotations
@@ -61,19 +72,7 @@ class AddCoords(keras.layers.Layer):
 
 
 class _CoordConv(keras.layers.Layer):
-    """What makes a CoordConv of the convolution of Keras that a class inherits from beside this one.
-
-    Takes all arguments of that convolution, and two more.
-
-    Args:
-        radius: if true, the filters see the distance from the middle as well.
-        separate: if true, a filter of its own, one pixel large, sees the coordinates of the pixel in the middle of each window,
-            which needs fewer weights (the paper's footnote 2). If false, the filters see the coordinates of all pixels of
-            the window, as if they were concatenated to the input.
-
-    Input and output shape:
-        Those of the convolution. Spatial axes may be of unknown length; integers are cast to the compute dtype.
-    """
+    """What makes a CoordConv of the convolution of Keras that a class inherits from beside this one."""
 
     def __init__(self, *args: Any, radius: bool = False, separate: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -157,17 +156,17 @@ class _CoordConv(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package=_PACKAGE)
 class CoordConv1D(_CoordConv, keras.layers.Conv1D):
-    __doc__ = f"Conv1D that sees the coordinates of its inputs. {_CoordConv.__doc__}"
+    """`keras.layers.Conv1D` that sees the coordinates of its inputs; the docstring of the module tells its arguments."""
 
 
 @keras.saving.register_keras_serializable(package=_PACKAGE)
 class CoordConv2D(_CoordConv, keras.layers.Conv2D):
-    __doc__ = f"Conv2D that sees the coordinates of its inputs. {_CoordConv.__doc__}"
+    """`keras.layers.Conv2D` that sees the coordinates of its inputs; the docstring of the module tells its arguments."""
 
 
 @keras.saving.register_keras_serializable(package=_PACKAGE)
 class CoordConv3D(_CoordConv, keras.layers.Conv3D):
-    __doc__ = f"Conv3D that sees the coordinates of its inputs. {_CoordConv.__doc__}"
+    """`keras.layers.Conv3D` that sees the coordinates of its inputs; the docstring of the module tells its arguments."""
 
 
 def coordinate_channels(inputs: Any, radius: bool, data_format: str) -> Any:

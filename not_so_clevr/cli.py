@@ -53,7 +53,7 @@ def generate(
 ) -> None:
     """Generate data sets on disk, for tfds.load to read. What is there already stays as it is."""
     folder = data_dir.expanduser() if data_dir else None
-    builders = [Builder(config=as_config(config), data_dir=folder) for config in configs]
+    builders = [Builder(config=config, data_dir=folder) for config in configs]
     if not all(builder.data_path.exists() for builder in builders):
         importlib.import_module("tensorflow")  # Its log messages would break into the bar.
     with _progress() as progress:
