@@ -53,7 +53,7 @@ def replacing(path: os.PathLike[str]) -> Iterator[pathlib.Path]:
         OSError: one sentence that names `path` and why it cannot be written.
     """
     target = pathlib.Path(path)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    temporary = target.with_name(f".{os.getpid()}.{target.name}")  # The end of the name may tell the format.
     try:
         if not target.parent.exists():
             target.parent.mkdir(parents=True, exist_ok=True)

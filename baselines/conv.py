@@ -1,0 +1,81 @@
+"""Ordinary convolution (Liu et al. 2018, arXiv 1807.03247, sections 3 and 4; code: uber-research/CoordConv).
+
+| model        | task           | expected                                                                          |
+|--------------|----------------|-----------------------------------------------------------------------------------|
+| `conv`       | regression     | fits, more or less, what it was trained on; does not carry over to a new quadrant |
+| `tiled_conv` | classification | must fail: every pixel sees the same, and one in 4096 is right by chance          |
+
+    not-so-clevr train conv --task regression --config quadrant
+"""
+
+from __future__ import annotations
+
+import keras
+from keras import layers
+
+from not_so_clevr.recipe import Recipe, announce
+from not_so_clevr.tasks import Task
+
+_SMALL = {"network": "quadrant", "published": True}
+
+
+@announce(
+    source="Liu et al. 2018",
+    tuned={"regression": Recipe(epochs=20, schedule="cosine")},
+    article={"regression": Recipe(epochs=100, l2=1e-3)},
+    article_quadrant={"regression": Recipe(epochs=100, learning_rate=5e-4, l2=5e-4, model={"network": "quadrant"})},
+)
+def conv(task: Task, *, network: str = "uniform", multiplier: int = 1) -> keras.Model:
+    """Returns one of the two networks of the paper for regression.
+
+    Args:
+        task: regression, on a canvas of at least 16 x 16 pixels.
+        network: "uniform": 3x3 convolutions of 16m filters, max pooling between them, and two dense layers. "quadrant": nine
+            convolutions, partly strided, and mean pooling.
+        multiplier: m.
+    """
+    build = {"uniform": _uniform, "quadrant": _quadrant}.get(network)
+    if build is None:
+        raise ValueError(f"network={network!r} is unknown; expected 'uniform' or 'quadrant'.")
+    inputs = keras.Input(task.input_shape)
+    return keras.Model(inputs, build(inputs, 16 * multiplier, task))
+
+
+def _uniform(x, filters, task):
+    for pool in (True, True, True, False):
+        x = _convolution(filters, 3)(x)
+        if pool:
+            x = layers.MaxPooling2D()(x)
+    x = layers.Dense(64, activation="relu", kernel_initializer="he_normal")(layers.Flatten()(x))
+    return layers.Dense(2, kernel_initializer="he_normal")(x)
+
+
+def _quadrant(x, filters, task):
+    x = _convolution(filters, 5, 2)(x)
+    x = _convolution(filters, 1)(x)
+    x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5)(x)
+    for size, stride in ((3, 1), (3, 2)):
+        x = _convolution(filters, size, stride)(x)
+    x = layers.Conv2D(filters, 3, 2, padding="same", kernel_initializer="he_normal")(x)
+    x = layers.ReLU()(layers.BatchNormalization(momentum=0.9, epsilon=1e-5)(x))
+    for size, stride in ((3, 2), (1, 1), (3, 2)):
+        x = _convolution(filters, size, stride)(x)
+    x = layers.GlobalAveragePooling2D()(_convolution(2, 3)(x))
+    return layers.Rescaling(2 * 64 / (task.canvas_size - 1), offset=-1.0)(x)  # From centre / 64: the last ReLU gives no less than 0.
+
+
+def _convolution(filters: int, size: int, stride: int = 1) -> layers.Layer:
+    return layers.Conv2D(filters, size, stride, padding="same", activation="relu", kernel_initializer="he_normal")
+
+
+_RECIPE = Recipe(epochs=6, learning_rate=0.005, schedule="cosine", weight_decay=2.0)
+
+
+@announce(source="the article", tuned={"classification": _RECIPE, "rendering": _RECIPE})
+def tiled_conv(task: Task) -> keras.Model:
+    """Returns the CoordConv network without coordinate channels: tile, and 1x1 convolutions of 32, 32, 64, 64 and 1 filters."""
+    inputs = keras.Input(task.input_shape)
+    x = layers.UpSampling2D(task.canvas_size)(layers.Reshape((1, 1, 2))(inputs))
+    for filters in (32, 32, 64, 64):
+        x = layers.Dense(filters, activation="relu", kernel_initializer="he_normal")(x)
+    return keras.Model(inputs, layers.Reshape(task.output_shape)(layers.Dense(1, kernel_initializer="he_normal")(x)))

@@ -1,0 +1,85 @@
+"""Where a run takes place: versions, backend, device, processor, commit."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import pathlib
+import platform
+import subprocess
+from typing import Any
+
+import keras
+
+import not_so_clevr
+
+_PACKAGES = ("keras", "tensorflow", "tensorflow-datasets", "jax", "torch", "numpy")
+
+
+def describe() -> dict[str, Any]:
+    """Returns what a result says about where it was made."""
+    versions = {"python": platform.python_version(), "not-so-clevr": not_so_clevr.__version__}
+    for package in _PACKAGES:
+        if package in ("jax", "torch", "tensorflow") and package != keras.backend.backend():
+            continue
+        versions[package] = importlib.metadata.version(package)
+    return {
+        "backend": keras.backend.backend(),
+        "device": _gpu() or f"{_cores()} cores of {_cpu()}",
+        "platform": platform.platform(),
+        "versions": versions,
+        "commit": _commit(),
+    }
+
+
+def make_deterministic() -> None:
+    """Asks the backend for operations that give the same bits every time. JAX has no such switch, and needs none on a CPU."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
+    elif backend == "torch":
+        import torch
+
+        torch.use_deterministic_algorithms(True)
+
+
+def _gpu() -> str | None:
+    backend = keras.backend.backend()
+    if backend == "jax":
+        import jax
+
+        device = jax.devices()[0]
+        return None if device.platform == "cpu" else str(device.device_kind)
+    if backend == "torch":
+        import torch
+
+        return torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    return tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU") if gpus else None
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _cpu() -> str:
+    file = pathlib.Path("/proc/cpuinfo")
+    lines = file.read_text().splitlines() if file.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _commit() -> str | None:
+    """Returns the commit of the checkout that this package is run from, "-dirty" after it if files were changed since."""
+    checkout = pathlib.Path(not_so_clevr.__file__).resolve().parents[1]
+    if not (checkout / ".git").exists():
+        return None
+    command = ["git", "-C", str(checkout), "describe", "--always", "--dirty", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None

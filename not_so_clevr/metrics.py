@@ -1,0 +1,93 @@
+"""How good predictions are: one number for each example, float32 `[B]`. Whoever calls takes the mean, over every example.
+
+Written in `keras.ops`, so they take NumPy arrays and tensors of Keras' backend. S is the size of the canvas; a distance is
+Euclidean and in pixels.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras import ops
+
+
+def accuracy(y_true: Any, y_pred: Any) -> Any:
+    """Classification: 1 where the pixel with the highest logit is the right one, else 0.
+
+    Args:
+        y_true: one-hot, `[B, S * S]`.
+        y_pred: logits (or probabilities), `[B, S * S]`.
+    """
+    return _float(ops.argmax(y_true, axis=-1) == ops.argmax(y_pred, axis=-1))
+
+
+def distance(y_true: Any, y_pred: Any) -> Any:
+    """Classification: the distance between the pixel with the highest logit and the right one. Arguments as for `accuracy`."""
+    size = round(y_true.shape[-1] ** 0.5)
+    true, predicted = ops.argmax(y_true, axis=-1), ops.argmax(y_pred, axis=-1)
+    rows, columns = true // size - predicted // size, true % size - predicted % size
+    return ops.sqrt(_float(rows * rows + columns * columns))
+
+
+def error(y_true: Any, y_pred: Any, canvas_size: int) -> Any:
+    """Regression: the distance between the predicted and the true coordinates, which are not rounded.
+
+    Args:
+        y_true: coordinates (row i, column j) on the [-1, 1] scale, `[B, 2]`.
+        y_pred: the same, predicted.
+        canvas_size: S, in pixels.
+    """
+    return ops.sqrt(ops.sum(ops.square(_pixels(y_pred, canvas_size) - _pixels(y_true, canvas_size)), axis=-1))
+
+
+def within_half_pixel(y_true: Any, y_pred: Any, canvas_size: int) -> Any:
+    """Regression: 1 where `error` is below half a pixel, else 0; stricter than `pair_accuracy`. Arguments as for `error`."""
+    return _float(error(y_true, y_pred, canvas_size) < 0.5)
+
+
+def pair_accuracy(y_true: Any, y_pred: Any, canvas_size: int) -> Any:
+    """Regression: 1 where both coordinates, rounded to whole pixels, are right, else 0. Arguments as for `error`."""
+    return _float(ops.all(_rounded_right(y_true, y_pred, canvas_size), axis=-1))
+
+
+def coordinate_accuracy(y_true: Any, y_pred: Any, canvas_size: int) -> Any:
+    """Regression: the share, 0, 1/2 or 1, of the two rounded coordinates that are right. The article's accuracy is its mean.
+
+    Arguments as for `error`.
+    """
+    return ops.mean(_float(_rounded_right(y_true, y_pred, canvas_size)), axis=-1)
+
+
+def iou(y_true: Any, y_pred: Any) -> Any:
+    """Rendering: intersection over union of the white pixels, where white is a probability above 0.5, a logit above 0.
+
+    Args:
+        y_true: canvases, 0 or 1, `[B, S, S, 1]`.
+        y_pred: logits, `[B, S, S, 1]`.
+    """
+    true, predicted = y_true > 0.5, y_pred > 0
+    intersection = ops.sum(_float(ops.logical_and(true, predicted)), axis=(1, 2, 3))
+    union = ops.sum(_float(ops.logical_or(true, predicted)), axis=(1, 2, 3))
+    return intersection / union  # A true canvas has white pixels, so the union is never empty.
+
+
+def pixel_accuracy(y_true: Any, y_pred: Any) -> Any:
+    """Rendering: the share of the pixels that are right. Arguments as for `iou`."""
+    return ops.mean(_float((y_true > 0.5) == (y_pred > 0)), axis=(1, 2, 3))
+
+
+def exact(y_true: Any, y_pred: Any) -> Any:
+    """Rendering: 1 where every pixel of the canvas is right, else 0. Arguments as for `iou`."""
+    return _float(ops.all((y_true > 0.5) == (y_pred > 0), axis=(1, 2, 3)))
+
+
+def _float(array: Any) -> Any:
+    return ops.cast(array, "float32")
+
+
+def _pixels(coordinates: Any, canvas_size: int) -> Any:
+    return (_float(coordinates) + 1) * ((canvas_size - 1) / 2)
+
+
+def _rounded_right(y_true: Any, y_pred: Any, canvas_size: int) -> Any:
+    return ops.round(_pixels(y_pred, canvas_size)) == ops.round(_pixels(y_true, canvas_size))

@@ -1,0 +1,123 @@
+"""Finding models: bundled ones and others by their entry point (`coordconv`), any by its path (`my_pkg.my_module:build`).
+
+A package announces its models in its pyproject.toml:
+
+    [project.entry-points."not_so_clevr.models"]
+    my_model = "my_pkg.my_module:build"
+
+`build(task)` returns a `keras.Model` from `task.input_shape` to `task.output_shape`. It may be decorated with
+`recipe.announce`; else it has one recipe, `default`, for every task.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import importlib.metadata
+import importlib.util
+import os
+import pathlib
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import keras
+
+    from not_so_clevr.recipe import Recipe
+
+GROUP = "not_so_clevr.models"
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """A model that can be trained.
+
+    Attributes:
+        name: as on the command line, and in the id of a run.
+        build: task -> `keras.Model`.
+        source: where the architecture comes from.
+        recipes: name of the recipe -> name of the task -> recipe; the first is the default.
+    """
+
+    name: str
+    build: Callable[..., keras.Model]
+    source: str
+    recipes: Mapping[str, Mapping[str, Recipe]]
+
+    def recipe(self, name: str | None, task: str) -> tuple[str, Recipe]:
+        """Returns the name of a recipe, the default if `name` is None, and the recipe for a task.
+
+        Raises:
+            ValueError: if the model has none of that name, or none for the task.
+        """
+        name = name or next(iter(self.recipes))
+        if name not in self.recipes:
+            raise ValueError(f"{self.name} has no recipe {name!r}; expected one of {', '.join(self.recipes)}.")
+        if task not in self.recipes[name]:
+            raise ValueError(f"{self.name} has no recipe {name!r} for {task}; expected one of {', '.join(self.recipes[name])}.")
+        return name, self.recipes[name][task]
+
+
+def names() -> list[str]:
+    """Returns the names of all models that installed packages announce."""
+    return sorted({point.name for point in importlib.metadata.entry_points(group=GROUP)})
+
+
+def find(name: str) -> Model:
+    """Returns the model of that name or path. Modules of the current folder are found, too, after installed ones.
+
+    Raises:
+        ValueError: one sentence, if there is none, or if its module cannot be imported.
+    """
+    points = {point.name: point.value for point in importlib.metadata.entry_points(group=GROUP)}
+    path = points.get(name, name)
+    module_name, colon, function_name = path.partition(":")
+    if not (colon and module_name and function_name):
+        raise ValueError(f"Unknown model {name!r}; expected one of {', '.join(names())}, or a path such as my_pkg.my_module:build.")
+    build = getattr(_module(module_name), function_name, None)
+    if not callable(build):
+        hint = _shadow(module_name)
+        raise ValueError(f"Module {module_name!r} has no function {function_name!r}; expected one that takes a task.{hint}")
+    return from_function(build, name)
+
+
+def from_function(build: Callable[..., keras.Model], name: str | None = None) -> Model:
+    """Returns the model that a function builds, named after the function if no name is given."""
+    from not_so_clevr.recipe import Recipe
+    from not_so_clevr.tasks import TASKS
+
+    function: Any = build
+    path = f"{getattr(build, '__module__', '?')}:{getattr(build, '__name__', type(build).__name__)}"
+    recipes = getattr(function, "recipes", {"default": dict.fromkeys(TASKS, Recipe())})
+    return Model(name or path, build, getattr(function, "source", path), recipes)
+
+
+def where(error: BaseException) -> str:
+    """Returns `TypeError: sentence (file.py, line 3)` for an error in somebody's code."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({os.path.basename(frames[-1].filename)}, line {frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}{place}"
+
+
+def _module(name: str) -> Any:
+    here = os.getcwd()
+    if here not in sys.path:
+        sys.path.append(here)  # At the end: what is installed is not to be shadowed by what lies here.
+    try:
+        return importlib.import_module(name)
+    except Exception as error:
+        missing = isinstance(error, ModuleNotFoundError) and error.name is not None and f"{name}.".startswith(f"{error.name}.")
+        reason = f"there is no module {error.name!r}" if missing else where(error)  # type: ignore[attr-defined]
+        raise ValueError(f"Cannot import {name!r}: {reason}.{_shadow(name)}") from error
+
+
+def _shadow(name: str) -> str:
+    """Returns a hint if the current folder has the module, but another one of that name comes first."""
+    top = name.partition(".")[0]
+    spec = importlib.util.find_spec(top) if top else None
+    mine = [path for path in (pathlib.Path(f"{top}.py"), pathlib.Path(top, "__init__.py")) if path.exists()]
+    if not mine or spec is None or spec.origin is None or pathlib.Path(spec.origin).resolve() == mine[0].resolve():
+        return ""
+    return f" {mine[0]} here is hidden by {spec.origin}; give it another name."

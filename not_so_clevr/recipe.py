@@ -1,0 +1,100 @@
+"""Recipes: how a model is trained, and how it announces its recipes."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import keras
+
+SCHEDULES = ("constant", "cosine", "step")
+
+_Build = TypeVar("_Build", bound=Callable[..., keras.Model])
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Hyper-parameters of a training with Adam, or AdamW if there is weight decay.
+
+    Attributes:
+        epochs: passes over the training examples.
+        batch_size: examples a step; the last batch of an epoch is smaller if the examples do not divide evenly.
+        learning_rate: at its highest.
+        schedule: "constant"; "cosine", down to 0 at the last step; or "step", a tenth from every `step_epochs` epochs on.
+        step_epochs: for "step" only.
+        weight_decay: decoupled (AdamW): each step shrinks the weights by learning rate x `weight_decay`, kernels only.
+        l2: coupled: adds `l2` / 2 x the sum of squares of the kernels to the loss.
+        model: keyword arguments for the function that builds the model.
+
+    Kernels are the trainable weights of two or more dimensions.
+
+    Raises:
+        ValueError: if a value is out of its range.
+    """
+
+    epochs: int = 20
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    schedule: str = "constant"
+    step_epochs: int = 200
+    weight_decay: float = 0.0
+    l2: float = 0.0
+    model: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "step_epochs"):
+            value = getattr(self, name)
+            if type(value) is not int or value < 1:
+                raise ValueError(f"{name}={value!r} is no whole number of 1 or more; give one, such as {name}=20.")
+        for name in ("learning_rate", "weight_decay", "l2"):
+            value = getattr(self, name)
+            if type(value) not in (int, float) or not math.isfinite(value) or value < 0:
+                raise ValueError(f"{name}={value!r} is no number of 0 or more; give one, such as {name}=0.01.")
+        if self.schedule not in SCHEDULES:
+            raise ValueError(f"schedule={self.schedule!r} is unknown; expected one of {', '.join(SCHEDULES)}.")
+
+    def replace(self, settings: Mapping[str, Any]) -> Recipe:
+        """Returns the recipe with some settings changed; those that are no attribute of a recipe are for the model."""
+        names = {field.name for field in dataclasses.fields(self)} - {"model"}
+        own = {name: value for name, value in settings.items() if name in names}
+        model = {name: value for name, value in settings.items() if name not in names}
+        return dataclasses.replace(self, **own, model={**self.model, **model})
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns the settings, as a result holds them."""
+        return dataclasses.asdict(self)
+
+    def compile(self, model: keras.Model, loss: keras.losses.Loss, steps_per_epoch: int) -> None:
+        """Compiles a built model for this recipe."""
+        rate: Any = self.learning_rate
+        if self.schedule == "cosine":
+            rate = keras.optimizers.schedules.CosineDecay(rate, self.epochs * steps_per_epoch)
+        elif self.schedule == "step":
+            boundaries = [epoch * steps_per_epoch for epoch in range(self.step_epochs, self.epochs, self.step_epochs)]
+            rates = [rate * 0.1**k for k in range(len(boundaries) + 1)]
+            rate = keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, rates) if boundaries else rate
+        optimizer = keras.optimizers.AdamW(rate, weight_decay=self.weight_decay)
+        others = [variable for variable in model.trainable_variables if len(variable.shape) < 2]
+        optimizer.exclude_from_weight_decay(var_list=others)
+        for variable in model.trainable_variables:
+            if self.l2 and len(variable.shape) >= 2:
+                variable.regularizer = keras.regularizers.L2(self.l2 / 2)
+        model.compile(optimizer, loss)
+
+
+def announce(*, source: str, **recipes: Mapping[str, Recipe]) -> Callable[[_Build], _Build]:
+    """Decorates a function that builds a model with its source and its recipes.
+
+    Args:
+        source: where the architecture comes from.
+        **recipes: name of the recipe -> name of the task -> recipe. The first is the default.
+    """
+
+    def decorate(build: _Build) -> _Build:
+        build.source = source  # type: ignore[attr-defined]
+        build.recipes = recipes  # type: ignore[attr-defined]
+        return build
+
+    return decorate

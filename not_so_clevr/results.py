@@ -1,0 +1,277 @@
+"""Results of runs: one folder a run, the summary over seeds, and the leaderboard.
+
+A run's id says what it is: `classification/quadrant/coordconv/seed0`. Its folder holds
+
+- `result.json`: everything about the run, the fields of `Result`;
+- `errors.npz`: each metric of each example, with its coordinates: `test/coordinates` `[N, 2]`, `test/distance` `[N]` and so on;
+- `model.weights.h5`: the weights, and the state of the optimizer.
+"""
+
+from __future__ import annotations
+
+import collections
+import csv
+import dataclasses
+import io
+import json
+import pathlib
+import re
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from not_so_clevr import disk
+from not_so_clevr.published import PUBLISHED, PUBLISHED_COLUMNS
+
+Examples = Mapping[str, Mapping[str, npt.NDArray[np.generic]]]
+
+FILE = "result.json"
+ERRORS = "errors.npz"
+WEIGHTS = "model.weights.h5"
+INCOMPLETE = ".incomplete"
+
+_UNITS = {"distance": " px", "error": " px", "iou": ""}
+
+# Of a Student's t with 1, 2, ... degrees of freedom, the 97.5th percentile
+_T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101)
+_T += (2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Result:
+    """What came of a run, or of the evaluation of a function.
+
+    Attributes:
+        model: the name of the model.
+        recipe: the name of the recipe, with the settings that were changed; "" if the model was not trained here.
+        task: the name of the task.
+        config: the name of the data set.
+        seed: of weights and of the order of the examples.
+        metrics: "train" and "test" -> name of the metric -> its mean over every example of the split.
+        right: the metric that is 1 for an example that is right.
+        closeness: the metric that tells how close the others are.
+        settings: the recipe's values.
+        parameters: the number of trainable weights, or None.
+        history: for each epoch its loss, the metrics of test, and the seconds of training.
+        seconds: of the run, from the loading of the data to the last evaluation, or None.
+        examples_per_second: of training, without evaluation, or None.
+        environment: versions, backend, device, CPU, cores, commit.
+        command: that makes this run again, or None.
+        examples: "train" and "test" -> "coordinates" `[N, 2]` in pixels and each metric `[N]`; kept in errors.npz.
+    """
+
+    model: str
+    recipe: str
+    task: str
+    config: str
+    seed: int
+    metrics: Mapping[str, Mapping[str, float]]
+    right: str
+    closeness: str
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    parameters: int | None = None
+    history: Sequence[Mapping[str, Any]] = ()
+    seconds: float | None = None
+    examples_per_second: float | None = None
+    environment: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    command: str | None = None
+    examples: Examples = dataclasses.field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def label(self) -> str:
+        """The model, and the recipe unless it is the default one."""
+        return label(self.model, self.recipe)
+
+    @property
+    def id(self) -> str:
+        return run_id(self.task, self.config, self.label, self.seed)
+
+    @property
+    def hardware(self) -> str:
+        """Where it ran, such as `2 cores of Intel Xeon, tensorflow`."""
+        about = self.environment
+        return f"{about['device']}, {about['backend']}" if {"device", "backend"} <= set(about) else ""
+
+    @property
+    def perfect(self) -> bool:
+        """Whether every example of train and test is right."""
+        return all(metrics[self.right] == 1 for metrics in self.metrics.values())
+
+    def write(self, folder: pathlib.Path) -> None:
+        """Writes result.json and errors.npz. Raises OSError, naming the file, if it cannot be written."""
+        with disk.replacing(folder / ERRORS) as temporary, temporary.open("wb") as stream:
+            np.savez_compressed(stream, **_flat(self.examples))
+        with disk.replacing(folder / FILE) as temporary:
+            temporary.write_text(json.dumps(self._json(), indent=1) + "\n")
+
+    @classmethod
+    def read(cls, file: pathlib.Path) -> Result:
+        """Reads a result.json, without the examples beside it.
+
+        Raises:
+            ValueError: one sentence that names the file and what is wrong with it.
+        """
+        try:
+            result = cls(**json.loads(file.read_bytes()))
+            for name in ("model", "recipe", "task", "config", "right", "closeness"):
+                if not isinstance(getattr(result, name), str):
+                    raise TypeError(f"{name} is no string")
+            for split in ("train", "test"):
+                float(result.metrics[split][result.closeness])
+                if not 0 <= result.metrics[split][result.right] <= 1:
+                    raise ValueError(f"{result.right} is no share")
+            return result
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise ValueError(f"{file} is not the result of a run ({reason}); delete it, or run it again.") from error
+
+    def _json(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "examples"}
+
+
+def run_id(task: str, config: str, label: str, seed: int) -> str:
+    """Returns the id of a run, which is also the path of its folder below that of all runs."""
+    return f"{task}/{config}/{label}/seed{seed}"
+
+
+def label(model: str, recipe: str) -> str:
+    """Returns the model and the recipe in one word that can be the name of a folder."""
+    return re.sub(r"[^\w.+=-]", ".", f"{model}-{recipe}" if recipe else model)
+
+
+def load(folders: Iterable[pathlib.Path]) -> tuple[list[Result], list[str]]:
+    """Returns the results below the folders, sorted by id, and a sentence for each file that is none.
+
+    Raises:
+        ValueError: if a folder does not exist, or if there is no result.json below any.
+    """
+    results, problems = [], []
+    for folder in folders:
+        if not folder.is_dir():
+            raise ValueError(f"There is no folder {folder}; expected one with runs, such as that of: not-so-clevr train --runs.")
+        for file in sorted(folder.rglob(FILE)):
+            if file.parent.name.endswith(INCOMPLETE):
+                continue
+            try:
+                results.append(Result.read(file))
+            except ValueError as error:
+                problems.append(str(error))
+    if not (results or problems):
+        raise ValueError(f"There is no {FILE} below {', '.join(map(str, folders))}; make one with: not-so-clevr train.")
+    return sorted(results, key=lambda result: result.id), problems
+
+
+def interval(values: Sequence[float]) -> float | None:
+    """Returns half the width of the 95 % confidence interval of the mean, by Student's t; None for fewer than two values."""
+    if len(values) < 2:
+        return None
+    return _T[min(len(values) - 1, len(_T)) - 1] * statistics.stdev(values) / len(values) ** 0.5
+
+
+def leaderboard(results: Iterable[Result]) -> list[dict[str, Any]]:
+    """Returns one row for each task, config and label: its runs, one a seed, summed up. The best of a task and config first."""
+    groups: dict[tuple[str, str, str], list[Result]] = collections.defaultdict(list)
+    for result in results:
+        groups[result.task, result.config, result.label].append(result)
+    rows = []
+    for (task, config, name), runs in groups.items():
+        test = [run.metrics["test"][run.right] for run in runs]
+        closeness = runs[0].closeness
+        rows.append(
+            {
+                "task": task,
+                "config": config,
+                "model": name,
+                "seeds": len(runs),
+                "train": statistics.fmean(run.metrics["train"][run.right] for run in runs),
+                "test": statistics.fmean(test),
+                "test_interval": interval(test),
+                "test_lowest": min(test),
+                "perfect": sum(run.perfect for run in runs),
+                "metric": runs[0].right,
+                closeness: statistics.fmean(run.metrics["test"][closeness] for run in runs),
+                "parameters": runs[0].parameters,
+                "seconds": _median(run.seconds for run in runs),
+                "hardware": ", ".join(sorted({run.hardware for run in runs})),
+            }
+        )
+    return sorted(rows, key=lambda row: (row["task"], row["config"], -row["test"], -row["train"], row["model"]))
+
+
+COLUMNS = ("task", "config", "model", "seeds", "train", "test", "lowest", "perfect", "closeness", "parameters", "time", "hardware")
+
+
+def cells(row: Mapping[str, Any]) -> list[str]:
+    """Returns a row of the leaderboard as text, one cell for each of `COLUMNS`; train and test are the shares that are right."""
+    half = row["test_interval"]
+    closeness, unit = next((key, unit) for key, unit in _UNITS.items() if key in row)
+    return [
+        row["task"],
+        row["config"],
+        row["model"],
+        str(row["seeds"]),
+        percent(row["train"]),
+        percent(row["test"]) + ("" if half is None else f" ± {100 * half:.2g}"),
+        percent(row["test_lowest"]),
+        f"{row['perfect']} of {row['seeds']}",
+        f"{closeness} {row[closeness]:.4g}{unit}",
+        "" if row["parameters"] is None else f"{row['parameters']:,}",
+        "" if row["seconds"] is None else f"{row['seconds']:.0f} s",
+        row["hardware"],
+    ]
+
+
+def percent(share: float) -> str:
+    """Returns a share as text: 1 as `100 %`, and nothing else so."""
+    text = f"{100 * share:.1f}"
+    return "100 %" if share == 1 else f"{'99.9' if text == '100.0' else text} %"
+
+
+def markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Returns a table in Markdown."""
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "".join("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in line) + " |\n" for line in lines)
+
+
+def write_leaderboard(rows: Sequence[Mapping[str, Any]], file: pathlib.Path) -> None:
+    """Writes the rows of `leaderboard` and the published results as Markdown, CSV or JSON, by the ending of the file's name.
+
+    Raises:
+        ValueError: for any other ending.
+        OSError: one sentence, if the file cannot be written.
+    """
+    formats = {".md": _markdown, ".csv": _csv, ".json": _json}
+    if file.suffix not in formats:
+        raise ValueError(f"{file} does not tell the format; expected a name that ends in {', '.join(formats)}.")
+    with disk.replacing(file) as temporary:
+        temporary.write_text(formats[file.suffix](rows))
+
+
+def _markdown(rows: Sequence[Mapping[str, Any]]) -> str:
+    ours = markdown(COLUMNS, map(cells, rows))
+    return f"# Leaderboard\n\n{ours}\n## Published elsewhere\n\n{markdown(PUBLISHED_COLUMNS, PUBLISHED)}"
+
+
+def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, list(dict.fromkeys(key for row in rows for key in row)), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return stream.getvalue()
+
+
+def _json(rows: Sequence[Mapping[str, Any]]) -> str:
+    published = [dict(zip(PUBLISHED_COLUMNS, row, strict=True)) for row in PUBLISHED]
+    return json.dumps({"measured": rows, "published": published}, indent=1) + "\n"
+
+
+def _median(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistics.median(known) if known else None
+
+
+def _flat(examples: Examples) -> dict[str, npt.NDArray[np.generic]]:
+    return {f"{split}/{name}": values for split, columns in examples.items() for name, values in columns.items()}

@@ -1,0 +1,183 @@
+"""The three tasks: what a model is given, what it should answer, and how the answer is judged.
+
+| task             | x                                  | y                                   | the answer is       |
+|------------------|------------------------------------|-------------------------------------|---------------------|
+| `classification` | coordinates `[2]`                  | one-hot `[S * S]`                   | logits of pixels    |
+| `regression`     | one-hot image `[S, S, 1]`          | coordinates `[2]`                   | coordinates         |
+| `rendering`      | coordinates `[2]`                  | canvas, 0 or 1, `[S, S, 1]`         | logits of whiteness |
+
+All are float32. Coordinates (row i, column j) run from -1 at the first pixel of the canvas to 1 at the last, as in CoordConv.
+Source: Liu et al. 2018, arXiv 1807.03247, sections 3 and 4.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+
+from not_so_clevr import canvas, metrics
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """A task on canvases of S x S pixels; one of `Classification`, `Regression` and `Rendering`.
+
+    Attributes:
+        canvas_size: S, in pixels.
+        name: as on the command line.
+        right: the metric that is 1 for an example that is right, else 0.
+        closeness: the metric that tells how close the others are.
+        input_shape: of one x, without the batch.
+        output_shape: of one y and of one prediction, without the batch.
+        loss: of y and predictions, as `Model.compile` takes it.
+        metrics: name -> function of y and predictions that returns one number for each example; see `metrics`.
+    """
+
+    canvas_size: int = canvas.CANVAS_SIZE
+
+    name: ClassVar[str]
+    right: ClassVar[str]
+    closeness: ClassVar[str]
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        raise NotImplementedError
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        raise NotImplementedError
+
+    @property
+    def loss(self) -> keras.losses.Loss:
+        raise NotImplementedError
+
+    @property
+    def metrics(self) -> dict[str, Callable[[Any, Any], Any]]:
+        raise NotImplementedError
+
+    def xy(self, examples: Mapping[str, Any]) -> tuple[Any, Any]:
+        """Returns (x, y) of one example or a batch, as `tfds.load` yields them: NumPy arrays, or tensors in `tf.data`."""
+        raise NotImplementedError
+
+    def scaled(self, coordinates: Any) -> Any:
+        """Returns coordinates in pixels, integers `[..., 2]`, on the [-1, 1] scale: float32."""
+        last = self.canvas_size - 1
+        return (2 * _float32(coordinates) - last) / max(last, 1)
+
+
+class Classification(Task):
+    """Coordinates -> the pixel there; the loss is softmax cross-entropy over the pixels."""
+
+    name = "classification"
+    right = "accuracy"
+    closeness = "distance"
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        return (2,)
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        return (self.canvas_size**2,)
+
+    @property
+    def loss(self) -> keras.losses.Loss:
+        return keras.losses.CategoricalCrossentropy(from_logits=True)
+
+    @property
+    def metrics(self) -> dict[str, Callable[[Any, Any], Any]]:
+        return {"accuracy": metrics.accuracy, "distance": metrics.distance}
+
+    def xy(self, examples: Mapping[str, Any]) -> tuple[Any, Any]:
+        return self.scaled(examples["coordinates"]), _float32(examples["one_hot"])
+
+
+class Regression(Task):
+    """One-hot image -> the coordinates of the pixel; the loss is the mean squared error."""
+
+    name = "regression"
+    right = "within_half_pixel"
+    closeness = "error"
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        return (self.canvas_size, self.canvas_size, 1)
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        return (2,)
+
+    @property
+    def loss(self) -> keras.losses.Loss:
+        return keras.losses.MeanSquaredError()
+
+    @property
+    def metrics(self) -> dict[str, Callable[[Any, Any], Any]]:
+        functions = (metrics.error, metrics.within_half_pixel, metrics.pair_accuracy, metrics.coordinate_accuracy)
+        return {f.__name__: functools.partial(f, canvas_size=self.canvas_size) for f in functions}
+
+    def xy(self, examples: Mapping[str, Any]) -> tuple[Any, Any]:
+        one_hot = _float32(examples["one_hot"])
+        batch = [-1] * (len(one_hot.shape) - 1)  # None for a single example
+        return _library(one_hot).reshape(one_hot, (*batch, *self.input_shape)), self.scaled(examples["coordinates"])
+
+
+class Rendering(Task):
+    """Coordinates -> the canvas with the square there; the loss is sigmoid cross-entropy, the mean over the pixels."""
+
+    name = "rendering"
+    right = "exact"
+    closeness = "iou"
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        return (2,)
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        return (self.canvas_size, self.canvas_size, 1)
+
+    @property
+    def loss(self) -> keras.losses.Loss:
+        return keras.losses.BinaryCrossentropy(from_logits=True)
+
+    @property
+    def metrics(self) -> dict[str, Callable[[Any, Any], Any]]:
+        return {"iou": metrics.iou, "pixel_accuracy": metrics.pixel_accuracy, "exact": metrics.exact}
+
+    def xy(self, examples: Mapping[str, Any]) -> tuple[Any, Any]:
+        return self.scaled(examples["coordinates"]), _float32(examples["image"]) / canvas.WHITE
+
+
+TASKS = {task.name: task for task in (Classification, Regression, Rendering)}
+
+
+def as_task(task: str | Task, canvas_size: int) -> Task:
+    """Returns the task that `task` is or names, on canvases of that size in pixels.
+
+    Raises:
+        ValueError: if there is no such task.
+    """
+    name = task.name if isinstance(task, Task) else task
+    if name not in TASKS:
+        raise ValueError(f"Unknown task {name!r}; expected one of {', '.join(TASKS)}.")
+    return TASKS[name](canvas_size)
+
+
+def _float32(array: Any) -> Any:
+    library = _library(array)
+    return array.astype(np.float32) if library is np else library.cast(array, library.float32)
+
+
+def _library(array: Any) -> Any:
+    """Returns NumPy, or TensorFlow for what `tf.data` maps over."""
+    if isinstance(array, (np.ndarray, np.generic)):
+        return np
+    import tensorflow as tf
+
+    return tf
