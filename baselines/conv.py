@@ -10,13 +10,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 from keras import layers
 
 from not_so_clevr.recipe import Recipe, announce
 from not_so_clevr.tasks import Task
-
-_SMALL = {"network": "quadrant", "published": True}
 
 
 @announce(
@@ -38,10 +38,10 @@ def conv(task: Task, *, network: str = "uniform", multiplier: int = 1) -> keras.
     if build is None:
         raise ValueError(f"network={network!r} is unknown; expected 'uniform' or 'quadrant'.")
     inputs = keras.Input(task.input_shape)
-    return keras.Model(inputs, build(inputs, 16 * multiplier, task))
+    return keras.Model(inputs, build(inputs, 16 * multiplier))
 
 
-def _uniform(x, filters, task):
+def _uniform(x: Any, filters: int) -> Any:
     for pool in (True, True, True, False):
         x = _convolution(filters, 3)(x)
         if pool:
@@ -50,7 +50,7 @@ def _uniform(x, filters, task):
     return layers.Dense(2, kernel_initializer="he_normal")(x)
 
 
-def _quadrant(x, filters, task):
+def _quadrant(x: Any, filters: int) -> Any:
     x = _convolution(filters, 5, 2)(x)
     x = _convolution(filters, 1)(x)
     x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5)(x)
@@ -61,7 +61,7 @@ def _quadrant(x, filters, task):
     for size, stride in ((3, 2), (1, 1), (3, 2)):
         x = _convolution(filters, size, stride)(x)
     x = layers.GlobalAveragePooling2D()(_convolution(2, 3)(x))
-    return layers.Rescaling(2 * 64 / (task.canvas_size - 1), offset=-1.0)(x)  # From centre / 64: the last ReLU gives no less than 0.
+    return layers.Rescaling(2.0, offset=-1.0)(x)  # The last ReLU gives no less than 0.
 
 
 def _convolution(filters: int, size: int, stride: int = 1) -> layers.Layer:

@@ -22,9 +22,10 @@ import keras
 import numpy as np
 from keras import layers
 
-from not_so_clevr.baselines.layers import CoordConv2D
 from not_so_clevr.recipe import Recipe, announce
 from not_so_clevr.tasks import Task
+
+from .layers import CoordConv2D
 
 _TUNED = {
     "classification": Recipe(epochs=6, learning_rate=0.005, schedule="cosine", weight_decay=2.0),
@@ -57,9 +58,7 @@ def _classifier(task: Task, published: bool) -> keras.Model:
     return keras.Model(inputs, layers.Flatten()(_logits(inputs, task, published)))
 
 
-def _painter(
-    task: Task, published: bool, two_stage: bool = False, size: int = 3, multiplier: int = 1
-) -> keras.Model:
+def _painter(task: Task, published: bool, two_stage: bool = False, size: int = 3, multiplier: int = 1) -> keras.Model:
     """The network of the classifier, which either paints the square itself or, as in the paper, the pixel at its centre.
 
     Args:

@@ -1,5 +1,6 @@
-"""Deconvolution and its fair rivals: from coordinates to pixels by doubling the canvas (Liu et al. 2018, arXiv 1807.03247,
-sections 3 and 4; code: uber-research/CoordConv).
+"""Deconvolution and its fair rivals: from coordinates to pixels by doubling the canvas.
+
+Source: Liu et al. 2018, arXiv 1807.03247, sections 3 and 4; code: uber-research/CoordConv.
 
 | model                | layers                             | expected                                                |
 |----------------------|------------------------------------|---------------------------------------------------------|
@@ -20,9 +21,10 @@ from typing import Any
 import keras
 from keras import layers
 
-from not_so_clevr.baselines.layers import CoordConv2D
 from not_so_clevr.recipe import Recipe, announce
 from not_so_clevr.tasks import Task
+
+from .layers import CoordConv2D
 
 _TUNED = {
     "classification": Recipe(epochs=100, batch_size=16, learning_rate=0.005, schedule="cosine", model={"multiplier": 2}),
@@ -72,9 +74,7 @@ def upsample_coordconv(task: Task, *, size: int = 3, multiplier: int = 1, batch_
     return _painter(task, double, multiplier, batch_normalization)
 
 
-def _painter(
-    task: Task, double: Callable[[Any, int], Any], multiplier: int, batch_normalization: bool
-) -> keras.Model:
+def _painter(task: Task, double: Callable[[Any, int], Any], multiplier: int, batch_normalization: bool) -> keras.Model:
     doublings = task.canvas_size.bit_length() - 1
     if task.canvas_size != 2**doublings or doublings < 3:
         raise ValueError(f"canvas_size={task.canvas_size} cannot be reached by doubling; use 8, 16, 32, 64 or 128 and so on.")

@@ -6,6 +6,7 @@ Training runs on whatever backend Keras has; the same seed on the same machine g
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import math
 import pathlib
@@ -27,7 +28,8 @@ from not_so_clevr.recipe import Recipe
 from not_so_clevr.results import Result
 from not_so_clevr.tasks import Task, as_task
 
-Arrays = Mapping[str, npt.NDArray[np.generic]]
+Arrays = Mapping[str, npt.NDArray[Any]]
+Build = Callable[..., keras.Model]
 
 DATA = ("tfds", "memory")
 
@@ -35,12 +37,58 @@ _PROGRESS = "progress.json"
 _PREDICT_BATCH = 64
 
 
-def run(
-    build: str | models.Model | Callable[..., keras.Model],
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """All of a run but its seed, checked."""
+
+    model: models.Model
+    task: Task
+    config: NotSoClevrConfig
+    recipe: Recipe
+    recipe_name: str  # With the settings that were changed; "" for the model's default recipe as it is
+    arguments: Sequence[str]
+
+    def id(self, seed: int) -> str:
+        """Returns the id of the run with this seed."""
+        return results.run_id(self.task.name, self.config.name, results.label(self.model.name, self.recipe_name), seed)
+
+    def command(self, seed: int) -> str:
+        """Returns the command line that makes the run with this seed."""
+        what = ["--task", self.task.name, "--config", self.config.name, "--seed", str(seed)]
+        return shlex.join(["not-so-clevr", "train", self.model.name, *what, *self.arguments])
+
+
+def plan(
+    build: str | models.Model | Build,
     *,
     task: str | Task,
     config: str | NotSoClevrConfig,
-    recipe: str | Recipe | None = None,
+    recipe: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> Plan:
+    """Returns what `run` would do with these arguments. Raises ValueError, one sentence, if one is wrong."""
+    if isinstance(build, str):
+        model = models.find(build)
+    else:
+        model = build if isinstance(build, models.Model) else models.describe(build)
+    config = as_config(config)
+    task = as_task(task, config.canvas_size)
+    name, chosen = model.recipe(recipe, task.name)
+    is_default = name == next(iter(model.recipes))
+    changed = [f"{key}={value}" for key, value in sorted((settings or {}).items())]
+    arguments = [] if is_default else ["--recipe", name]
+    for change in changed:
+        arguments += ["--set", change]
+    recipe_name = "-".join([*([] if is_default else [name]), *changed])
+    return Plan(model, task, config, chosen.replace(settings or {}), recipe_name, arguments)
+
+
+def run(
+    build: str | models.Model | Build,
+    *,
+    task: str | Task,
+    config: str | NotSoClevrConfig,
+    recipe: str | None = None,
     settings: Mapping[str, Any] | None = None,
     seed: int = 0,
     data: str = "tfds",
@@ -53,85 +101,81 @@ def run(
 ) -> Result:
     """Trains a model and measures it on every example of train and test. Nothing is selected on the test split.
 
-    Sets the seeds of Python, NumPy and Keras.
+    Sets the seeds of Python, NumPy and Keras, and asks the backend for operations that give the same bits every time.
 
     Args:
         build: a function that takes a `Task` and returns a `keras.Model` from `task.input_shape` to `task.output_shape`; or the
             name or path of one, see `models`. A model that comes compiled keeps its optimizer and loss.
         task: "classification", "regression" or "rendering".
         config: a config of the data set or its name.
-        recipe: a recipe or the name of one of the model's; if None, the model's default.
+        recipe: the name of one of the model's recipes; if None, its default.
         settings: settings of the recipe to change, see `Recipe.replace`.
-        seed: of the weights and the order of the examples, 0 to 2^32 - 1.
+        seed: of the weights and of the order of the examples, 0 to 2^32 - 1.
         data: "tfds", for `tfds.load`; or "memory", for the same without disk and without TensorFlow.
         data_dir: the folder of TFDS' data sets.
         runs: the folder of all runs, in which this one is written; if None, nothing is written.
         resume: continue where an interrupted run with the same id stopped; return what it gave if it is complete.
-        replace: train anew and replace the run with the same id, once the new one is complete.
+        replace: train anew, and replace the run with the same id once the new one is complete.
         tensorboard: write logs for TensorBoard into the run's folder.
-        callbacks: of Keras, for the training.
+        callbacks: of Keras, for the training. At the end of an epoch they see the metrics of test as `val_<metric>`.
 
     Raises:
         ValueError: one sentence about what is wrong with an argument, or with the model, before any training; or if the loss or
             a prediction is not finite.
+        FileExistsError: one sentence, if there is a run with the same id and it is neither to be resumed nor replaced.
         OSError: one sentence, if the run's folder cannot be written, or is being written by another process.
     """
-    model = build if isinstance(build, models.Model) else models.find(build) if isinstance(build, str) else models.from_function(build)
-    config = as_config(config)
-    task = as_task(task, config.canvas_size)
+    job = plan(build, task=task, config=config, recipe=recipe, settings=settings)
     seed = canvas.integer("seed", seed, 0, 2**32 - 1)
     if data not in DATA:
         raise ValueError(f"data={data!r} is unknown; expected one of {', '.join(DATA)}.")
     if resume and replace:
-        raise ValueError("resume and replace were both asked for; an interrupted run can be continued or replaced, not both.")
+        raise ValueError("resume and replace were both asked for; a run can be continued or replaced, not both.")
     if tensorboard and runs is None:
         raise ValueError("tensorboard needs a folder to write to; give runs=, such as runs='runs'.")
-    recipe_name, recipe = ("custom", recipe) if isinstance(recipe, Recipe) else model.recipe(recipe, task.name)
-    recipe = recipe.replace(settings or {})
-    name = run_label(model, recipe_name, settings or {})
-    run_id = results.run_id(task.name, config.name, results.label(model.name, name), seed)
-    with _claimed(runs, run_id, resume, replace) as folder:
+    with _claimed(runs, job.id(seed), resume, replace) as folder:
         if folder is not None and resume and folder.final.exists():
             return Result.read(folder.final / results.FILE)
         began = time.perf_counter()
         keras.utils.set_random_seed(seed)
         environment.make_deterministic()
-        arrays = {split: Examples(examples, task) for split, examples in load(config, data, data_dir).items()}
-        network = _built(model, task, recipe, arrays["train"])
-        batches = Batches(arrays["train"], recipe.batch_size, seed)
+        splits = {split: Examples(arrays, job.task) for split, arrays in load(job.config, data, data_dir).items()}
+        network = _built(job, splits["train"])
+        batches = Batches(splits["train"], job.recipe.batch_size, seed)
         if not network.compiled:
-            recipe.compile(network, task.loss, len(batches))
-        log = _Log(network, model.name, arrays["test"], batches, recipe, folder)
+            job.recipe.compile(network, job.task.loss, len(batches))
+        log = _Log(network, job, splits["test"], batches, folder)
         if folder is not None and resume:
             log.restore()
-        loggers = [keras.callbacks.TensorBoard(folder.partial / "tensorboard")] if folder is not None and tensorboard else []
+        boards = [keras.callbacks.TensorBoard(folder.partial / "tensorboard")] if folder is not None and tensorboard else []
         network.fit(
-            batches, initial_epoch=len(log.epochs), epochs=recipe.epochs, verbose=0, callbacks=[log, *loggers, *callbacks]
+            batches,
+            initial_epoch=len(log.epochs),
+            epochs=job.recipe.epochs,
+            verbose=0,
+            callbacks=[log, *boards, *callbacks],
         )
-        examples = {
-            split: _measured(network.predict_on_batch, examples, model.name) for split, examples in arrays.items()
-        }
-        training = sum(epoch["seconds"] for epoch in log.epochs)
+        measured = {split: _measured(network.predict_on_batch, each, job.model.name) for split, each in splits.items()}
         result = Result(
-            model=model.name,
-            recipe=name,
-            task=task.name,
-            config=config.name,
+            model=job.model.name,
+            recipe=job.recipe_name,
+            task=job.task.name,
+            config=job.config.name,
             seed=seed,
-            metrics=_means(examples, task),
-            right=task.right,
-            closeness=task.closeness,
-            settings=recipe.as_dict(),
-            parameters=sum(math.prod(variable.shape) for variable in network.trainable_variables),
+            metrics=_means(measured, job.task),
+            right=job.task.right,
+            closeness=job.task.closeness,
+            settings=dataclasses.asdict(job.recipe),
+            parameters=models.parameters(network),
             history=log.epochs,
-            seconds=time.perf_counter() - began + log.seconds_before,
-            examples_per_second=len(arrays["train"]) * len(log.epochs) / training,
+            seconds=log.seconds_before + time.perf_counter() - began,
+            examples_per_second=len(splits["train"]) * len(log.epochs) / sum(epoch["seconds"] for epoch in log.epochs),
             environment=environment.describe(),
-            command=_command(model, task, config, recipe_name, settings or {}, seed),
-            examples=examples,
+            command=job.command(seed),
+            examples=measured,
         )
         if folder is not None:
-            network.save_weights(folder.partial / results.WEIGHTS)
+            folder.save_weights(network)
             folder.finish(result)
         return result
 
@@ -141,7 +185,7 @@ def evaluate(
     *,
     task: str | Task,
     config: str | NotSoClevrConfig,
-    name: str | None = None,
+    model: str | None = None,
     seed: int = 0,
     parameters: int | None = None,
     seconds: float | None = None,
@@ -155,7 +199,7 @@ def evaluate(
             and rendering, coordinates from -1 to 1 for regression; see `tasks`. B is 64, less for the last batch.
         task: "classification", "regression" or "rendering".
         config: a config of the data set or its name.
-        name: of the model; if None, that of the function.
+        model: its name; if None, that of the function.
         seed: with which the model was trained, to tell several apart.
         parameters: the number of trainable weights, if it is to be shown.
         seconds: of training, if they are to be shown.
@@ -164,56 +208,48 @@ def evaluate(
 
     Raises:
         ValueError: one sentence, if an argument or a prediction is not as above.
+        FileExistsError: one sentence, if there is a run with the same id and it is not to be replaced.
         OSError: one sentence, if the run's folder cannot be written.
     """
     config = as_config(config)
     task = as_task(task, config.canvas_size)
     seed = canvas.integer("seed", seed, 0, 2**32 - 1)
-    name = name or getattr(predict, "__name__", type(predict).__name__)
-    run_id = results.run_id(task.name, config.name, results.label(name, ""), seed)
-    with _claimed(runs, run_id, False, replace) as folder:
-        examples = {
-            split: _measured(predict, Examples(arrays, task), name) for split, arrays in load(config, "memory").items()
-        }
+    name = str(model or getattr(predict, "__name__", type(predict).__name__))
+    with _claimed(runs, results.run_id(task.name, config.name, results.label(name, ""), seed), False, replace) as folder:
+        splits = {split: Examples(arrays, task) for split, arrays in load(config, "memory").items()}
+        measured = {split: _measured(predict, each, name) for split, each in splits.items()}
         result = Result(
             model=name,
             recipe="",
             task=task.name,
             config=config.name,
             seed=seed,
-            metrics=_means(examples, task),
+            metrics=_means(measured, task),
             right=task.right,
             closeness=task.closeness,
             parameters=parameters,
             seconds=seconds,
             environment=environment.describe(),
-            examples=examples,
+            examples=measured,
         )
         if folder is not None:
             folder.finish(result)
         return result
 
 
-def load(config: NotSoClevrConfig, data: str = "tfds", data_dir: str | pathlib.Path | None = None) -> dict[str, Arrays]:
+def load(config: NotSoClevrConfig, data: str = "tfds", data_dir: str | pathlib.Path | None = None) -> Mapping[str, Arrays]:
     """Returns what `load_arrays` returns, row-major, drawn in memory or read with TFDS."""
     if data == "memory":
         return load_arrays(config)
     import tensorflow_datasets as tfds
 
     loaded = tfds.load(f"not_so_clevr/{config.name}", batch_size=-1, data_dir=data_dir)
-    arrays = {}
+    splits: dict[str, Arrays] = {}
     for split in ("train", "test"):
-        examples = tfds.as_numpy(loaded[split])
-        order = np.argsort(examples["label"])
-        arrays[split] = {name: values[order] for name, values in examples.items()}
-    return arrays
-
-
-def run_label(model: models.Model, recipe: str, settings: Mapping[str, Any]) -> str:
-    """Returns the name of a recipe with the settings that were changed; "" for the model's default recipe as it is."""
-    default = recipe == next(iter(model.recipes))
-    changed = [f"{key}={value}" for key, value in sorted(settings.items())]
-    return "-".join(([] if default else [recipe]) + changed)
+        arrays = tfds.as_numpy(loaded[split])
+        order = np.argsort(arrays["label"])
+        splits[split] = {name: values[order] for name, values in arrays.items()}
+    return splits
 
 
 class Examples:
@@ -254,15 +290,12 @@ class Batches(keras.utils.PyDataset):
 class _Log(keras.callbacks.Callback):
     """Records each epoch: its loss, the metrics of test, the seconds of training. Saves it, if there is a folder."""
 
-    def __init__(
-        self, network: keras.Model, name: str, test: Examples, batches: Batches, recipe: Recipe, folder: _Folder | None
-    ) -> None:
+    def __init__(self, network: keras.Model, job: Plan, test: Examples, batches: Batches, folder: _Folder | None) -> None:
         super().__init__()
         self.network = network
-        self.name = name
+        self.job = job
         self.test = test
         self.batches = batches
-        self.recipe = recipe
         self.folder = folder
         self.epochs: list[dict[str, Any]] = []
         self.seconds_before = 0.0
@@ -272,37 +305,42 @@ class _Log(keras.callbacks.Callback):
         self.batches.begin(epoch)
         self.epoch_started = time.perf_counter()
 
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         seconds = time.perf_counter() - self.epoch_started
-        loss = float((logs or {})["loss"])
+        logs = {} if logs is None else logs
+        loss = float(logs["loss"])
         if not math.isfinite(loss):
             raise ValueError(
-                f"The loss of {self.name} became {loss} in epoch {epoch + 1}; "
-                f"lower the learning rate (it is {self.recipe.learning_rate}), or look for a division by 0 or a logarithm of 0."
+                f"The loss of {self.job.model.name} became {loss} in epoch {epoch + 1}; "
+                f"lower the learning rate, or look for a division by 0 or a logarithm of 0."
             )
-        examples = {"test": _measured(self.network.predict_on_batch, self.test, self.name)}
-        test = _means(examples, self.test.task)["test"]
+        measured = _measured(self.network.predict_on_batch, self.test, self.job.model.name)
+        test = _means({"test": measured}, self.job.task)["test"]
+        logs.update({f"val_{metric}": value for metric, value in test.items()})
         self.epochs.append({"epoch": epoch + 1, "loss": loss, "test": test, "seconds": seconds})
         if self.folder is not None:
             total = self.seconds_before + time.perf_counter() - self.started
-            self.folder.save(self.network, {"settings": self.recipe.as_dict(), "seconds": total, "epochs": self.epochs})
+            self.folder.save_progress({"id": self._identity(), "seconds": total, "epochs": self.epochs})
+            self.folder.save_weights(self.network)
 
     def restore(self) -> None:
-        """Continues where the last run stopped, if it came far enough to have saved anything."""
+        """Continues where the last run stopped, if it came far enough to save anything."""
         assert self.folder is not None
         saved = self.folder.progress()
         if saved is None:
             return
-        if saved["settings"] != json.loads(json.dumps(self.recipe.as_dict())):
+        if saved["id"] != self._identity():
             raise ValueError(
-                f"{self.folder.partial} was begun with other settings, {saved['settings']}; "
-                "resume with those, or replace the run."
+                f"{self.folder.partial} was begun with other settings, {saved['id']}; resume with those, or replace it."
             )
         self.network.optimizer.build(self.network.trainable_variables)
         self.network.load_weights(self.folder.partial / results.WEIGHTS)
         done = int(self.network.optimizer.iterations) // len(self.batches)
-        self.epochs = saved["epochs"][:done]  # The weights are saved after the log: it may be ahead by an epoch.
+        self.epochs = saved["epochs"][:done]  # The weights are saved last, so there may be an epoch without them.
         self.seconds_before = saved["seconds"]
+
+    def _identity(self) -> Any:
+        return json.loads(json.dumps(dataclasses.asdict(self.job.recipe)))
 
 
 class _Folder:
@@ -323,9 +361,11 @@ class _Folder:
                 f"{self.partial} holds an interrupted run; add --resume to continue it, or --replace to train anew."
             )
 
-    def save(self, network: keras.Model, progress: Mapping[str, Any]) -> None:
+    def save_progress(self, progress: Mapping[str, Any]) -> None:
         with disk.replacing(self.partial / _PROGRESS) as temporary:
             temporary.write_text(json.dumps(progress))
+
+    def save_weights(self, network: keras.Model) -> None:
         with disk.replacing(self.partial / results.WEIGHTS) as temporary:
             network.save_weights(temporary)
 
@@ -373,7 +413,7 @@ def _claimed(runs: str | pathlib.Path | None, run_id: str, resume: bool, replace
         yield folder
 
 
-def _built(model: models.Model, task: Task, recipe: Recipe, examples: Examples) -> keras.Model:
+def _built(job: Plan, examples: Examples) -> keras.Model:
     """Returns the network, once it was seen to give finite numbers of the right shape for two examples.
 
     Raises:
@@ -381,17 +421,17 @@ def _built(model: models.Model, task: Task, recipe: Recipe, examples: Examples) 
     """
     x, _ = examples.xy(slice(2))
     try:
-        network = model.build(task, **recipe.model)
+        network = job.model.build(job.task, **job.recipe.model)
         if not isinstance(network, keras.Model):
             raise TypeError(f"expected a keras.Model, received {type(network).__name__}")
         predictions = network(x)
     except Exception as error:
-        raise ValueError(f"{model.name} cannot be built for {task.name}: {models.where(error)}.") from error
-    _checked(predictions, examples, slice(2), model.name)
+        raise ValueError(f"{job.model.name} cannot be built for {job.task.name}: {models.where(error)}.") from error
+    _checked(predictions, examples, slice(2), job.model.name)
     return network
 
 
-def _measured(predict: Callable[..., Any], examples: Examples, name: str) -> dict[str, npt.NDArray[np.generic]]:
+def _measured(predict: Callable[..., Any], examples: Examples, name: str) -> dict[str, npt.NDArray[Any]]:
     """Returns each metric of each example, and the coordinates of its centre in pixels."""
     task = examples.task
     columns: dict[str, list[Any]] = {metric: [] for metric in task.metrics}
@@ -411,10 +451,14 @@ def _checked(predictions: Any, examples: Examples, chosen: slice, name: str) -> 
     try:
         array = np.asarray(keras.ops.convert_to_numpy(predictions), np.float32)
     except (TypeError, ValueError):
-        raise ValueError(f"{name} returns {type(predictions).__name__}; expected one array of shape [B, {_shape(task)}].") from None
+        raise ValueError(
+            f"{name} returns {type(predictions).__name__}; expected one array of shape [B, {_shape(task)}]."
+        ) from None
     expected = (len(coordinates), *task.output_shape)
     if array.shape != expected:
-        raise ValueError(f"{name} returns shape {array.shape} for {task.name}; expected {expected} for a batch of {len(coordinates)}.")
+        raise ValueError(
+            f"{name} returns shape {array.shape} for {task.name}; expected {expected} for a batch of {len(coordinates)}."
+        )
     wrong = ~np.isfinite(array).all(axis=tuple(range(1, array.ndim)))
     if wrong.any():
         i, j = coordinates[wrong][0].tolist()
@@ -431,17 +475,3 @@ def _means(examples: results.Examples, task: Task) -> dict[str, dict[str, float]
         split: {metric: float(np.mean(columns[metric], dtype=np.float64)) for metric in task.metrics}
         for split, columns in examples.items()
     }
-
-
-def _command(
-    model: models.Model, task: Task, config: NotSoClevrConfig, recipe: str, settings: Mapping[str, Any], seed: int
-) -> str | None:
-    """Returns the command line that makes the run again, if there is one."""
-    if recipe == "custom":
-        return None
-    words = ["not-so-clevr", "train", model.name, "--task", task.name, "--config", config.name, "--seed", str(seed)]
-    if recipe != next(iter(model.recipes)):
-        words += ["--recipe", recipe]
-    for key, value in sorted(settings.items()):
-        words += ["--set", f"{key}={value}"]
-    return shlex.join(words)

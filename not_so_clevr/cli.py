@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import functools
 import importlib
+import importlib.util
 import io
 import logging
 import pathlib
 import sys
-from typing import Annotated
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any
 
-import rich.console
-import rich.progress
+import rich
+import rich.box
+import rich.markup
+import rich.table
 import tensorflow_datasets as tfds
 import typer
 
 import not_so_clevr
-from not_so_clevr import disk
+from not_so_clevr import canvas, disk, progress, results
 from not_so_clevr.not_so_clevr_dataset_builder import CONFIGS, Builder, as_config
+from not_so_clevr.published import PUBLISHED, PUBLISHED_COLUMNS
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 _FORMATS = (".png", ".pdf", ".svg")
 _CONFIG = f"One of {', '.join(config.name for config in CONFIGS)}, or any other, such as quadrant_48."
+_DATA_DIR = "The folder of TFDS' data sets; if not given, TFDS_DATA_DIR or ~/tensorflow_datasets."
 
 
 def main() -> None:
@@ -46,26 +53,111 @@ def _options(version: Annotated[bool, typer.Option("--version", help="Print the 
 @app.command()
 def generate(
     configs: Annotated[list[str], typer.Argument(metavar="CONFIG...", help=_CONFIG)],
-    data_dir: Annotated[
-        pathlib.Path | None,
-        typer.Option(help="The folder of TFDS' data sets; if not given, TFDS_DATA_DIR or ~/tensorflow_datasets."),
-    ] = None,
+    data_dir: Annotated[pathlib.Path | None, typer.Option(help=_DATA_DIR)] = None,
 ) -> None:
     """Generate data sets on disk, for tfds.load to read. What is there already stays as it is."""
     folder = data_dir.expanduser() if data_dir else None
     builders = [Builder(config=config, data_dir=folder) for config in configs]
-    if not all(builder.data_path.exists() for builder in builders):
-        importlib.import_module("tensorflow")  # Its log messages would break into the bar.
-    with _progress() as progress:
-        for builder in builders:
-            examples = sum(map(len, builder.builder_config.split_centres().values()))
-            task = progress.add_task(builder.builder_config.name, total=examples)
-            builder.on_progress = functools.partial(progress.advance, task)
-            with contextlib.redirect_stdout(io.StringIO()):  # TFDS tells of a download; there is none.
-                builder.download_and_prepare()
-            progress.update(task, completed=examples)
-            counts = " and ".join(f"{split.num_examples} {name}" for name, split in builder.info.splits.items())
-            print(f"{builder.info.full_name}: {counts} examples in {builder.data_dir}")
+    _generate(*builders)
+    for builder in builders:
+        counts = " and ".join(f"{split.num_examples} {name}" for name, split in builder.info.splits.items())
+        print(f"{builder.info.full_name}: {counts} examples in {builder.data_dir}")
+
+
+@app.command()
+def train(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A name that `list` shows, or a path: my_pkg.my_module:build.")],
+    task: Annotated[str, typer.Option(help="classification, regression or rendering.")],
+    config: Annotated[str, typer.Option(help=_CONFIG)],
+    recipe: Annotated[str | None, typer.Option(help="One of the model's recipes; if not given, its default.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Change a setting of the recipe, or of the model.")
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(help="Train with seeds 0, 1, ... one after the other.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Train with this seed; 0 if neither is given.")] = None,
+    runs: Annotated[pathlib.Path, typer.Option(help="The folder of all runs.")] = pathlib.Path("runs"),
+    resume: Annotated[bool, typer.Option("--resume", help="Continue runs that were interrupted, skip complete ones.")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Train anew, and replace runs that are there.")] = False,
+    data: Annotated[str, typer.Option(help="tfds, or memory: the same without disk and without TensorFlow.")] = "tfds",
+    data_dir: Annotated[pathlib.Path | None, typer.Option(help=_DATA_DIR)] = None,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write logs for TensorBoard into the run's folder.")
+    ] = False,
+) -> None:
+    """Train a model, measure it on every example, and set it beside the reference results."""
+    if seed is not None and seeds is not None:
+        raise ValueError(f"--seed {seed} and --seeds {seeds} were both given; give one.")
+    chosen = [seed or 0] if seeds is None else list(range(canvas.integer("--seeds", seeds, 1, 10_000)))
+    changed = dict(map(_setting, settings or []))
+    checked = as_config(config)
+    from not_so_clevr import benchmark, models
+
+    found = models.find(model)
+    plan = benchmark.plan(found, task=task, config=checked, recipe=recipe, settings=changed)
+    for each in chosen:
+        benchmark.check_free(runs, plan.id(each), resume=resume, replace=replace)
+    if data == "tfds":
+        _generate(Builder(config=checked, data_dir=data_dir))
+    trained = []
+    for each in chosen:
+        result = benchmark.run(
+            found,
+            task=task,
+            config=checked,
+            recipe=recipe,
+            settings=changed,
+            seed=each,
+            data=data,
+            data_dir=data_dir,
+            runs=runs,
+            resume=resume,
+            replace=replace,
+            tensorboard=tensorboard,
+            callbacks=[progress.training(plan.id(each))] if sys.stderr.isatty() else [],
+        )
+        trained.append(result)
+        shares = ", ".join(f"{results.percent(values[result.right])} of {split}" for split, values in result.metrics.items())
+        print(f"{result.id}: {shares} right, in {result.seconds or 0:.0f} s", flush=True)
+    rivals = [run for run in _reference() if (run.task, run.config, run.label) == (task, checked.name, run.label)]
+    own = {run.label for run in trained}
+    _print_leaderboard(trained + [run for run in rivals if run.label not in own])
+    print(f"The runs are in {runs.resolve()}")
+
+
+@app.command("list")
+def list_models() -> None:
+    """List the models: name, tasks and recipes, parameters on a canvas of 64 x 64, source."""
+    from not_so_clevr import models, tasks
+
+    rows = []
+    for name in models.names():
+        model = models.find(name)
+        for task in model.tasks:
+            recipes = ", ".join(recipe for recipe, tasks in model.recipes.items() if task in tasks)
+            network = model.build(tasks.as_task(task, canvas.CANVAS_SIZE), **model.recipe(None, task)[1].model)
+            rows.append([name, task, recipes, f"{models.parameters(network):,}", model.source])
+    _print_table(["model", "task", "recipes", "parameters", "source"], rows)
+
+
+@app.command()
+def leaderboard(
+    folders: Annotated[list[pathlib.Path], typer.Argument(metavar="DIR...", help="Folders with runs.")],
+    output: Annotated[
+        list[pathlib.Path] | None, typer.Option("--output", "-o", help="Write it too: .md, .csv or .json. Can be repeated.")
+    ] = None,
+) -> None:
+    """Print the runs below some folders: models x tasks x splits, over seeds; and what others published."""
+    for file in output or []:
+        results.check_format(file)
+    found, problems = results.load(folders)
+    _print_leaderboard(found)
+    print("Published elsewhere:")
+    _print_table(PUBLISHED_COLUMNS, PUBLISHED)
+    for file in output or []:
+        results.write_leaderboard(results.leaderboard(found), file)
+        print(f"The leaderboard is in {file.resolve()}")
+    if problems:
+        raise ValueError("\nnot-so-clevr: ".join(problems))
 
 
 @app.command()
@@ -97,20 +189,50 @@ def show(
         print(f"The picture is in {output.resolve()}")
 
 
-def _progress() -> rich.progress.Progress:
-    """Returns a bar on standard error with what, how far and how long still; TFDS shows none then."""
+def _generate(*builders: Builder) -> None:
+    """Generates the data sets that are not there yet."""
     logging.getLogger("absl").setLevel(logging.ERROR)
     tfds.disable_progress_bar()
-    console = rich.console.Console(stderr=True)
-    return rich.progress.Progress(
-        rich.progress.TextColumn("{task.description}"),
-        rich.progress.BarColumn(),
-        rich.progress.MofNCompleteColumn(),
-        rich.progress.TextColumn("examples,"),
-        rich.progress.TimeRemainingColumn(),
-        rich.progress.TextColumn("left"),
-        console=console,
-        disable=not console.is_terminal,
-        redirect_stdout=False,
-        redirect_stderr=False,
-    )
+    if not all(builder.data_path.exists() for builder in builders):
+        importlib.import_module("tensorflow")  # Its log messages would break into the bar.
+    with progress.bars("examples") as bars:
+        for builder in builders:
+            examples = sum(map(len, builder.builder_config.split_centres().values()))
+            bar = bars.add_task(builder.builder_config.name, total=examples, state="")
+            builder.on_progress = functools.partial(bars.advance, bar)
+            with contextlib.redirect_stdout(io.StringIO()):  # TFDS tells of a download; there is none.
+                builder.download_and_prepare()
+            bars.update(bar, completed=examples)
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """Returns the name and the value of `name=value`, the value as Python writes it, or a word."""
+    name, equals, value = text.partition("=")
+    if not (name.isidentifier() and equals):
+        raise ValueError(f"--set {text} is no setting; expected NAME=VALUE, such as epochs=10.")
+    try:
+        return name, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return name, {"true": True, "false": False}.get(value, value)
+
+
+def _reference() -> list[results.Result]:
+    """Returns the results that come with the baselines."""
+    spec = importlib.util.find_spec("not_so_clevr.baselines")
+    folder = pathlib.Path(spec.origin).parent / "results" if spec and spec.origin else None
+    return results.load([folder])[0] if folder and folder.is_dir() else []
+
+
+def _print_leaderboard(found: Sequence[results.Result]) -> None:
+    _print_table(results.COLUMNS, map(results.cells, results.leaderboard(found)))
+
+
+def _print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Prints a table; in Markdown, in full width, where standard output is no terminal."""
+    if not sys.stdout.isatty():
+        print(results.markdown(columns, rows))
+        return
+    table = rich.table.Table(*columns, box=rich.box.SIMPLE_HEAD)
+    for row in rows:
+        table.add_row(*map(rich.markup.escape, row))
+    rich.print(table)

@@ -15,6 +15,7 @@ import dataclasses
 import importlib
 import importlib.metadata
 import importlib.util
+import math
 import os
 import pathlib
 import sys
@@ -59,6 +60,16 @@ class Model:
             raise ValueError(f"{self.name} has no recipe {name!r} for {task}; expected one of {', '.join(self.recipes[name])}.")
         return name, self.recipes[name][task]
 
+    @property
+    def tasks(self) -> list[str]:
+        """The names of the tasks for which the model has a recipe."""
+        return list(dict.fromkeys(task for recipe in self.recipes.values() for task in recipe))
+
+
+def parameters(network: keras.Model) -> int:
+    """Returns the number of trainable weights."""
+    return sum(math.prod(variable.shape) for variable in network.trainable_variables)
+
 
 def names() -> list[str]:
     """Returns the names of all models that installed packages announce."""
@@ -75,15 +86,17 @@ def find(name: str) -> Model:
     path = points.get(name, name)
     module_name, colon, function_name = path.partition(":")
     if not (colon and module_name and function_name):
-        raise ValueError(f"Unknown model {name!r}; expected one of {', '.join(names())}, or a path such as my_pkg.my_module:build.")
+        raise ValueError(
+            f"Unknown model {name!r}; expected one of {', '.join(names())}, or a path such as my_pkg.my_module:build."
+        )
     build = getattr(_module(module_name), function_name, None)
     if not callable(build):
         hint = _shadow(module_name)
         raise ValueError(f"Module {module_name!r} has no function {function_name!r}; expected one that takes a task.{hint}")
-    return from_function(build, name)
+    return describe(build, name)
 
 
-def from_function(build: Callable[..., keras.Model], name: str | None = None) -> Model:
+def describe(build: Callable[..., keras.Model], name: str | None = None) -> Model:
     """Returns the model that a function builds, named after the function if no name is given."""
     from not_so_clevr.recipe import Recipe
     from not_so_clevr.tasks import TASKS

@@ -62,10 +62,6 @@ class Recipe:
         model = {name: value for name, value in settings.items() if name not in names}
         return dataclasses.replace(self, **own, model={**self.model, **model})
 
-    def as_dict(self) -> dict[str, Any]:
-        """Returns the settings, as a result holds them."""
-        return dataclasses.asdict(self)
-
     def compile(self, model: keras.Model, loss: keras.losses.Loss, steps_per_epoch: int) -> None:
         """Compiles a built model for this recipe."""
         rate: Any = self.learning_rate

@@ -26,7 +26,7 @@ import numpy.typing as npt
 from not_so_clevr import disk
 from not_so_clevr.published import PUBLISHED, PUBLISHED_COLUMNS
 
-Examples = Mapping[str, Mapping[str, npt.NDArray[np.generic]]]
+Examples = Mapping[str, Mapping[str, npt.NDArray[Any]]]
 
 FILE = "result.json"
 ERRORS = "errors.npz"
@@ -35,9 +35,10 @@ INCOMPLETE = ".incomplete"
 
 _UNITS = {"distance": " px", "error": " px", "iou": ""}
 
-# Of a Student's t with 1, 2, ... degrees of freedom, the 97.5th percentile
-_T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101)
-_T += (2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045)
+# The 97.5th percentile of Student's t with 1, 2, ... 29 degrees of freedom
+_T: tuple[float, ...] = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
+_T += (2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086)
+_T += (2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -103,7 +104,7 @@ class Result:
     def write(self, folder: pathlib.Path) -> None:
         """Writes result.json and errors.npz. Raises OSError, naming the file, if it cannot be written."""
         with disk.replacing(folder / ERRORS) as temporary, temporary.open("wb") as stream:
-            np.savez_compressed(stream, **_flat(self.examples))
+            np.savez_compressed(stream, allow_pickle=False, **_flat(self.examples))
         with disk.replacing(folder / FILE) as temporary:
             temporary.write_text(json.dumps(self._json(), indent=1) + "\n")
 
@@ -151,7 +152,7 @@ def load(folders: Iterable[pathlib.Path]) -> tuple[list[Result], list[str]]:
     results, problems = [], []
     for folder in folders:
         if not folder.is_dir():
-            raise ValueError(f"There is no folder {folder}; expected one with runs, such as that of: not-so-clevr train --runs.")
+            raise ValueError(f"There is no folder {folder}; expected one with runs, as not-so-clevr train makes them.")
         for file in sorted(folder.rglob(FILE)):
             if file.parent.name.endswith(INCOMPLETE):
                 continue
@@ -201,11 +202,11 @@ def leaderboard(results: Iterable[Result]) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: (row["task"], row["config"], -row["test"], -row["train"], row["model"]))
 
 
-COLUMNS = ("task", "config", "model", "seeds", "train", "test", "lowest", "perfect", "closeness", "parameters", "time", "hardware")
+COLUMNS = ("task", "config", "model", "seeds", "train", "test", "lowest", "perfect", "closeness", "parameters", "time")
 
 
 def cells(row: Mapping[str, Any]) -> list[str]:
-    """Returns a row of the leaderboard as text, one cell for each of `COLUMNS`; train and test are the shares that are right."""
+    """Returns a row of the leaderboard as text, a cell for each of `COLUMNS`; train and test are the shares that are right."""
     half = row["test_interval"]
     closeness, unit = next((key, unit) for key, unit in _UNITS.items() if key in row)
     return [
@@ -219,8 +220,7 @@ def cells(row: Mapping[str, Any]) -> list[str]:
         f"{row['perfect']} of {row['seeds']}",
         f"{closeness} {row[closeness]:.4g}{unit}",
         "" if row["parameters"] is None else f"{row['parameters']:,}",
-        "" if row["seconds"] is None else f"{row['seconds']:.0f} s",
-        row["hardware"],
+        "" if row["seconds"] is None else f"{row['seconds']:.0f} s, {row['hardware']}",
     ]
 
 
@@ -243,11 +243,15 @@ def write_leaderboard(rows: Sequence[Mapping[str, Any]], file: pathlib.Path) -> 
         ValueError: for any other ending.
         OSError: one sentence, if the file cannot be written.
     """
-    formats = {".md": _markdown, ".csv": _csv, ".json": _json}
-    if file.suffix not in formats:
-        raise ValueError(f"{file} does not tell the format; expected a name that ends in {', '.join(formats)}.")
+    check_format(file)
     with disk.replacing(file) as temporary:
-        temporary.write_text(formats[file.suffix](rows))
+        temporary.write_text(_FORMATS[file.suffix](rows))
+
+
+def check_format(file: pathlib.Path) -> None:
+    """Raises ValueError unless the name of a file ends in one of the formats of `write_leaderboard`."""
+    if file.suffix not in _FORMATS:
+        raise ValueError(f"{file} does not tell the format; expected a name that ends in {', '.join(_FORMATS)}.")
 
 
 def _markdown(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -268,10 +272,13 @@ def _json(rows: Sequence[Mapping[str, Any]]) -> str:
     return json.dumps({"measured": rows, "published": published}, indent=1) + "\n"
 
 
+_FORMATS = {".md": _markdown, ".csv": _csv, ".json": _json}
+
+
 def _median(values: Iterable[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return statistics.median(known) if known else None
 
 
-def _flat(examples: Examples) -> dict[str, npt.NDArray[np.generic]]:
+def _flat(examples: Examples) -> dict[str, npt.NDArray[Any]]:
     return {f"{split}/{name}": values for split, columns in examples.items() for name, values in columns.items()}
