@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import importlib.util
 import json
 import math
 import pathlib
@@ -33,7 +34,7 @@ Build = Callable[..., keras.Model]
 
 DATA = ("tfds", "memory")
 
-_PROGRESS = "progress.json"
+_CHECKPOINT = "checkpoint.npz"
 _PREDICT_BATCH = 64
 
 
@@ -133,6 +134,8 @@ def run(
         raise ValueError("resume and replace were both asked for; a run can be continued or replaced, not both.")
     if tensorboard and runs is None:
         raise ValueError("tensorboard needs a folder to write to; give runs=, such as runs='runs'.")
+    if tensorboard and not importlib.util.find_spec("tensorboard"):
+        raise ImportError("TensorBoard is not installed; run: pip install 'not-so-clevr[tensorboard]'")
     with _claimed(runs, job.id(seed), resume, replace) as folder:
         if folder is not None and resume and folder.final.exists():
             return Result.read(folder.final / results.FILE)
@@ -153,6 +156,7 @@ def run(
             initial_epoch=len(log.epochs),
             epochs=job.recipe.epochs,
             verbose=0,
+            shuffle=False,  # `Batches` has an order of its own.
             callbacks=[log, *boards, *callbacks],
         )
         measured = {split: _measured(network.predict_on_batch, each, job.model.name) for split, each in splits.items()}
@@ -175,8 +179,7 @@ def run(
             examples=measured,
         )
         if folder is not None:
-            folder.save_weights(network)
-            folder.finish(result)
+            folder.finish(result, network)
         return result
 
 
@@ -320,26 +323,22 @@ class _Log(keras.callbacks.Callback):
         self.epochs.append({"epoch": epoch + 1, "loss": loss, "test": test, "seconds": seconds})
         if self.folder is not None:
             total = self.seconds_before + time.perf_counter() - self.started
-            self.folder.save_progress({"id": self._identity(), "seconds": total, "epochs": self.epochs})
-            self.folder.save_weights(self.network)
+            self.folder.save(self.network, {"recipe": self._recipe(), "seconds": total, "epochs": self.epochs})
 
     def restore(self) -> None:
         """Continues where the last run stopped, if it came far enough to save anything."""
         assert self.folder is not None
-        saved = self.folder.progress()
-        if saved is None:
-            return
-        if saved["id"] != self._identity():
-            raise ValueError(
-                f"{self.folder.partial} was begun with other settings, {saved['id']}; resume with those, or replace it."
-            )
         self.network.optimizer.build(self.network.trainable_variables)
-        self.network.load_weights(self.folder.partial / results.WEIGHTS)
-        done = int(self.network.optimizer.iterations) // len(self.batches)
-        self.epochs = saved["epochs"][:done]  # The weights are saved last, so there may be an epoch without them.
-        self.seconds_before = saved["seconds"]
+        log = self.folder.restore(self.network)
+        if log and log["recipe"] != self._recipe():
+            raise ValueError(
+                f"{self.folder.partial} was begun with other settings, {log['recipe']}; resume with those, or replace the run."
+            )
+        if log:
+            self.epochs = log["epochs"]
+            self.seconds_before = log["seconds"]
 
-    def _identity(self) -> Any:
+    def _recipe(self) -> Any:
         return json.loads(json.dumps(dataclasses.asdict(self.job.recipe)))
 
 
@@ -361,33 +360,43 @@ class _Folder:
                 f"{self.partial} holds an interrupted run; add --resume to continue it, or --replace to train anew."
             )
 
-    def save_progress(self, progress: Mapping[str, Any]) -> None:
-        with disk.replacing(self.partial / _PROGRESS) as temporary:
-            temporary.write_text(json.dumps(progress))
+    def save(self, network: keras.Model, log: Mapping[str, Any]) -> None:
+        """Saves a log and the network's state, of which Keras' own files leave out the random numbers."""
+        arrays = {str(k): keras.ops.convert_to_numpy(variable) for k, variable in enumerate(_state(network))}
+        with disk.replacing(self.partial / _CHECKPOINT) as temporary, temporary.open("wb") as stream:
+            np.savez(stream, allow_pickle=False, log=np.asarray(json.dumps(log)), **arrays)
 
-    def save_weights(self, network: keras.Model) -> None:
-        with disk.replacing(self.partial / results.WEIGHTS) as temporary:
-            network.save_weights(temporary)
-
-    def progress(self) -> dict[str, Any] | None:
-        if not (self.partial / results.WEIGHTS).exists():
+    def restore(self, network: keras.Model) -> dict[str, Any] | None:
+        """Returns the log that was saved last, if any, and gives the network the state that was saved with it."""
+        if not (self.partial / _CHECKPOINT).exists():
             return None
-        return json.loads((self.partial / _PROGRESS).read_text())
+        with np.load(self.partial / _CHECKPOINT) as saved:
+            for k, variable in enumerate(_state(network)):
+                variable.assign(saved[str(k)])
+            return json.loads(str(saved["log"]))
 
-    def finish(self, result: Result) -> None:
-        """Writes the result and puts the run in its place; a run that it replaces is there until then."""
+    def finish(self, result: Result, network: keras.Model | None = None) -> None:
+        """Writes all that a run leaves, and puts it in its place; a run that it replaces is there until then."""
         result.write(self.partial)
+        if network is not None:
+            with disk.replacing(self.partial / results.WEIGHTS) as temporary:
+                network.save_weights(temporary)
         replaced = self.final.with_name(self.final.name + ".replaced")
         if self.final.exists():
             self.final.rename(replaced)
         self.partial.rename(self.final)
-        (self.final / _PROGRESS).unlink(missing_ok=True)
+        (self.final / _CHECKPOINT).unlink(missing_ok=True)
         shutil.rmtree(replaced, ignore_errors=True)
 
 
 def check_free(runs: str | pathlib.Path, run_id: str, *, resume: bool = False, replace: bool = False) -> None:
     """Raises FileExistsError, one sentence, if a run with the id is there and is neither to be resumed nor replaced."""
     _Folder(pathlib.Path(runs) / run_id).check_free(resume, replace)
+
+
+def _state(network: keras.Model) -> list[keras.Variable]:
+    """Returns everything that training changes: weights, statistics, random numbers, and the optimizer's own."""
+    return [*network.variables, *network.optimizer.variables]
 
 
 @contextlib.contextmanager

@@ -1,0 +1,412 @@
+"""The harness: measured on every example, the same bits for the same seed, resumed after a kill, nothing overwritten."""
+
+import json
+import pathlib
+import signal
+
+import filelock
+import h5py
+import keras
+import numpy as np
+import pytest
+import subprocesses
+from hypothesis import given
+from hypothesis import strategies as st
+
+import not_so_clevr
+from not_so_clevr import benchmark, models, results, tasks
+from not_so_clevr.not_so_clevr_dataset_builder import NotSoClevrConfig
+
+SMALL = {"task": "regression", "config": "quadrant_16_square3", "data": "memory"}  # 147 train and 49 test
+ID = pathlib.Path("regression/quadrant_16_square3/coordconv/seed0")
+
+
+def linear(task):
+    """A model that is trained in no time, and that draws random numbers while it is."""
+    x = inputs = keras.Input(task.input_shape)
+    x = keras.layers.Dropout(0.1)(keras.layers.Flatten()(x))
+    x = keras.layers.BatchNormalization()(keras.layers.Dense(int(np.prod(task.output_shape)))(x))
+    return keras.Model(inputs, keras.layers.Reshape(task.output_shape)(x))
+
+
+def weights(folder):
+    """Every array in model.weights.h5, those of the optimizer, too."""
+    arrays = {}
+    with h5py.File(folder / results.WEIGHTS) as file:
+        file.visititems(lambda name, node: arrays.update({name: node[()]}) if isinstance(node, h5py.Dataset) else None)
+    return arrays
+
+
+def assert_same_run(one, other):
+    expected, found = weights(one), weights(other)
+    assert expected.keys() == found.keys()
+    for name in expected:
+        np.testing.assert_array_equal(expected[name], found[name], err_msg=name)
+    a, b = (json.loads((folder / results.FILE).read_text()) for folder in (one, other))
+    assert a["metrics"] == b["metrics"]
+    assert [(e["epoch"], e["loss"], e["test"]) for e in a["history"]] == [
+        (e["epoch"], e["loss"], e["test"]) for e in b["history"]
+    ]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    runs = tmp_path_factory.mktemp("runs")
+    return runs, benchmark.run(linear, runs=runs, **SMALL)
+
+
+def test_a_result_tells_everything_about_the_run(finished):
+    runs, result = finished
+    folder = runs / result.id
+    assert sorted(file.name for file in folder.iterdir()) == ["errors.npz", "model.weights.h5", "result.json"]
+    assert results.Result.read(folder / results.FILE) == result
+    assert result.id == "regression/quadrant_16_square3/test_benchmark.linear/seed0"
+    assert result.parameters == 256 * 2 + 2 + 2 * 2  # Dense, and gamma and beta of the batch normalisation
+    assert len(result.history) == result.settings["epochs"] == 20
+    assert result.history[-1]["test"] == result.metrics["test"]
+    assert result.environment["backend"] == keras.backend.backend()
+    assert result.environment["versions"]["keras"] == keras.__version__
+    assert result.seconds > sum(epoch["seconds"] for epoch in result.history) > 0
+    assert result.examples_per_second == pytest.approx(147 * 20 / sum(epoch["seconds"] for epoch in result.history))
+    assert result.command.startswith("not-so-clevr train test_benchmark:linear --task regression --config quadrant_16_square3")
+    errors = np.load(folder / results.ERRORS)
+    arrays = not_so_clevr.load_arrays("quadrant_16_square3")
+    for split in ("train", "test"):
+        np.testing.assert_array_equal(errors[f"{split}/coordinates"], arrays[split]["coordinates"])
+        for metric, mean in result.metrics[split].items():
+            assert errors[f"{split}/{metric}"].mean(dtype=float) == pytest.approx(mean)
+
+
+def test_metrics_are_those_of_the_saved_weights_on_every_example(finished):
+    runs, result = finished
+    task = tasks.Regression(16)
+    network = linear(task)
+    network.load_weights(runs / result.id / results.WEIGHTS)
+    for split, arrays in not_so_clevr.load_arrays("quadrant_16_square3").items():
+        x, y = task.xy(arrays)
+        pixels = (network.predict(x, verbose=0) - y) * 7.5
+        assert result.metrics[split]["error"] == pytest.approx(np.linalg.norm(pixels, axis=1).mean(), rel=1e-5)
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not(finished, tmp_path):
+    runs, result = finished
+    again = benchmark.run(linear, runs=tmp_path, **SMALL)
+    assert_same_run(runs / result.id, tmp_path / again.id)
+    other = benchmark.run(linear, runs=tmp_path, seed=1, **SMALL)
+    assert other.metrics != result.metrics
+
+
+def test_tfds_and_memory_give_the_same_examples_in_the_same_order(data_dir):
+    config = NotSoClevrConfig.from_name("uniform_20_square3")
+    memory, stored = benchmark.load(config, "memory"), benchmark.load(config, "tfds", data_dir)
+    for split in ("train", "test"):
+        assert memory[split].keys() == stored[split].keys()
+        for name in memory[split]:
+            np.testing.assert_array_equal(memory[split][name], stored[split][name])
+
+
+KILLED = """
+import os, signal, keras
+import test_benchmark
+from not_so_clevr import benchmark, disk
+moment = {moment!r}
+class Die(keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        if moment == "in an epoch" and self.epoch == 7 and batch == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+        if moment == "before anything is saved" and epoch == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+    def on_train_end(self, logs=None):
+        if moment == "after the last epoch":
+            os.kill(os.getpid(), signal.SIGKILL)
+savez = benchmark.np.savez
+def half(stream, **arrays):
+    if moment == "while it is saved" and '"epoch": 8' in str(arrays["log"]):
+        stream.write(b"PK")
+        stream.flush()
+        os.kill(os.getpid(), signal.SIGKILL)
+    savez(stream, **arrays)
+benchmark.np.savez = half
+finish = benchmark._Folder.finish
+def die(self, result, network):
+    if moment == "before the run is in its place":
+        result.write(self.partial)
+        os.kill(os.getpid(), signal.SIGKILL)
+    finish(self, result, network)
+benchmark._Folder.finish = die
+benchmark.run(test_benchmark.linear, runs={runs!r}, callbacks=[Die()], **test_benchmark.SMALL)
+"""
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "before anything is saved",
+        "in an epoch",
+        "while it is saved",
+        "after the last epoch",
+        "before the run is in its place",
+    ],
+)
+def test_a_killed_run_resumes_to_the_same_weights(finished, tmp_path, moment):
+    runs, result = finished
+    process = subprocesses.start(KILLED.format(moment=moment, runs=str(tmp_path)))
+    process.communicate(timeout=300)
+    assert process.returncode == -signal.SIGKILL
+    assert not (tmp_path / result.id).exists()
+    if moment != "before anything is saved":
+        with pytest.raises(FileExistsError, match="add --resume to continue it, or --replace to train anew"):
+            benchmark.run(linear, runs=tmp_path, **SMALL)
+    resumed = benchmark.run(linear, runs=tmp_path, resume=True, **SMALL)
+    assert_same_run(runs / result.id, tmp_path / resumed.id)
+    assert not (tmp_path / (result.id + results.INCOMPLETE)).exists()
+
+
+def test_an_interrupted_run_is_not_resumed_with_other_settings(tmp_path):
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 2:
+                raise KeyboardInterrupt
+
+    def build(task, flag=True):
+        return linear(task)
+
+    model = models.describe(build, "mine")
+    with pytest.raises(KeyboardInterrupt):
+        benchmark.run(model, runs=tmp_path, callbacks=[Stop()], **SMALL)
+    saved = tmp_path / "regression/quadrant_16_square3/mine/seed0.incomplete/checkpoint.npz"
+    arrays = dict(np.load(saved))
+    arrays["log"] = np.asarray(str(arrays["log"]).replace('"batch_size": 32', '"batch_size": 16'))
+    np.savez(saved, **arrays)
+    with pytest.raises(ValueError, match="was begun with other settings, .*'batch_size': 16"):
+        benchmark.run(model, runs=tmp_path, resume=True, **SMALL)
+
+
+def test_a_complete_run_is_kept_shown_or_replaced(tmp_path):
+    quick = SMALL | {"settings": {"epochs": 1}}
+    first = benchmark.run("coordconv", runs=tmp_path, **quick)
+    folder = tmp_path / first.id
+    written = (folder / results.FILE).stat().st_mtime_ns
+    with pytest.raises(FileExistsError, match="holds a complete run; add --resume to show it, or --replace to train anew"):
+        benchmark.run("coordconv", runs=tmp_path, **quick)
+    assert benchmark.run("coordconv", runs=tmp_path, resume=True, **quick) == first
+    assert (folder / results.FILE).stat().st_mtime_ns == written
+    assert benchmark.run("coordconv", runs=tmp_path, replace=True, **quick).metrics == first.metrics
+    assert (folder / results.FILE).stat().st_mtime_ns > written
+    assert sorted(file.name for file in folder.parent.iterdir()) == [".seed0.lock", "seed0"]
+
+
+def test_a_replacement_that_fails_leaves_the_old_run(tmp_path):
+    quick = SMALL | {"settings": {"epochs": 1}}
+    first = benchmark.run("coordconv", runs=tmp_path, **quick)
+
+    class Fail(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        benchmark.run("coordconv", runs=tmp_path, replace=True, callbacks=[Fail()], **quick)
+    assert results.Result.read(tmp_path / first.id / results.FILE) == first
+
+
+def test_one_process_at_a_time_writes_a_run(tmp_path):
+    lock = tmp_path / ID.with_name(".seed0.lock")
+    lock.parent.mkdir(parents=True)
+    with filelock.FileLock(lock), pytest.raises(OSError, match="seed0 is being written by another process; wait for it"):
+        benchmark.run("coordconv", runs=tmp_path, **SMALL)
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(
+        OSError, match=r"Cannot write .*/file/regression/.*: (Not a directory|File exists); choose another folder"
+    ):
+        benchmark.run("coordconv", runs=tmp_path / "file", **SMALL)
+
+
+def test_a_compiled_model_keeps_its_optimizer_and_loss():
+    def build(task):
+        network = linear(task)
+        network.compile(keras.optimizers.SGD(0.0), "mean_absolute_error")
+        return network
+
+    class Look(keras.callbacks.Callback):
+        def on_train_end(self, logs=None):
+            self.optimizer, self.loss = self.model.optimizer, self.model.loss
+
+    look = Look()
+    result = benchmark.run(build, settings={"epochs": 2}, callbacks=[look], **SMALL)
+    assert isinstance(look.optimizer, keras.optimizers.SGD)
+    assert look.loss == "mean_absolute_error"
+    assert len(result.history) == 2
+
+
+def test_callbacks_see_the_metrics_of_test_and_tensorboard_logs_lie_in_the_folder(tmp_path):
+    seen = []
+
+    class Look(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            seen.append(dict(logs))
+
+    settings = {"epochs": 2}
+    result = benchmark.run("coordconv", runs=tmp_path, tensorboard=True, callbacks=[Look()], settings=settings, **SMALL)
+    assert [logs["val_error"] for logs in seen] == [epoch["test"]["error"] for epoch in result.history]
+    assert list((tmp_path / result.id / "tensorboard").rglob("events.*"))
+
+
+@given(st.integers(1, 60), st.integers(0, 2**32 - 1), st.integers(0, 1000))
+def test_an_epoch_has_every_example_once_in_an_order_of_its_own(batch_size, seed, epoch):
+    arrays = not_so_clevr.load_arrays("quadrant_16_square3")["train"]
+    examples = benchmark.Examples(arrays, tasks.Classification(16))
+
+    def order(epoch):
+        batches = benchmark.Batches(examples, batch_size, seed)
+        batches.begin(epoch)
+        targets = [batches[k][1].argmax(axis=1) for k in range(len(batches))]
+        assert all(len(target) == batch_size for target in targets[:-1])
+        return np.concatenate(targets)
+
+    assert sorted(order(epoch)) == arrays["label"].tolist()
+    assert order(epoch).tolist() == order(epoch).tolist() != order(epoch + 1).tolist()
+
+
+@pytest.mark.parametrize("name", tasks.TASKS)
+def test_evaluate_gives_an_oracle_full_marks_and_writes_a_run(name, tmp_path):
+    task = tasks.as_task(name, 16)
+    arrays = not_so_clevr.load_arrays("quadrant_16_square3")
+    x, y = (np.concatenate(both) for both in zip(*(task.xy(arrays[split]) for split in ("train", "test")), strict=True))
+    answers = {key.tobytes(): value for key, value in zip(x, y, strict=True)}
+
+    def oracle(x):
+        assert x.dtype == np.float32
+        y = np.stack([answers[key.tobytes()] for key in x])
+        return y if name == "regression" else y - 0.5
+
+    result = benchmark.evaluate(oracle, task=name, config="quadrant_16_square3", runs=tmp_path, parameters=5, seconds=1.5)
+    assert result.perfect
+    assert (result.label, result.parameters, result.seconds, result.history) == ("oracle", 5, 1.5, ())
+    assert json.loads((tmp_path / result.id / results.FILE).read_text())["metrics"]["test"][task.right] == 1
+
+
+def test_evaluate_asks_for_every_example_once():
+    asked = []
+
+    def constant(x):
+        asked.append(x)
+        return np.zeros((len(x), 2))
+
+    result = benchmark.evaluate(constant, task="regression", config="quadrant")
+    assert sum(map(len, asked)) == 3136
+    assert len(np.unique(np.concatenate(asked).reshape(3136, -1).argmax(axis=1))) == 3136
+    # The middle of the canvas, (31.5, 31.5): the article's dead end.
+    expected = np.mean([np.hypot(i - 31.5, j - 31.5) for i in range(32, 60) for j in range(32, 60)])
+    assert result.metrics["test"]["error"] == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("predict", "sentence"),
+    [
+        (
+            lambda x: np.zeros((len(x), 3)),
+            r"<lambda> returns shape \(64, 3\) for regression; expected \(64, 2\) for a batch of 64.",
+        ),
+        (lambda x: np.full((len(x), 2), np.nan), r"<lambda> returns NaN or infinity for the example \(1, 1\); expected finite"),
+        (lambda x: ["a"] * len(x), r"<lambda> returns list; expected one array of shape \[B, 2\]"),
+    ],
+)
+def test_bad_predictions_give_one_sentence(predict, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        benchmark.evaluate(predict, task="regression", config="quadrant_lower_left_16_square3")
+
+
+def wrong_shape(task):
+    return keras.Sequential([keras.Input(task.input_shape), keras.layers.Flatten(), keras.layers.Dense(3)])
+
+
+def nan(task):
+    return keras.Sequential(
+        [
+            keras.Input(task.input_shape),
+            keras.layers.Flatten(),
+            keras.layers.Dense(2, bias_initializer=lambda *a, **k: np.nan * np.ones(2)),
+        ]
+    )
+
+
+def broken(task):
+    raise KeyError("colour")
+
+
+def no_model(task):
+    return 7
+
+
+@pytest.mark.parametrize(
+    ("build", "sentence"),
+    [
+        (wrong_shape, r"test_benchmark:wrong_shape returns shape \(2, 3\) for regression; expected \(2, 2\) for a batch of 2."),
+        (nan, r"test_benchmark:nan returns NaN or infinity for the example \(1, 1\)"),
+        (broken, r"test_benchmark:broken cannot be built for regression: KeyError: 'colour' \(test_benchmark.py, line \d+\)."),
+        (no_model, "no_model cannot be built for regression: TypeError: expected a keras.Model, received int"),
+        (
+            "nope",
+            "Unknown model 'nope'; expected one of conv, coordconv, deconv, tiled_conv, upsample_conv, upsample_coordconv, or",
+        ),
+        ("no_such_module:build", "Cannot import 'no_such_module': there is no module 'no_such_module'."),
+        ("test_benchmark:nothing", "Module 'test_benchmark' has no function 'nothing'; expected one that takes a task."),
+        ("conv:build:more", "Cannot import 'conv'"),
+        ("tiled_conv", "tiled_conv has no recipe 'tuned' for regression; expected one of classification, rendering."),
+    ],
+)
+def test_bad_models_give_one_sentence_and_leave_nothing(build, sentence, tmp_path):
+    with pytest.raises(ValueError, match=sentence):
+        benchmark.run(build, runs=tmp_path, **SMALL)
+    assert not [file for file in tmp_path.rglob("*") if file.is_file() and file.name != ".seed0.lock"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"task": "painting"}, "Unknown task 'painting'; expected one of classification, regression, rendering."),
+        ({"config": "half"}, "Unknown config 'half'; expected one of uniform,"),
+        ({"recipe": "fast"}, "coordconv has no recipe 'fast'; expected one of tuned, article."),
+        ({"data": "disk"}, "data='disk' is unknown; expected one of tfds, memory."),
+        ({"seed": -1}, "seed=-1 is out of range; expected an integer from 0 to 4294967295."),
+        ({"seed": 1.5}, "seed=1.5 is a float; expected an integer"),
+        ({"settings": {"epochs": 0}}, "epochs=0 is no whole number of 1 or more"),
+        ({"settings": {"learning_rate": "high"}}, "learning_rate='high' is no number of 0 or more"),
+        ({"settings": {"schedule": "sine"}}, "schedule='sine' is unknown; expected one of constant, cosine, step."),
+        (
+            {"settings": {"depth": 3}},
+            r"coordconv cannot be built for regression: TypeError: .*unexpected keyword argument 'depth'",
+        ),
+        ({"settings": {"pooling": "min"}}, "coordconv cannot be built for regression: .*pooling='min' is unknown"),
+        ({"resume": True, "replace": True}, "resume and replace were both asked for"),
+        ({"tensorboard": True}, "tensorboard needs a folder to write to"),
+    ],
+)
+def test_bad_arguments_give_one_sentence(arguments, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        benchmark.run("coordconv", **(SMALL | arguments))
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_what_was_saved(tmp_path):
+    settings = {"learning_rate": 1e30, "schedule": "constant", "epochs": 5}
+    with pytest.raises(ValueError, match=r"The loss of coordconv became (nan|inf) in epoch \d; lower the learning rate"):
+        benchmark.run("coordconv", runs=tmp_path, settings=settings, **SMALL)
+
+
+def test_memory_needs_no_tensorflow(tmp_path):
+    code = f"""
+import sys
+class NoTensorFlow:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "tensorflow":
+            raise ModuleNotFoundError("No module named 'tensorflow'", name="tensorflow")
+sys.meta_path.insert(0, NoTensorFlow())
+from not_so_clevr import benchmark
+print(benchmark.run("coordconv", runs={str(tmp_path)!r}, **{SMALL!r}).environment["backend"])
+"""
+    assert subprocesses.run(code, KERAS_BACKEND="jax") == "jax"

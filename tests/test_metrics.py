@@ -1,0 +1,112 @@
+"""Metrics against known answers: an oracle is perfect, a constant scores chance, a shift is worked out by hand."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from keras import ops
+
+import not_so_clevr
+from not_so_clevr import metrics, tasks
+
+SIZE = 64
+ARRAYS = not_so_clevr.load_arrays("quadrant")["test"]  # 784 centres, 32..59 both ways
+N = len(ARRAYS["label"])
+
+
+def scores(name, y_pred):
+    task = tasks.as_task(name, SIZE)
+    _, y_true = task.xy(ARRAYS)
+    values = {metric: ops.convert_to_numpy(function(y_true, y_pred)) for metric, function in task.metrics.items()}
+    assert all(value.shape == (N,) and value.dtype == np.float32 for value in values.values())
+    return {metric: value.mean(dtype=np.float64) for metric, value in values.items()}
+
+
+def one_hot(rows, columns):
+    logits = np.full((N, SIZE, SIZE), -1, np.float32)
+    logits[np.arange(N), rows, columns] = 1
+    return logits.reshape(N, SIZE**2)
+
+
+def rectangles(top, bottom, left, right):
+    """Logits that are positive in rows top..bottom and columns left..right of each canvas."""
+    rows, columns = np.arange(SIZE)[None, :, None], np.arange(SIZE)[None, None, :]
+    top, bottom, left, right = (np.reshape(edge, (-1, 1, 1)) for edge in (top, bottom, left, right))
+    inside = (rows >= top) & (rows <= bottom) & (columns >= left) & (columns <= right)
+    return np.broadcast_to(np.where(inside, 0.1, -0.1), (N, SIZE, SIZE)).astype(np.float32)[..., None]
+
+
+ROW, COLUMN = ARRAYS["coordinates"].T
+
+
+def test_oracles_are_perfect():
+    assert scores("classification", one_hot(ROW, COLUMN)) == {"accuracy": 1, "distance": 0}
+    expected = {"error": 0, "within_half_pixel": 1, "pair_accuracy": 1, "coordinate_accuracy": 1}
+    assert scores("regression", tasks.Regression(SIZE).xy(ARRAYS)[1]) == expected
+    assert scores("rendering", rectangles(ROW - 4, ROW + 4, COLUMN - 4, COLUMN + 4)) == {
+        "iou": 1,
+        "pixel_accuracy": 1,
+        "exact": 1,
+    }
+
+
+def test_constants_score_chance():
+    # Of the 28 x 28 centres one is (40, 50). Its mean distance to them is a sum over the grid.
+    distance = np.mean([np.hypot(i - 40, j - 50) for i in range(32, 60) for j in range(32, 60)])
+    expected = {"accuracy": 1 / 784, "distance": pytest.approx(distance, rel=1e-6)}
+    assert scores("classification", one_hot(40, 50)) == expected
+    # (40, 50) again: one pair of 784 is right, and of each coordinate one in 28.
+    constant = np.tile(np.float32([2 * 40 / 63 - 1, 2 * 50 / 63 - 1]), (N, 1))
+    assert scores("regression", constant) == {
+        "error": pytest.approx(distance, rel=1e-5),
+        "within_half_pixel": pytest.approx(1 / 784),
+        "pair_accuracy": pytest.approx(1 / 784),
+        "coordinate_accuracy": pytest.approx(1 / 28),
+    }
+    # All black: nothing of 81 white pixels is found, and 4096 - 81 pixels are right. All white: 81 of 4096 are right.
+    black, white = rectangles(1, 0, 0, 0), rectangles(0, 63, 0, 63)
+    assert scores("rendering", black) == {"iou": 0, "pixel_accuracy": pytest.approx(4015 / 4096), "exact": 0}
+    assert scores("rendering", white) == {
+        "iou": pytest.approx(81 / 4096),
+        "pixel_accuracy": pytest.approx(81 / 4096),
+        "exact": 0,
+    }
+
+
+def test_shifts_score_what_was_worked_out_by_hand():
+    assert scores("classification", one_hot(ROW + 1, COLUMN)) == {"accuracy": 0, "distance": 1}
+    assert scores("classification", one_hot(ROW + 3, COLUMN - 4)) == {"accuracy": 0, "distance": 5}
+    # One pixel up: 8 of 9 lines overlap, so 72 white pixels of 81 + 9; 2 x 9 pixels are wrong.
+    shifted = rectangles(ROW - 5, ROW + 3, COLUMN - 4, COLUMN + 4)
+    assert scores("rendering", shifted) == {
+        "iou": pytest.approx(72 / 90),
+        "pixel_accuracy": pytest.approx(1 - 18 / 4096),
+        "exact": 0,
+    }
+    one_pixel_more = rectangles(ROW - 4, ROW + 4, COLUMN - 4, COLUMN + 4)
+    one_pixel_more[:, 0, 0] = 1
+    assert scores("rendering", one_pixel_more)["exact"] == 0
+
+
+@pytest.mark.parametrize(
+    ("shift", "expected"),
+    [
+        ((1, 0), {"error": 1, "within_half_pixel": 0, "pair_accuracy": 0, "coordinate_accuracy": 0.5}),
+        ((0.45, 0), {"error": 0.45, "within_half_pixel": 1, "pair_accuracy": 1, "coordinate_accuracy": 1}),
+        ((0.45, -0.45), {"error": 0.45 * 2**0.5, "within_half_pixel": 0, "pair_accuracy": 1, "coordinate_accuracy": 1}),
+        ((3, 4), {"error": 5, "within_half_pixel": 0, "pair_accuracy": 0, "coordinate_accuracy": 0}),
+    ],
+)
+def test_shifts_of_coordinates_are_in_pixels(shift, expected):
+    shifted = (ARRAYS["coordinates"] + np.asarray(shift)) * 2 / (SIZE - 1) - 1
+    assert scores("regression", shifted.astype(np.float32)) == pytest.approx(expected, abs=1e-5)
+
+
+@given(st.integers(2, 40), st.data())
+def test_distance_is_that_of_the_pixels_on_any_canvas(size, data):
+    pixel = st.tuples(st.integers(0, size - 1), st.integers(0, size - 1))
+    true, predicted = data.draw(pixel), data.draw(pixel)
+    hot = [np.eye(size**2, dtype=np.float32)[[i * size + j]] for i, j in (true, predicted)]
+    expected = np.hypot(true[0] - predicted[0], true[1] - predicted[1])
+    assert float(metrics.distance(*hot)[0]) == pytest.approx(expected, rel=1e-6)
+    assert float(metrics.accuracy(*hot)[0]) == (true == predicted)

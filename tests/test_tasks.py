@@ -1,0 +1,70 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import not_so_clevr
+from not_so_clevr import tasks
+from not_so_clevr.baselines.layers import coordinate_channels
+
+ARRAYS = not_so_clevr.load_arrays("uniform_20_square3")["test"]
+
+
+@pytest.mark.parametrize(
+    ("name", "input_shape", "output_shape"),
+    [
+        ("classification", (2,), (400,)),
+        ("regression", (20, 20, 1), (2,)),
+        ("rendering", (2,), (20, 20, 1)),
+    ],
+)
+def test_examples_fit_the_shapes_in_numpy_and_in_tf_data(name, input_shape, output_shape):
+    task = tasks.as_task(name, 20)
+    assert (task.input_shape, task.output_shape) == (input_shape, output_shape)
+    x, y = task.xy(ARRAYS)
+    assert (x.shape, y.shape) == ((65, *input_shape), (65, *output_shape))
+    assert x.dtype == y.dtype == np.float32
+    examples = tf.data.Dataset.from_tensor_slices(ARRAYS)
+    for dataset in (examples.map(task.xy).batch(65), examples.batch(65).map(task.xy)):
+        assert dataset.element_spec[0].dtype == dataset.element_spec[1].dtype == tf.float32
+        for tensor, array in zip(next(iter(dataset)), (x, y), strict=True):
+            np.testing.assert_array_equal(tensor, array)
+
+
+def test_coordinates_are_on_the_scale_of_coordconv():
+    x, one_hot = tasks.Classification(20).xy(ARRAYS)
+    channels = keras.ops.convert_to_numpy(coordinate_channels(np.zeros((1, 20, 20, 1), "float32"), False, "channels_last"))
+    for coordinates, hot in zip(x, one_hot, strict=True):
+        i, j = divmod(int(hot.argmax()), 20)
+        np.testing.assert_array_equal(coordinates, channels[0, i, j])
+    assert tasks.Regression(64).scaled(np.array([[0, 63]])).tolist() == [[-1, 1]]
+
+
+def test_targets_are_zeros_and_ones():
+    _, canvases = tasks.Rendering(20).xy(ARRAYS)
+    assert set(np.unique(canvases)) == {0, 1}
+    assert (canvases.sum(axis=(1, 2, 3)) == 9).all()
+    image, _ = tasks.Regression(20).xy(ARRAYS)
+    assert (image[..., 0].reshape(65, 400).argmax(axis=1) == ARRAYS["label"]).all()
+
+
+def test_losses_have_known_values():
+    # Logits of 0: 1/400 for each pixel, and 1/2 for each of black and white.
+    for name, expected in (("classification", np.log(400)), ("rendering", np.log(2))):
+        task = tasks.as_task(name, 20)
+        _, y = task.xy(ARRAYS)
+        assert float(task.loss(y, np.zeros_like(y))) == pytest.approx(expected, rel=1e-5)
+    task = tasks.Regression(20)
+    _, y = task.xy(ARRAYS)
+    assert float(task.loss(y, y + np.float32([0.3, -0.1]))) == pytest.approx((0.09 + 0.01) / 2, rel=1e-5)
+
+
+def test_a_task_is_frozen_and_equal_to_its_like():
+    assert tasks.as_task("regression", 20) == tasks.Regression(20) != tasks.Rendering(20)
+    with pytest.raises(AttributeError):
+        tasks.Regression(20).canvas_size = 30
+
+
+def test_an_unknown_task_is_named():
+    with pytest.raises(ValueError, match="Unknown task 'painting'; expected one of classification, regression, rendering."):
+        tasks.as_task("painting", 64)
