@@ -68,7 +68,7 @@ def _convolution(filters: int, size: int, stride: int = 1) -> layers.Layer:
     return layers.Conv2D(filters, size, stride, padding="same", activation="relu", kernel_initializer="he_normal")
 
 
-_RECIPE = Recipe(epochs=8, learning_rate=0.005, schedule="cosine", weight_decay=3.0)
+_RECIPE = Recipe(epochs=6, learning_rate=0.005, schedule="cosine", weight_decay=3.0)
 
 
 @announce(source="the article", tuned={"classification": _RECIPE, "rendering": _RECIPE})
