@@ -140,7 +140,7 @@ def run_id(task: str, config: str, label: str, seed: int) -> str:
 
 def label(model: str, recipe: str) -> str:
     """Returns the model and the recipe in one word that can be the name of a folder."""
-    return re.sub(r"[^\w.+=-]", ".", f"{model}-{recipe}" if recipe else model)
+    return re.sub(r"[^\w.+=-]", ".", f"{model}-{recipe}" if recipe else model).lstrip(".") or "unnamed"
 
 
 def load(folders: Iterable[pathlib.Path]) -> tuple[list[Result], list[str]]:
@@ -220,7 +220,7 @@ def cells(row: Mapping[str, Any]) -> list[str]:
         f"{row['perfect']} of {row['seeds']}",
         f"{closeness} {row[closeness]:.4g}{unit}",
         "" if row["parameters"] is None else f"{row['parameters']:,}",
-        "" if row["seconds"] is None else f"{row['seconds']:.0f} s, {row['hardware']}",
+        ", ".join(filter(None, ["" if row["seconds"] is None else f"{row['seconds']:.0f} s", row["hardware"]])),
     ]
 
 

@@ -14,10 +14,15 @@ def heavy_modules_after(statement: str) -> str:
         "import not_so_clevr",
         "import not_so_clevr; not_so_clevr.load_arrays('quadrant')",
         "import tensorflow_datasets as tfds, not_so_clevr; tfds.builder('not_so_clevr/quadrant').info",
+        "import not_so_clevr.results, not_so_clevr.models; not_so_clevr.models.names()",
     ],
 )
 def test_nothing_heavy_is_imported_before_it_is_needed(statement):
     assert heavy_modules_after(statement) == ""
+
+
+def test_the_command_line_imports_no_framework_before_it_is_needed():
+    assert not {"tensorflow", "keras", "matplotlib"} & set(heavy_modules_after("import not_so_clevr.cli").split())
 
 
 def test_the_picture_needs_no_tensorflow():

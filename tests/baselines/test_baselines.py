@@ -1,0 +1,132 @@
+"""The bundled models: published parameter counts, every recipe trains, and the tuned CoordConv is right."""
+
+import pathlib
+
+import keras
+import numpy as np
+import pytest
+
+import not_so_clevr.baselines
+from not_so_clevr import benchmark, models, results, tasks
+from not_so_clevr.baselines.coordconv import HandOn
+
+ALL = [
+    (name, task, recipe) for name in models.names() for recipe, by_task in models.find(name).recipes.items() for task in by_task
+]
+
+
+def built(name, task, **options):
+    return models.find(name).build(tasks.as_task(task, 64), **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "options", "parameters"),
+    [
+        ("coordconv", "classification", {}, 7_553),
+        ("coordconv", "classification", {"published": True}, 7_553),
+        ("coordconv", "regression", {}, 906),
+        ("coordconv", "regression", {"published": True}, 906),
+        ("coordconv", "rendering", {}, 7_553),
+        # 7,553, and 8, 8, 16, 16 and 1 filters of 3 x 3 on 1, 8, 8, 16 and 16 channels
+        ("coordconv", "rendering", {"two_stage": True}, 7_553 + 80 + 584 + 1_168 + 2_320 + 145),
+        ("deconv", "classification", {"size": 2, "multiplier": 1}, 46_465),
+        ("deconv", "rendering", {"size": 2, "multiplier": 1}, 46_465),
+        ("deconv", "classification", {"size": 4, "multiplier": 3}, 1_632_001),
+        ("conv", "regression", {}, 72_850),
+        ("tiled_conv", "classification", {}, 7_553 - 2 * 32),
+    ],
+)
+def test_parameters_are_as_published(name, task, options, parameters):
+    assert models.parameters(built(name, task, **options)) == parameters
+
+
+def test_upsample_coordconv_differs_in_the_layer_alone():
+    conv, coordconv = built("upsample_conv", "rendering"), built("upsample_coordconv", "rendering")
+    kinds = [[type(layer).__name__.replace("CoordConv", "Conv") for layer in model.layers] for model in (conv, coordconv)]
+    assert kinds[0] == kinds[1]
+    filters = (64, 64, 64, 32, 32, 1)
+    assert models.parameters(coordconv) - models.parameters(conv) == sum(2 * 9 * n for n in filters)
+
+
+@pytest.mark.parametrize(("name", "task", "recipe"), ALL)
+def test_every_recipe_trains_and_every_model_can_be_saved(name, task, recipe, tmp_path):
+    class Save(keras.callbacks.Callback):
+        def on_train_end(self, logs=None):
+            x = np.random.RandomState(0).uniform(-1, 1, (3, *self.model.input_shape[1:]))
+            self.model.save(tmp_path / "model.keras")
+            loaded = keras.models.load_model(tmp_path / "model.keras")
+            np.testing.assert_allclose(loaded.predict(x, verbose=0), self.model.predict(x, verbose=0), atol=1e-5)
+
+    result = benchmark.run(
+        name,
+        task=task,
+        config="quadrant_16_square3",
+        recipe=recipe,
+        settings={"epochs": 1, "batch_size": 64},
+        data="memory",
+        callbacks=[Save()],
+    )
+    assert all(np.isfinite(value) for split in result.metrics.values() for value in split.values())
+
+
+def test_the_first_model_of_the_readme_is_right():
+    """The tuned CoordConv on regression, as `make demo` trains it; the other promises are in baselines/results."""
+    result = benchmark.run("coordconv", task="regression", config="quadrant", data="memory", seed=3)
+    assert result.perfect
+    assert result.metrics["test"]["error"] < 0.05
+
+
+def test_coordconv_solves_a_small_classification_and_tiling_alone_cannot():
+    common = {"task": "classification", "config": "quadrant_20_square3", "data": "memory"}
+    settings = {"epochs": 40, "batch_size": 16, "weight_decay": 2.0}
+    coordconv = benchmark.run("coordconv", settings=settings, **common)
+    tiled = benchmark.run("tiled_conv", settings={"epochs": 3}, **common)
+    assert coordconv.metrics["test"]["accuracy"] > 0.9
+    # Every pixel gets the same logit, the first one wins, and it is no centre.
+    assert tiled.metrics["test"]["accuracy"] == tiled.metrics["train"]["accuracy"] == 0
+
+
+def test_mean_pooling_ends_in_the_middle_of_the_canvas():
+    """The article's failure: always (31.5, 31.5), here (7.5, 7.5), the mean of the uniform split but for chance."""
+    result = benchmark.run(
+        "coordconv", task="regression", config="uniform_16_square3", data="memory", settings={"pooling": "mean", "epochs": 10}
+    )
+    middle = np.mean([np.hypot(i - 7.5, j - 7.5) for i in range(1, 15) for j in range(1, 15)])
+    assert result.metrics["train"]["error"] == pytest.approx(middle, rel=0.05)
+
+
+def test_handing_on_copies_channels():
+    kernel = keras.ops.convert_to_numpy(HandOn(noise=1e-7)((3, 3, 3, 8)))
+    image = np.random.RandomState(0).normal(size=(1, 5, 6, 3)).astype(np.float32)
+    convolved = keras.ops.convert_to_numpy(keras.ops.conv(image, kernel, padding="same", data_format="channels_last"))
+    np.testing.assert_allclose(convolved[..., :3], image, atol=1e-5)
+    np.testing.assert_allclose(convolved[..., 3:], 0, atol=1e-5)
+    twice = keras.ops.convert_to_numpy(HandOn(channels=[1, 1], noise=1e-7)((1, 1, 3, 2)))
+    np.testing.assert_allclose(image @ twice[0, 0], image[..., [1, 1]], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "size", "options", "sentence"),
+    [
+        ("deconv", "classification", 48, {}, "canvas_size=48 cannot be reached by doubling; use 8, 16, 32, 64 or 128"),
+        ("conv", "regression", 64, {"network": "half"}, "network='half' is unknown; expected 'uniform' or 'quadrant'"),
+        ("coordconv", "regression", 64, {"pooling": "min"}, "pooling='min' is unknown; expected one of max, mean"),
+    ],
+)
+def test_bad_options_give_one_sentence(name, task, size, options, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        models.find(name).build(tasks.as_task(task, size), **options)
+
+
+def test_the_committed_results_keep_the_promises():
+    found, problems = results.load([pathlib.Path(not_so_clevr.baselines.__file__).parent / "results"])
+    assert not problems
+    perfect = {(run.task, run.config, run.label, run.seed) for run in found if run.perfect}
+    for task in tasks.TASKS:
+        for config in ("uniform", "quadrant"):
+            assert {(task, config, "coordconv", seed) for seed in range(10)} <= perfect
+    for quadrant in ("lower_left", "upper_right", "upper_left"):
+        assert {("classification", f"quadrant_{quadrant}", "coordconv", seed) for seed in range(5)} <= perfect
+    for run in found:
+        assert "-dirty" not in run.environment["commit"]
+        assert run.command

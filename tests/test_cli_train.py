@@ -1,0 +1,192 @@
+"""`not-so-clevr train`, `list` and `leaderboard`, with a model from the current folder among them."""
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import time
+
+import pytest
+import subprocesses
+from test_cli import COMMAND
+
+MINE = """
+import keras
+
+def build(task):
+    \"\"\"As a user might write it, in the current folder.\"\"\"
+    inputs = keras.Input(task.input_shape)
+    x = keras.layers.Dense(16, activation="relu")(keras.layers.Flatten()(inputs))
+    size = 1
+    for length in task.output_shape:
+        size *= length
+    return keras.Model(inputs, keras.layers.Reshape(task.output_shape)(keras.layers.Dense(size)(x)))
+
+def wrong(task):
+    return keras.Sequential([keras.Input(task.input_shape), keras.layers.Flatten(), keras.layers.Dense(7)])
+"""
+TASK = ["--task", "regression", "--config", "quadrant_16_square3"]
+QUICK = [*TASK, "--set", "epochs=2", "--data", "memory"]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "my_pkg").mkdir()
+    (tmp_path / "my_pkg" / "my_module.py").write_text(MINE)
+    return tmp_path
+
+
+def run(folder, *arguments):
+    environment = subprocesses.environment(TFDS_DATA_DIR=folder / "data")
+    return subprocess.run([COMMAND, *map(str, arguments)], capture_output=True, text=True, env=environment, cwd=folder)
+
+
+def test_train_a_model_of_the_current_folder_with_seeds_and_show_the_leaderboard(folder):
+    result = run(folder, "train", "my_pkg.my_module:build", *QUICK, "--seeds", 2)
+    assert result.returncode == 0, result.stderr
+    name = "regression/quadrant_16_square3/my_pkg.my_module.build-epochs=2"
+    lines = result.stdout.splitlines()
+    for seed, line in enumerate(lines[:2]):
+        assert re.fullmatch(rf"{re.escape(name)}/seed{seed}: .* % of train, .* % of test right, in \d+ s", line)
+    assert "| regression | quadrant_16_square3 | my_pkg.my_module.build-epochs=2 | 2 |" in result.stdout
+    assert lines[-1] == f"The runs are in {folder}/runs"
+    run_file = json.loads((folder / "runs" / name / "seed1" / "result.json").read_text())
+    assert (run_file["seed"], run_file["settings"]["epochs"], len(run_file["history"])) == (1, 2, 2)
+    assert run_file["command"].startswith("not-so-clevr train my_pkg.my_module:build --task regression")
+
+    again = run(folder, "train", "my_pkg.my_module:build", *QUICK, "--seeds", 3)
+    assert again.returncode == 2
+    assert "holds a complete run; add --resume to show it, or --replace to train anew." in again.stderr
+    assert not (folder / "runs" / name / "seed2").exists()
+    resumed = run(folder, "train", "my_pkg.my_module:build", *QUICK, "--seeds", 3, "--resume")
+    assert resumed.stdout.splitlines()[:2] == lines[:2]
+    assert (folder / "runs" / name / "seed2").exists()
+
+    (folder / "runs" / name / "seed0" / "result.json").write_text("{")
+    board = run(folder, "leaderboard", "runs", "-o", "board.md", "-o", "board.csv", "-o", "board.json")
+    assert board.returncode == 2
+    assert "seed0/result.json is not the result of a run" in board.stderr
+    assert "my_pkg.my_module.build-epochs=2 | 2 |" in board.stdout
+    assert "Published elsewhere:" in board.stdout
+    assert len(json.loads((folder / "board.json").read_text())["measured"]) == 1
+    assert (folder / "board.md").exists()
+    assert (folder / "board.csv").exists()
+
+
+def test_the_reference_stands_beside_a_result(folder):
+    arguments = ["--task", "regression", "--config", "quadrant", "--set", "epochs=1", "--data", "memory"]
+    result = run(folder, "train", "coordconv", *arguments)
+    assert re.search(
+        r"\| regression \| quadrant \| coordconv \| 10 \| 100 % \| 100 % ± 0 \| 100 % \| 10 of 10 \|", result.stdout
+    )
+    assert "| regression | quadrant | coordconv-epochs=1 | 1 |" in result.stdout
+
+
+def test_a_killed_command_resumes(folder):
+    arguments = ["train", "coordconv", *TASK, "--set", "epochs=40", "--data", "memory"]
+    environment = subprocesses.environment()
+    process = subprocess.Popen([COMMAND, *arguments], env=environment, cwd=folder, stderr=subprocess.DEVNULL)
+    partial = folder / "runs" / "regression" / "quadrant_16_square3" / "coordconv-epochs=40" / "seed0.incomplete"
+    while not (partial / "checkpoint.npz").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert "add --resume to continue it" in run(folder, *arguments).stderr
+    assert run(folder, *arguments, "--resume").returncode == 0
+    assert run(folder, *arguments, "--runs", "whole").returncode == 0
+    one, other = (
+        json.loads((folder / runs / partial.relative_to(folder / "runs").with_suffix("") / "result.json").read_text())
+        for runs in ("runs", "whole")
+    )
+    assert one["metrics"] == other["metrics"]
+    assert [epoch["loss"] for epoch in one["history"]] == [epoch["loss"] for epoch in other["history"]]
+
+
+def test_the_terminal_shows_a_bar(folder):
+    """On a terminal: epoch, loss, the task's metric and the time left."""
+    main, terminal = pty.openpty()
+    environment = subprocesses.environment(COLUMNS="160", TERM="xterm")
+    process = subprocess.Popen(
+        [COMMAND, "train", "coordconv", *QUICK], env=environment, cwd=folder, stderr=terminal, stdout=subprocess.DEVNULL
+    )
+    os.close(terminal)
+    shown = b""
+    while True:
+        try:
+            read = os.read(main, 65536)
+        except OSError:
+            break
+        if not read:
+            break
+        shown += read
+    assert process.wait() == 0
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
+    assert re.search(r"regression/.*/seed0 .* 10/10 steps, epoch 2 of 2, loss [\d.e-]+, test error [\d.]+.* left", plain)
+
+
+def test_list_shows_every_model_with_source_and_parameters(folder):
+    output = run(folder, "list").stdout
+    assert "| coordconv | classification | tuned, article | 7,553 | Liu et al. 2018 |" in output
+    assert "| coordconv | regression | tuned, article | 906 |" in output
+    assert "| conv | regression | tuned, article, article_quadrant | 72,850 |" in output
+    for name in ("deconv", "tiled_conv", "upsample_conv", "upsample_coordconv"):
+        assert f"| {name} | classification |" in output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["train", "nope", *QUICK], "Unknown model 'nope'; expected one of conv, coordconv, deconv,"),
+        (["train", "nowhere.at_all:build", *QUICK], "Cannot import 'nowhere.at_all': there is no module 'nowhere'."),
+        (["train", "my_pkg.my_module:nothing", *QUICK], "Module 'my_pkg.my_module' has no function 'nothing'"),
+        (
+            ["train", "my_pkg.my_module:wrong", *QUICK],
+            "my_pkg.my_module:wrong returns shape (2, 7) for regression; expected (2, 2)",
+        ),
+        (["train", "broken:build", *QUICK], "Cannot import 'broken': ZeroDivisionError: division by zero (broken.py, line 1)."),
+        (
+            ["train", "keras:build", *QUICK],
+            "Module 'keras' has no function 'build'; expected one that takes a task. keras.py here is",
+        ),
+        (["train", "coordconv", *QUICK, "--recipe", "fast"], "coordconv has no recipe 'fast'; expected one of tuned, article."),
+        (
+            ["train", "coordconv", *QUICK, "--set", "epochs"],
+            "--set epochs is no setting; expected NAME=VALUE, such as epochs=10.",
+        ),
+        (["train", "coordconv", *QUICK, "--set", "depth=3"], "coordconv cannot be built for regression: TypeError: "),
+        (["train", "coordconv", *QUICK, "--seeds", "0"], "--seeds=0 is out of range; expected an integer from 1 to 10000."),
+        (["train", "coordconv", *QUICK, "--seeds", "2", "--seed", "1"], "--seed 1 and --seeds 2 were both given; give one."),
+        (["train", "coordconv", *QUICK, "--data", "disk"], "data='disk' is unknown; expected one of tfds, memory."),
+        (["train", "coordconv", *QUICK, "--runs", "/dev/null/runs"], "Cannot write /dev/null/runs/regression/"),
+        (["train", "coordconv", "--task", "painting", "--config", "quadrant"], "Unknown task 'painting'; expected one of"),
+        (["train", "coordconv", "--task", "regression", "--config", "half"], "Unknown config 'half'; expected one of"),
+        (["leaderboard", "nowhere"], "There is no folder nowhere; expected one with runs"),
+        (["leaderboard", "my_pkg"], "There is no result.json below my_pkg; make one with: not-so-clevr train."),
+        (
+            ["leaderboard", "my_pkg", "-o", "a.txt"],
+            "a.txt does not tell the format; expected a name that ends in .md, .csv, .json.",
+        ),
+    ],
+)
+def test_bad_input_gives_one_sentence_and_status_2(folder, arguments, sentence):
+    (folder / "broken.py").write_text("1 / 0\n")
+    (folder / "keras.py").write_text("def build(task): pass\n")
+    before = sorted(folder.rglob("*"))
+    result = run(folder, *arguments)
+    errors = [line for line in result.stderr.splitlines() if line.startswith("not-so-clevr: ")]
+    assert len(errors) == 1, result.stderr
+    assert errors[0].startswith(f"not-so-clevr: {sentence}")
+    assert "Traceback" not in result.stderr
+    assert result.returncode == 2
+    left = [path for path in folder.rglob("*") if path not in before and path.is_file()]
+    assert [path.name for path in left if path.suffix not in (".lock", ".pyc")] == []
+
+
+def test_the_module_of_the_command_is_not_shadowed_by_a_folder_of_the_user(folder):
+    (folder / "not_so_clevr").mkdir()
+    (folder / "not_so_clevr" / "__init__.py").write_text("raise SystemError\n")
+    (folder / "metrics.py").write_text("raise SystemError\n")
+    assert run(folder, "train", "coordconv", *QUICK).returncode == 0

@@ -1,0 +1,81 @@
+import keras
+import numpy as np
+import pytest
+
+from not_so_clevr.recipe import Recipe
+
+
+def network():
+    return keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, bias_initializer="ones")])
+
+
+def weights_before_and_after(recipe, steps):
+    """The kernel and the bias of a network before and after some steps in which every gradient is 0."""
+    model = network()
+    recipe.compile(model, keras.losses.MeanSquaredError(), steps_per_epoch=4)
+    before = [keras.ops.convert_to_numpy(weight).copy() for weight in model.trainable_variables]
+    for _ in range(steps):
+        model.optimizer.apply(
+            [keras.ops.zeros(weight.shape) for weight in model.trainable_variables], model.trainable_variables
+        )
+    return before, [keras.ops.convert_to_numpy(weight) for weight in model.trainable_variables]
+
+
+def test_weight_decay_shrinks_kernels_alone():
+    (kernel, bias), (kernel_after, bias_after) = weights_before_and_after(Recipe(learning_rate=0.01, weight_decay=2.0), steps=3)
+    np.testing.assert_allclose(kernel_after, kernel * (1 - 0.01 * 2) ** 3, rtol=1e-5)
+    np.testing.assert_array_equal(bias_after, bias)
+
+
+def test_without_weight_decay_nothing_shrinks():
+    before, after = weights_before_and_after(Recipe(learning_rate=0.01), steps=3)
+    np.testing.assert_array_equal(after[0], before[0])
+
+
+def test_l2_is_half_the_sum_of_squares_of_the_kernels_in_the_loss():
+    model = network()
+    Recipe(l2=0.3).compile(model, keras.losses.MeanSquaredError(), steps_per_epoch=4)
+    kernel = keras.ops.convert_to_numpy(model.trainable_variables[0])
+    assert float(sum(model.losses)) == pytest.approx(0.15 * np.square(kernel).sum(), rel=1e-5)
+    Recipe().compile(other := network(), keras.losses.MeanSquaredError(), steps_per_epoch=4)
+    assert other.losses == []
+
+
+@pytest.mark.parametrize(
+    ("recipe", "rates"),
+    [
+        (Recipe(epochs=5, learning_rate=0.2), {0: 0.2, 19: 0.2}),
+        (Recipe(epochs=5, learning_rate=0.2, schedule="cosine"), {0: 0.2, 10: 0.1, 20: 0.0}),
+        (Recipe(epochs=5, learning_rate=0.2, schedule="step", step_epochs=2), {0: 0.2, 8: 0.2, 9: 0.02, 16: 0.02, 17: 0.002}),
+        (Recipe(epochs=5, learning_rate=0.2, schedule="step", step_epochs=9), {0: 0.2, 19: 0.2}),
+    ],
+)
+def test_learning_rates_follow_the_schedule(recipe, rates):
+    model = network()
+    recipe.compile(model, keras.losses.MeanSquaredError(), steps_per_epoch=4)
+    for step, expected in rates.items():
+        model.optimizer.iterations.assign(step)
+        rate = float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
+        assert rate == pytest.approx(expected, abs=1e-7), step
+
+
+def test_settings_that_are_no_recipes_are_the_models():
+    recipe = Recipe(model={"size": 3}).replace({"epochs": 7, "size": 2, "multiplier": 4})
+    assert recipe == Recipe(epochs=7, model={"size": 2, "multiplier": 4})
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"epochs": 0}, "epochs=0 is no whole number of 1 or more; give one, such as epochs=20."),
+        ({"batch_size": 2.5}, "batch_size=2.5 is no whole number of 1 or more"),
+        ({"epochs": True}, "epochs=True is no whole number"),
+        ({"learning_rate": -1}, "learning_rate=-1 is no number of 0 or more; give one, such as learning_rate=0.01."),
+        ({"l2": float("nan")}, "l2=nan is no number of 0 or more"),
+        ({"weight_decay": "2"}, "weight_decay='2' is no number of 0 or more"),
+        ({"schedule": "sine"}, "schedule='sine' is unknown; expected one of constant, cosine, step."),
+    ],
+)
+def test_bad_settings_give_one_sentence(settings, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        Recipe(**settings)

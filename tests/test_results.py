@@ -1,0 +1,141 @@
+"""Run files and the leaderboard."""
+
+import csv
+import json
+
+import pytest
+import scipy.stats
+from hypothesis import given
+from hypothesis import strategies as st
+
+from not_so_clevr import results
+from not_so_clevr.results import Result
+
+
+def result(test=1.0, *, seed=0, model="net", config="quadrant", train=1.0, **changes):
+    metrics = {split: {"accuracy": share, "distance": 4 * (1 - share)} for split, share in (("train", train), ("test", test))}
+    values = {"model": model, "recipe": "", "task": "classification", "config": config, "seed": seed, "metrics": metrics}
+    values |= {"right": "accuracy", "closeness": "distance", "parameters": 1234, "seconds": 10.0 + seed}
+    return Result(**(values | changes))
+
+
+def test_the_leaderboard_sums_up_the_seeds():
+    runs = [
+        result(0.5, seed=0),
+        result(0.7, seed=1),
+        result(1.0, seed=2),
+        result(1.0, model="better"),
+        result(config="uniform"),
+    ]
+    rows = results.leaderboard(runs)
+    assert [(row["config"], row["model"]) for row in rows] == [("quadrant", "better"), ("quadrant", "net"), ("uniform", "net")]
+    row = rows[1]
+    # Deviations from the mean 2.2 / 3 are -0.2333, -0.0333 and 0.2667, their squares add up to 0.12667, and t is 4.303.
+    assert row["test"] == pytest.approx(2.2 / 3)
+    assert row["test_interval"] == pytest.approx(4.303 * (0.12667 / 2) ** 0.5 / 3**0.5, rel=1e-4)
+    assert (row["seeds"], row["perfect"], row["test_lowest"], row["parameters"], row["seconds"]) == (3, 1, 0.5, 1234, 11.0)
+    assert row["distance"] == pytest.approx(4 * 0.8 / 3)
+    assert rows[0]["test_interval"] is None
+    assert results.cells(row)[3:9] == ["3", "100 %", "73.3 % ± 63", "50.0 %", "1 of 3", "distance 1.067 px"]
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [(1.0, "100 %"), (0.99999, "99.9 %"), (0.9994, "99.9 %"), (0.5, "50.0 %"), (0.0, "0.0 %"), (0.0004, "0.0 %")],
+)
+def test_only_all_is_100_percent(share, text):
+    assert results.percent(share) == text
+
+
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=40))
+def test_the_interval_is_students(values):
+    n = len(values)
+    spread = (sum((v - sum(values) / n) ** 2 for v in values) / (n - 1)) ** 0.5
+    expected = scipy.stats.t.ppf(0.975, n - 1) * spread / n**0.5
+    assert results.interval(values) == pytest.approx(expected, rel=0.002, abs=1e-9)
+
+
+def test_a_perfect_run_is_right_on_train_and_test():
+    assert result(1.0).perfect
+    assert not result(1.0, train=0.9999).perfect
+    assert not result(0.9999).perfect
+
+
+@pytest.mark.parametrize(
+    ("model", "recipe", "label"),
+    [
+        ("coordconv", "", "coordconv"),
+        ("coordconv", "article", "coordconv-article"),
+        ("my_pkg.my_module:build", "l2=0.1", "my_pkg.my_module.build-l2=0.1"),
+        ("../../etc", "a b/c", "etc-a.b.c"),
+        ("..", "", "unnamed"),
+    ],
+)
+def test_a_label_is_the_name_of_one_folder(model, recipe, label):
+    assert results.label(model, recipe) == label
+
+
+def test_a_result_is_written_and_read(tmp_path):
+    run = result(
+        0.25, recipe="article", history=[{"epoch": 1, "loss": 0.5}], environment={"device": "abacus", "backend": "jax"}
+    )
+    run.write(tmp_path)
+    assert Result.read(tmp_path / results.FILE) == run
+    assert run.hardware == "abacus, jax"
+    assert json.loads((tmp_path / results.FILE).read_text())["model"] == "net"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text[: len(text) // 2],
+        lambda text: "",
+        lambda text: "[]",
+        lambda text: text.replace('"model"', '"mode"'),
+        lambda text: text.replace('"test"', '"exam"'),
+        lambda text: text.replace('"accuracy": 1.0', '"accuracy": 7'),
+        lambda text: text.replace('"accuracy": 1.0', '"accuracy": "much"'),
+        lambda text: text.replace('"net"', "3"),
+    ],
+)
+def test_a_damaged_file_is_named_and_the_rest_is_shown(tmp_path, damage):
+    for name in ("good", "bad"):
+        result(model=name.replace("bad", "net")).write(tmp_path / name)
+    file = tmp_path / "bad" / results.FILE
+    file.write_text(damage(file.read_text()))
+    found, problems = results.load([tmp_path])
+    assert [run.model for run in found] == ["good"]
+    assert len(problems) == 1
+    assert problems[0].startswith(f"{file} is not the result of a run (")
+    assert problems[0].endswith("delete it, or run it again.")
+
+
+def test_interrupted_runs_are_no_results(tmp_path):
+    result().write(tmp_path / "seed0")
+    result().write(tmp_path / f"seed1{results.INCOMPLETE}")
+    assert len(results.load([tmp_path])[0]) == 1
+
+
+def test_folders_without_results_are_named(tmp_path):
+    with pytest.raises(ValueError, match="There is no folder .*nowhere; expected one with runs"):
+        results.load([tmp_path / "nowhere"])
+    with pytest.raises(ValueError, match=r"There is no result.json below .*; make one with: not-so-clevr train."):
+        results.load([tmp_path])
+
+
+def test_the_leaderboard_is_written_in_three_formats(tmp_path):
+    rows = results.leaderboard([result(0.5), result(0.5, model="a|b\nc", seed=1)])
+    for ending in ("md", "csv", "json"):
+        results.write_leaderboard(rows, tmp_path / f"board.{ending}")
+    assert json.loads((tmp_path / "board.json").read_text())["measured"] == rows
+    assert json.loads((tmp_path / "board.json").read_text())["published"][0]["source"] == "article"
+    table = list(csv.DictReader((tmp_path / "board.csv").open()))
+    assert [float(row["test"]) for row in table] == [0.5, 0.5]
+    text = (tmp_path / "board.md").read_text()
+    ours, published = text.split("## Published elsewhere")
+    assert "| classification | quadrant | net | 1 | 100 % | 50.0 % | 50.0 % | 0 of 1 | distance 2 px | 1,234 | 10 s |" in ours
+    assert "85.8 %" in published
+    assert "85.8 %" not in ours
+    assert len({line.replace("\\|", "").count("|") for line in ours.splitlines() if line.startswith("|")}) == 1
+    with pytest.raises(ValueError, match=r"board.txt does not tell the format; expected a name that ends in .md, .csv, .json."):
+        results.write_leaderboard(rows, tmp_path / "board.txt")
