@@ -13,9 +13,11 @@ install: .venv/installed  ## Install the package and its tools into .venv
 	$(BIN)/pip install --quiet --editable '.[dev]'
 	touch $@
 
-demo: install    ## Generate the data set and draw a picture of it
+demo: install    ## Generate the data set, train CoordConv and ordinary convolution on it, print the table
 	$(BIN)/not-so-clevr generate quadrant
-	$(BIN)/not-so-clevr show quadrant --output build/quadrant.png
+	$(BIN)/not-so-clevr train coordconv --task regression --config quadrant --runs build/runs --resume
+	$(BIN)/not-so-clevr train conv --task regression --config quadrant --runs build/runs --resume
+	$(BIN)/not-so-clevr leaderboard build/runs
 
 test: install    ## Run the tests
 	$(BIN)/pytest

@@ -22,7 +22,12 @@ def test_the_wheel_works_outside_the_checkout(tmp_path):
     metadata = next(name.split("/")[0] for name in packaged if ".dist-info/" in name)
     assert {"README.md", "CITATIONS.bib", "TAGS.txt", "py.typed"} <= {pathlib.PurePath(name).name for name in packaged}
     assert {name.split("/")[0] for name in packaged} == {"not_so_clevr", metadata}
-    assert "not-so-clevr = not_so_clevr.cli:main" in (site / metadata / "entry_points.txt").read_text()
+    entry_points = (site / metadata / "entry_points.txt").read_text()
+    assert "not-so-clevr = not_so_clevr.cli:main" in entry_points
+    assert "coordconv = not_so_clevr.baselines.coordconv:build" in entry_points
+    results = {path.relative_to(ROOT / "baselines") for path in (ROOT / "baselines" / "results").rglob("*.*")}
+    assert results
+    assert {f"not_so_clevr/baselines/{path.as_posix()}" for path in results} <= packaged
 
     code = f"""
 import os; os.chdir({str(tmp_path)!r})

@@ -52,6 +52,36 @@ def main(path: str) -> None:
         rate = info[draw]["canvases"] / seconds[draw]
         print(f"| {size} x {size} | {rate:,.0f} | {speed[0]:.1f} | {speed[1]:.1f} |")
 
+    print("\n| Train on `quadrant` | Time | Against | Time | Ratio | Goal |\n|---|---|---|---|---|---|")
+    for shape in ("2 to 32, 1x1", "32 to 32, 1x1", "32 to 32, 3x3"):
+        for what, words in (("predict", "forward"), ("train", "training step")):
+            names = [f"layer[{what}-{kind}-{shape}]" for kind in ("ours", "concatenation")]
+            row(f"`CoordConv2D`, {shape}, {words}", names[0], "`AddCoords`, `Conv2D`", names[1], "faster")
+    for task in ("classification", "regression"):
+        row(f"{task}, 4 epochs, harness", f"harness[harness-{task}]", "`model.fit`", f"harness[fit-{task}]", "≤ 1.05 times slower")
+
+    bytes_each = [info[f"layer_memory[{kind}]"] for kind in ("ours", "concatenation")]
+    memory = [each["bytes"] / each["images"] / 2**20 for each in bytes_each]
+    print(f"\nMemory of a training step, 32 to 32 channels, 3x3: {memory[0]:.2f} MiB an image, concatenated {memory[1]:.2f} MiB.\n")
+
+    print("| Train | Examples/s | Written plainly | Ratio |\n|---|---|---|---|")
+    for task in ("classification", "rendering"):
+        rates = [info[f"examples_per_second[{task}-{build}]"]["examples_per_second"] for build in ("coordconv", "plain")]
+        print(f"| {task} | {rates[0]:,.0f} | {rates[1]:,.0f} | {rates[0] / rates[1]:.2f} times faster |")
+
+    print("\n| Until every test example is right | Recipe | Epochs | Time | Right at best |\n|---|---|---|---|---|")
+    for task, recipe, patience in (
+        ("classification", "tuned", "None"),
+        ("classification", "article", "20"),
+        ("regression", "tuned", "None"),
+        ("regression", "article", "None"),
+        ("rendering", "tuned", "None"),
+        ("rendering", "article", "10"),
+    ):
+        name = f"seconds_until_right[{task}-{recipe}-{patience}]"
+        best = f"{100 * info[name]['right']:.1f} %"
+        print(f"| {task} | {recipe} | {info[name]['epochs']} | {_time(seconds[name])} | {best} |")
+
 
 def _time(seconds: float) -> str:
     return f"{seconds:.3g} s" if seconds >= 1 else f"{seconds * 1e3:.3g} ms"
