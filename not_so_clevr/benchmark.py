@@ -14,6 +14,7 @@ import pathlib
 import shlex
 import shutil
 import time
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -221,6 +222,8 @@ def evaluate(
     with _claimed(runs, results.run_id(task.name, config.name, results.label(name, ""), seed), False, replace) as folder:
         splits = {split: Examples(arrays, task) for split, arrays in load(config, "memory").items()}
         measured = {split: _measured(predict, each, name) for split, each in splits.items()}
+        if task.name == "rendering" and all(_all_white(columns) for columns in measured.values()):
+            raise ValueError(f"{name} paints every pixel white; expected logits, below 0 for black, and not probabilities.")
         result = Result(
             model=name,
             recipe="",
@@ -238,6 +241,11 @@ def evaluate(
         if folder is not None:
             folder.finish(result)
         return result
+
+
+def _all_white(columns: Arrays) -> bool:
+    """Returns whether every canvas was painted white all over: union and canvas are the same then, and not all is right."""
+    return bool(((columns["iou"] == columns["pixel_accuracy"]) & (columns["exact"] == 0)).all())
 
 
 def load(config: NotSoClevrConfig, data: str = "tfds", data_dir: str | pathlib.Path | None = None) -> Mapping[str, Arrays]:
@@ -368,12 +376,21 @@ class _Folder:
 
     def restore(self, network: keras.Model) -> dict[str, Any] | None:
         """Returns the log that was saved last, if any, and gives the network the state that was saved with it."""
-        if not (self.partial / _CHECKPOINT).exists():
+        file = self.partial / _CHECKPOINT
+        if not file.exists():
             return None
-        with np.load(self.partial / _CHECKPOINT) as saved:
-            for k, variable in enumerate(_state(network)):
-                variable.assign(saved[str(k)])
-            return json.loads(str(saved["log"]))
+        try:
+            with np.load(file) as saved:
+                log = json.loads(str(saved["log"]))
+                arrays = [saved[str(k)] for k in range(len(saved.files) - 1)]
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            raise ValueError(f"{file} is damaged ({error}); replace the run.") from error
+        state = _state(network)
+        if [array.shape for array in arrays] != [tuple(variable.shape) for variable in state]:
+            raise ValueError(f"{file} was saved by another network; resume with that one, or replace the run.")
+        for variable, array in zip(state, arrays, strict=True):
+            variable.assign(array)
+        return log
 
     def finish(self, result: Result, network: keras.Model | None = None) -> None:
         """Writes all that a run leaves, and puts it in its place; a run that it replaces is there until then."""
@@ -381,8 +398,9 @@ class _Folder:
         if network is not None:
             with disk.replacing(self.partial / results.WEIGHTS) as temporary:
                 network.save_weights(temporary)
-        replaced = self.final.with_name(self.final.name + ".replaced")
+        replaced = self.final.with_name(self.final.name + results.REPLACED)
         if self.final.exists():
+            shutil.rmtree(replaced, ignore_errors=True)
             self.final.rename(replaced)
         self.partial.rename(self.final)
         (self.final / _CHECKPOINT).unlink(missing_ok=True)

@@ -32,6 +32,7 @@ FILE = "result.json"
 ERRORS = "errors.npz"
 WEIGHTS = "model.weights.h5"
 INCOMPLETE = ".incomplete"
+REPLACED = ".replaced"
 
 _UNITS = {"distance": " px", "error": " px", "iou": ""}
 
@@ -154,7 +155,7 @@ def load(folders: Iterable[pathlib.Path]) -> tuple[list[Result], list[str]]:
         if not folder.is_dir():
             raise ValueError(f"There is no folder {folder}; expected one with runs, as not-so-clevr train makes them.")
         for file in sorted(folder.rglob(FILE)):
-            if file.parent.name.endswith(INCOMPLETE):
+            if file.parent.suffix in (INCOMPLETE, REPLACED):
                 continue
             try:
                 results.append(Result.read(file))

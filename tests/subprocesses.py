@@ -1,11 +1,29 @@
 """Python in a process of its own: with another Keras backend, without our package, killed, or eight at once."""
 
+import importlib.util
 import os
 import pathlib
 import subprocess
 import sys
 
 TESTS = pathlib.Path(__file__).parent
+
+
+def other_backends() -> list[str]:
+    """The installed backends of Keras but the one in use."""
+    import keras
+
+    return [
+        name for name in ("tensorflow", "jax", "torch") if importlib.util.find_spec(name) and name != keras.backend.backend()
+    ]
+
+
+def run_tests(file: str, chosen: str, backend: str) -> str:
+    """Returns what pytest printed, once the chosen tests of a file have passed on a backend."""
+    command = [sys.executable, "-m", "pytest", "-q", "-k", chosen, "-p", "no:cacheprovider", file]
+    result = subprocess.run(command, env=environment(KERAS_BACKEND=backend), capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout
+    return result.stdout
 
 
 def environment(**variables: str | pathlib.Path) -> dict[str, str]:

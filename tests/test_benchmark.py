@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import not_so_clevr
-from not_so_clevr import benchmark, models, results, tasks
+from not_so_clevr import benchmark, results, tasks
 from not_so_clevr.not_so_clevr_dataset_builder import NotSoClevrConfig
 
 SMALL = {"task": "regression", "config": "quadrant_16_square3", "data": "memory"}  # 147 train and 49 test
@@ -164,24 +164,32 @@ def test_a_killed_run_resumes_to_the_same_weights(finished, tmp_path, moment):
     assert not (tmp_path / (result.id + results.INCOMPLETE)).exists()
 
 
-def test_an_interrupted_run_is_not_resumed_with_other_settings(tmp_path):
-    class Stop(keras.callbacks.Callback):
-        def on_epoch_begin(self, epoch, logs=None):
-            if epoch == 2:
-                raise KeyboardInterrupt
+class Interrupt(keras.callbacks.Callback):
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == 2:
+            raise KeyboardInterrupt
 
-    def build(task, flag=True):
-        return linear(task)
 
-    model = models.describe(build, "mine")
+def other_settings(log):
+    return {"log": np.asarray(str(log).replace('"batch_size": 32', '"batch_size": 16'))}
+
+
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [
+        (lambda arrays: arrays | other_settings(arrays["log"]), "was begun with other settings, .*'batch_size': 16"),
+        (lambda arrays: arrays | {"3": np.zeros(7)}, "checkpoint.npz was saved by another network; resume with that one, or"),
+        (lambda arrays: {"3": np.zeros(7)}, "checkpoint.npz is damaged .*; replace the run."),
+    ],
+)
+def test_an_interrupted_run_is_resumed_only_as_it_was_begun(tmp_path, damage, sentence):
     with pytest.raises(KeyboardInterrupt):
-        benchmark.run(model, runs=tmp_path, callbacks=[Stop()], **SMALL)
-    saved = tmp_path / "regression/quadrant_16_square3/mine/seed0.incomplete/checkpoint.npz"
-    arrays = dict(np.load(saved))
-    arrays["log"] = np.asarray(str(arrays["log"]).replace('"batch_size": 32', '"batch_size": 16'))
-    np.savez(saved, **arrays)
-    with pytest.raises(ValueError, match="was begun with other settings, .*'batch_size': 16"):
-        benchmark.run(model, runs=tmp_path, resume=True, **SMALL)
+        benchmark.run(linear, runs=tmp_path, callbacks=[Interrupt()], **SMALL)
+    (saved,) = tmp_path.rglob("seed0.incomplete/checkpoint.npz")
+    np.savez(saved, **damage(dict(np.load(saved))))
+    with pytest.raises(ValueError, match=sentence):
+        benchmark.run(linear, runs=tmp_path, resume=True, **SMALL)
+    assert saved.exists()
 
 
 def test_a_complete_run_is_kept_shown_or_replaced(tmp_path):
@@ -209,6 +217,7 @@ def test_a_replacement_that_fails_leaves_the_old_run(tmp_path):
     with pytest.raises(RuntimeError):
         benchmark.run("coordconv", runs=tmp_path, replace=True, callbacks=[Fail()], **quick)
     assert results.Result.read(tmp_path / first.id / results.FILE) == first
+    assert results.load([tmp_path])[0] == [first]
 
 
 def test_one_process_at_a_time_writes_a_run(tmp_path):
@@ -303,6 +312,13 @@ def test_evaluate_asks_for_every_example_once():
     # The middle of the canvas, (31.5, 31.5): the article's dead end.
     expected = np.mean([np.hypot(i - 31.5, j - 31.5) for i in range(32, 60) for j in range(32, 60)])
     assert result.metrics["test"]["error"] == pytest.approx(expected, rel=1e-6)
+
+
+def test_probabilities_are_not_taken_for_logits():
+    with pytest.raises(ValueError, match="sigmoid paints every pixel white; expected logits, below 0 for black"):
+        benchmark.evaluate(
+            lambda x: np.full((len(x), 16, 16, 1), 0.1), model="sigmoid", task="rendering", config="quadrant_16_square3"
+        )
 
 
 @pytest.mark.parametrize(
@@ -410,3 +426,9 @@ from not_so_clevr import benchmark
 print(benchmark.run("coordconv", runs={str(tmp_path)!r}, **{SMALL!r}).environment["backend"])
 """
     assert subprocesses.run(code, KERAS_BACKEND="jax") == "jax"
+
+
+@pytest.mark.parametrize("backend", subprocesses.other_backends())
+def test_on_the_other_backends(backend):
+    chosen = "same_seed or metrics_are_those or (killed_run and after)"
+    assert "3 passed" in subprocesses.run_tests(__file__, chosen, backend)

@@ -21,12 +21,16 @@ class LeaveOut(keras.layers.Layer):
         return logits + self.offset if training else logits
 
 
-@announce(source="docs/recipes.md", tuned={"classification": Recipe(epochs=20, batch_size=16, learning_rate=0.005, schedule="cosine")})
+@announce(
+    source="docs/recipes.md", tuned={"classification": Recipe(epochs=20, batch_size=16, learning_rate=0.005, schedule="cosine")}
+)
 def build(task):
     """Returns the network for the quadrant split, with the lower right quadrant held out."""
     network = models.find("coordconv").build(task)
     right = np.zeros((task.canvas_size, task.canvas_size), bool)
     radius = 4
     inside = slice(radius, task.canvas_size - radius)
-    right[inside, inside] = ~splits.is_test("quadrant", canvas_size=task.canvas_size).reshape([task.canvas_size - 2 * radius] * 2)
+    right[inside, inside] = ~splits.is_test("quadrant", canvas_size=task.canvas_size).reshape(
+        [task.canvas_size - 2 * radius] * 2
+    )
     return keras.Model(network.inputs, LeaveOut(~right.ravel())(network.outputs[0]))

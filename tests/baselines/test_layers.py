@@ -1,7 +1,3 @@
-import importlib.util
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
@@ -13,9 +9,6 @@ from not_so_clevr.baselines.layers import AddCoords, CoordConv1D, CoordConv2D, C
 CONV = {1: keras.layers.Conv1D, 2: keras.layers.Conv2D, 3: keras.layers.Conv3D}
 COORD_CONV = {1: CoordConv1D, 2: CoordConv2D, 3: CoordConv3D}
 SPATIAL = {1: (7,), 2: (7, 10), 3: (5, 6, 7)}
-OTHER_BACKENDS = [
-    name for name in ("tensorflow", "jax", "torch") if importlib.util.find_spec(name) and name != keras.backend.backend()
-]
 # TensorFlow convolves with channels first on a GPU only.
 DATA_FORMATS = ["channels_last"] + ["channels_first"] * (keras.backend.backend() != "tensorflow")
 
@@ -175,8 +168,6 @@ def test_bad_arguments_are_named():
         CoordConv2D(4, 3)(np.zeros((2, 3, 4, 5, 6)))
 
 
-@pytest.mark.parametrize("backend", OTHER_BACKENDS)
+@pytest.mark.parametrize("backend", subprocesses.other_backends())
 def test_on_the_other_backends(backend):
-    command = [sys.executable, "-m", "pytest", "-q", "-k", "not other_backends", "-p", "no:cacheprovider", __file__]
-    result = subprocess.run(command, env=subprocesses.environment(KERAS_BACKEND=backend), capture_output=True, text=True)
-    assert result.returncode == 0, result.stdout
+    subprocesses.run_tests(__file__, "not other_backends", backend)

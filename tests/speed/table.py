@@ -58,11 +58,17 @@ def main(path: str) -> None:
             names = [f"layer[{what}-{kind}-{shape}]" for kind in ("ours", "concatenation")]
             row(f"`CoordConv2D`, {shape}, {words}", names[0], "`AddCoords`, `Conv2D`", names[1], "faster")
     for task in ("classification", "regression"):
-        row(f"{task}, 4 epochs, harness", f"harness[harness-{task}]", "`model.fit`", f"harness[fit-{task}]", "≤ 1.05 times slower")
+        row(
+            f"{task}, 4 epochs, harness",
+            f"harness[harness-{task}]",
+            "`model.fit`",
+            f"harness[fit-{task}]",
+            "≤ 1.05 times slower",
+        )
 
     bytes_each = [info[f"layer_memory[{kind}]"] for kind in ("ours", "concatenation")]
     memory = [each["bytes"] / each["images"] / 2**20 for each in bytes_each]
-    print(f"\nMemory of a training step, 32 to 32 channels, 3x3: {memory[0]:.2f} MiB an image, concatenated {memory[1]:.2f} MiB.\n")
+    print(f"\nMemory of a training step, 32 to 32, 3x3: {memory[0]:.2f} MiB an image, concatenated {memory[1]:.2f} MiB.\n")
 
     print("| Train | Examples/s | Written plainly | Ratio |\n|---|---|---|---|")
     for task in ("classification", "rendering"):
