@@ -255,9 +255,18 @@ def check_format(file: pathlib.Path) -> None:
         raise ValueError(f"{file} does not tell the format; expected a name that ends in {', '.join(_FORMATS)}.")
 
 
-def _markdown(rows: Sequence[Mapping[str, Any]]) -> str:
+_INTRODUCTION = """# Leaderboard
+
+`train` and `test` are the shares of examples that are right, in the mean over seeds, ± half of the 95 % confidence interval of
+the mean (Student's t); `lowest` is the worst seed on test. A run is perfect if every example of train and test is right.
+Parameters are trainable ones, the time is the median of whole runs.
+"""
+
+
+def to_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Returns the rows of `leaderboard`, and the published results in a table of their own, in Markdown."""
     ours = markdown(COLUMNS, map(cells, rows))
-    return f"# Leaderboard\n\n{ours}\n## Published elsewhere\n\n{markdown(PUBLISHED_COLUMNS, PUBLISHED)}"
+    return f"{_INTRODUCTION}\n{ours}\n## Published elsewhere\n\n{markdown(PUBLISHED_COLUMNS, PUBLISHED)}"
 
 
 def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -273,7 +282,7 @@ def _json(rows: Sequence[Mapping[str, Any]]) -> str:
     return json.dumps({"measured": rows, "published": published}, indent=1) + "\n"
 
 
-_FORMATS = {".md": _markdown, ".csv": _csv, ".json": _json}
+_FORMATS = {".md": to_markdown, ".csv": _csv, ".json": _json}
 
 
 def _median(values: Iterable[float | None]) -> float | None:

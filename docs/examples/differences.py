@@ -1,0 +1,29 @@
+"""How much of the first layer of a CoordConv classifier looks at something else than differences of coordinates.
+
+python differences.py runs/classification/quadrant_32/*/seed*
+
+A first layer that sees only i - row and j - column gives 0, random weights give 0.5 on average.
+"""
+
+import pathlib
+import sys
+
+import keras
+import numpy as np
+
+from not_so_clevr import models, results, tasks
+from not_so_clevr.not_so_clevr_dataset_builder import as_config
+
+
+def share(network: keras.Model) -> float:
+    """Returns the share of the first kernel's energy that is left when i and row, j and column have opposite weights."""
+    first, second = (layer.kernel for layer in network.layers if hasattr(layer, "kernel") and layer.kernel.shape[-1] == 32)
+    i, j, row, column = np.squeeze(first) * np.linalg.norm(np.squeeze(second), axis=1)  # Each filter as the next layer sees it
+    return float(np.sum((i + row) ** 2 + (j + column) ** 2) / 2 / np.sum([i**2, j**2, row**2, column**2]))
+
+
+for folder in map(pathlib.Path, sys.argv[1:]):
+    result = results.Result.read(folder / results.FILE)
+    network = models.find("coordconv").build(tasks.Classification(as_config(result.config).canvas_size))
+    network.load_weights(folder / results.WEIGHTS)
+    print(f"{result.id}: {results.percent(result.metrics['test'][result.right])} of test, share {share(network):.2g}")
