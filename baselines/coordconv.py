@@ -30,7 +30,7 @@ from .layers import CoordConv2D
 _TUNED = {
     "classification": Recipe(epochs=6, learning_rate=0.005, schedule="cosine", weight_decay=3.0),
     "regression": Recipe(epochs=3, learning_rate=0.01, schedule="cosine"),
-    "rendering": Recipe(epochs=8, batch_size=16, learning_rate=0.005, schedule="cosine", weight_decay=1.0),
+    "rendering": Recipe(epochs=8, batch_size=16, learning_rate=0.01, schedule="cosine", weight_decay=0.6),
 }
 _ARTICLE = {
     "classification": Recipe(epochs=100, l2=1e-3, model={"published": True}),

@@ -9,6 +9,7 @@ import importlib
 import importlib.util
 import io
 import logging
+import os
 import pathlib
 import sys
 from collections.abc import Iterable, Sequence
@@ -35,6 +36,7 @@ _DATA_DIR = "The folder of TFDS' data sets; if not given, TFDS_DATA_DIR or ~/ten
 
 def main() -> None:
     """Runs the command line."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's log messages would break into the bars.
     try:
         app()
     except (ValueError, OSError, ImportError) as error:
