@@ -104,12 +104,15 @@ def _regressor(task: Task, published: bool, pooling: str = "max") -> keras.Model
     """
     size, gain = task.canvas_size, 4.0
     inputs = keras.Input(task.input_shape)
-    hand_on: Any = "he_normal" if published else HandOn()
+
+    def hand_on() -> Any:  # One for each layer, or all would draw the same noise.
+        return "he_normal" if published else HandOn()
+
     x = inputs if published else layers.Rescaling(gain)(inputs)
-    x = CoordConv2D(8, 1, kernel_initializer=hand_on)(x)
-    x = layers.Dense(8, kernel_initializer=hand_on)(x)
-    x = layers.Dense(8, kernel_initializer=hand_on)(x)
-    x = layers.Conv2D(8, 3, padding="same", kernel_initializer=hand_on)(x)
+    x = CoordConv2D(8, 1, kernel_initializer=hand_on())(x)
+    x = layers.Dense(8, kernel_initializer=hand_on())(x)
+    x = layers.Dense(8, kernel_initializer=hand_on())(x)
+    x = layers.Conv2D(8, 3, padding="same", kernel_initializer=hand_on())(x)
     x = layers.Conv2D(
         2,
         3,

@@ -5,6 +5,7 @@ Training runs on whatever backend Keras has; the same seed on the same machine g
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import dataclasses
 import importlib.util
@@ -48,14 +49,17 @@ class Plan:
     config: NotSoClevrConfig
     recipe: Recipe
     recipe_name: str  # With the settings that were changed; "" for the model's default recipe as it is
+    settings: Mapping[str, Any]
     arguments: Sequence[str]
 
     def id(self, seed: int) -> str:
         """Returns the id of the run with this seed."""
         return results.run_id(self.task.name, self.config.name, results.label(self.model.name, self.recipe_name), seed)
 
-    def command(self, seed: int) -> str:
-        """Returns the command line that makes the run with this seed."""
+    def command(self, seed: int) -> str | None:
+        """Returns the command line that makes the run with this seed, if there is one."""
+        if not self.model.findable:
+            return None
         what = ["--task", self.task.name, "--config", self.config.name, "--seed", str(seed)]
         return shlex.join(["not-so-clevr", "train", self.model.name, *what, *self.arguments])
 
@@ -77,12 +81,19 @@ def plan(
     task = as_task(task, config.canvas_size)
     name, chosen = model.recipe(recipe, task.name)
     is_default = name == next(iter(model.recipes))
-    changed = [f"{key}={value}" for key, value in sorted((settings or {}).items())]
+    settings = dict(settings or {})
+    changed = [f"{key}={_literal(value)}" for key, value in sorted(settings.items())]
+    try:
+        json.dumps(settings, allow_nan=False)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"settings {', '.join(changed)} cannot be saved; expected numbers, strings, true, false or lists."
+        ) from None
     arguments = [] if is_default else ["--recipe", name]
     for change in changed:
         arguments += ["--set", change]
     recipe_name = "-".join([*([] if is_default else [name]), *changed])
-    return Plan(model, task, config, chosen.replace(settings or {}), recipe_name, arguments)
+    return Plan(model, task, config, chosen.replace(settings), recipe_name, settings, arguments)
 
 
 def run(
@@ -93,6 +104,7 @@ def run(
     recipe: str | None = None,
     settings: Mapping[str, Any] | None = None,
     seed: int = 0,
+    name: str | None = None,
     data: str = "tfds",
     data_dir: str | pathlib.Path | None = None,
     runs: str | pathlib.Path | None = None,
@@ -113,6 +125,7 @@ def run(
         recipe: the name of one of the model's recipes; if None, its default.
         settings: settings of the recipe to change, see `Recipe.replace`.
         seed: of the weights and of the order of the examples, 0 to 2^32 - 1.
+        name: of the model, if `build` is a function; if None, its path.
         data: "tfds", for `tfds.load`; or "memory", for the same without disk and without TensorFlow.
         data_dir: the folder of TFDS' data sets.
         runs: the folder of all runs, in which this one is written; if None, nothing is written.
@@ -127,7 +140,11 @@ def run(
         FileExistsError: one sentence, if there is a run with the same id and it is neither to be resumed nor replaced.
         OSError: one sentence, if the run's folder cannot be written, or is being written by another process.
     """
+    if name is not None and not isinstance(build, (str, models.Model)):
+        build = models.describe(build, name)
     job = plan(build, task=task, config=config, recipe=recipe, settings=settings)
+    if runs is not None and name is None and not (job.model.findable or isinstance(build, models.Model)):
+        raise ValueError(f"{job.model.name} may be one of several; give it a name with name=, to tell its runs apart.")
     seed = canvas.integer("seed", seed, 0, 2**32 - 1)
     if data not in DATA:
         raise ValueError(f"data={data!r} is unknown; expected one of {', '.join(DATA)}.")
@@ -138,19 +155,24 @@ def run(
     if tensorboard and not importlib.util.find_spec("tensorboard"):
         raise ImportError("TensorBoard is not installed; run: pip install 'not-so-clevr[tensorboard]'")
     with _claimed(runs, job.id(seed), resume, replace) as folder:
-        if folder is not None and resume and folder.final.exists():
-            return Result.read(folder.final / results.FILE)
+        if folder is not None and resume and folder.complete:
+            return folder.result(json.loads(json.dumps(dataclasses.asdict(job.recipe))))
         began = time.perf_counter()
+        about = environment.describe()
         keras.utils.set_random_seed(seed)
         environment.make_deterministic()
         splits = {split: Examples(arrays, job.task) for split, arrays in load(job.config, data, data_dir).items()}
         network = _built(job, splits["train"])
         batches = Batches(splits["train"], job.recipe.batch_size, seed)
-        if not network.compiled:
+        if network.compiled:
+            _check_compiled(network, job)
+        else:
             job.recipe.compile(network, job.task.loss, len(batches))
         log = _Log(network, job, splits["test"], batches, folder)
         if folder is not None and resume:
             log.restore()
+        if folder is not None and replace:
+            folder.clear()
         boards = [keras.callbacks.TensorBoard(folder.partial / "tensorboard")] if folder is not None and tensorboard else []
         network.fit(
             batches,
@@ -175,7 +197,7 @@ def run(
             history=log.epochs,
             seconds=log.seconds_before + time.perf_counter() - began,
             examples_per_second=len(splits["train"]) * len(log.epochs) / sum(epoch["seconds"] for epoch in log.epochs),
-            environment=environment.describe(),
+            environment=about,
             command=job.command(seed),
             examples=measured,
         )
@@ -218,8 +240,12 @@ def evaluate(
     config = as_config(config)
     task = as_task(task, config.canvas_size)
     seed = canvas.integer("seed", seed, 0, 2**32 - 1)
+    parameters = None if parameters is None else canvas.integer("parameters", parameters, 0, 2**63)
+    seconds = None if seconds is None else float(seconds)
     name = str(model or getattr(predict, "__name__", type(predict).__name__))
-    with _claimed(runs, results.run_id(task.name, config.name, results.label(name, ""), seed), False, replace) as folder:
+    with _claimed(
+        runs, results.run_id(task.name, config.name, results.label(name, ""), seed), False, replace, begun=True
+    ) as folder:
         splits = {split: Examples(arrays, task) for split, arrays in load(config, "memory").items()}
         measured = {split: _measured(predict, each, name) for split, each in splits.items()}
         if task.name == "rendering" and all(_all_white(columns) for columns in measured.values()):
@@ -235,7 +261,7 @@ def evaluate(
             closeness=task.closeness,
             parameters=parameters,
             seconds=seconds,
-            environment=environment.describe(),
+            environment={key: value for key, value in environment.describe().items() if key != "backend"},
             examples=measured,
         )
         if folder is not None:
@@ -357,13 +383,30 @@ class _Folder:
         self.final = final
         self.partial = final.with_name(final.name + results.INCOMPLETE)
 
-    def check_free(self, resume: bool, replace: bool) -> None:
-        """Raises FileExistsError if there is a run already, and neither was asked for."""
+    @property
+    def complete(self) -> bool:
+        """Whether the run is in its place, and no other is on the way to replace it."""
+        return self.final.exists() and not self.partial.exists()
+
+    def result(self, settings: Any) -> Result:
+        """Returns the result of the complete run, if it was made with these settings."""
+        result = Result.read(self.final / results.FILE)
+        if result.settings != settings:
+            raise ValueError(f"{self.final} was made with other settings, {result.settings}; use those, or replace the run.")
+        return result
+
+    def clear(self) -> None:
+        """Forgets a run that was interrupted."""
+        if self.partial.exists():
+            shutil.rmtree(self.partial)
+
+    def check_free(self, resume: bool, replace: bool, begun: bool = False) -> None:
+        """Raises FileExistsError if there is a run already (or was begun, unless that is fine), and neither was asked for."""
         if resume or replace:
             return
         if self.final.exists():
             raise FileExistsError(f"{self.final} holds a complete run; add --resume to show it, or --replace to train anew.")
-        if self.partial.exists():
+        if self.partial.exists() and not begun:
             raise FileExistsError(
                 f"{self.partial} holds an interrupted run; add --resume to continue it, or --replace to train anew."
             )
@@ -409,7 +452,8 @@ class _Folder:
 
 def check_free(runs: str | pathlib.Path, run_id: str, *, resume: bool = False, replace: bool = False) -> None:
     """Raises FileExistsError, one sentence, if a run with the id is there and is neither to be resumed nor replaced."""
-    _Folder(pathlib.Path(runs) / run_id).check_free(resume, replace)
+    with _worded(folder := _folder(runs, run_id)):
+        folder.check_free(resume, replace)
 
 
 def _state(network: keras.Model) -> list[keras.Variable]:
@@ -418,26 +462,62 @@ def _state(network: keras.Model) -> list[keras.Variable]:
 
 
 @contextlib.contextmanager
-def _claimed(runs: str | pathlib.Path | None, run_id: str, resume: bool, replace: bool) -> Iterator[_Folder | None]:
+def _claimed(
+    runs: str | pathlib.Path | None, run_id: str, resume: bool, replace: bool, begun: bool = False
+) -> Iterator[_Folder | None]:
     """Yields the folder of a run, for this process alone; None if nothing is to be written."""
     if runs is None:
         yield None
         return
-    folder = _Folder(pathlib.Path(runs) / run_id)
-    folder.check_free(resume, replace)
+    folder = _folder(runs, run_id)
     lock = folder.final.with_name(f".{folder.final.name}.lock")
-    try:
+    with _worded(folder):
+        folder.check_free(resume, replace, begun)
         lock.parent.mkdir(parents=True, exist_ok=True)
         held = filelock.FileLock(lock, timeout=0).acquire()
+    with held:
+        folder.check_free(resume, replace, begun)
+        yield folder
+
+
+def _folder(runs: str | pathlib.Path, run_id: str) -> _Folder:
+    return _Folder(pathlib.Path(runs).expanduser() / run_id)
+
+
+@contextlib.contextmanager
+def _worded(folder: _Folder) -> Iterator[None]:
+    """Says in one sentence why a folder cannot be written."""
+    try:
+        yield
+    except FileExistsError as error:
+        if error.strerror is None:
+            raise
+        raise OSError(f"Cannot write {folder.final}: {error.strerror}; choose another folder.") from error
     except filelock.Timeout:
         raise OSError(f"{folder.final} is being written by another process; wait for it, or choose another folder.") from None
     except OSError as error:
         raise OSError(f"Cannot write {folder.final}: {error.strerror or error}; choose another folder.") from error
-    with held:
-        folder.check_free(resume, replace)
-        if replace and folder.partial.exists():
-            shutil.rmtree(folder.partial)
-        yield folder
+
+
+def _literal(value: Any) -> str:
+    """Returns a value as `--set` reads it: a string without quotes, unless it would be read as something else."""
+    if not isinstance(value, str):
+        return repr(value)
+    try:
+        ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return repr(value) if value in ("true", "false") else value
+    return repr(value)
+
+
+def _check_compiled(network: keras.Model, job: Plan) -> None:
+    """Raises ValueError if a network that comes compiled was trained before, or is to be trained by settings it ignores."""
+    optimizer = {field.name for field in dataclasses.fields(Recipe)} - {"epochs", "batch_size", "model"}
+    ignored = sorted(optimizer & set(job.settings))
+    if ignored:
+        raise ValueError(f"{job.model.name} comes compiled, so {', '.join(ignored)} would change nothing; leave it out.")
+    if int(network.optimizer.iterations) > 0:
+        raise ValueError(f"{job.model.name} has been trained already; expected a new network at each call of the function.")
 
 
 def _built(job: Plan, examples: Examples) -> keras.Model:
@@ -449,11 +529,11 @@ def _built(job: Plan, examples: Examples) -> keras.Model:
     x, _ = examples.xy(slice(2))
     try:
         network = job.model.build(job.task, **job.recipe.model)
-        if not isinstance(network, keras.Model):
-            raise TypeError(f"expected a keras.Model, received {type(network).__name__}")
-        predictions = network(x)
-    except Exception as error:
+        predictions = network(x) if isinstance(network, keras.Model) else None
+    except (Exception, SystemExit) as error:
         raise ValueError(f"{job.model.name} cannot be built for {job.task.name}: {models.where(error)}.") from error
+    if not isinstance(network, keras.Model):
+        raise ValueError(f"{job.model.name} returns {type(network).__name__}; expected a keras.Model.")
     _checked(predictions, examples, slice(2), job.model.name)
     return network
 

@@ -98,29 +98,41 @@ def train(
     plan = benchmark.plan(found, task=task, config=checked, recipe=recipe, settings=changed)
     for each in chosen:
         benchmark.check_free(runs, plan.id(each), resume=resume, replace=replace)
+    data_dir = data_dir.expanduser() if data_dir else None
     if data == "tfds":
         _generate(Builder(config=checked, data_dir=data_dir))
     trained = []
     for each in chosen:
-        result = benchmark.run(
-            found,
-            task=task,
-            config=checked,
-            recipe=recipe,
-            settings=changed,
-            seed=each,
-            data=data,
-            data_dir=data_dir,
-            runs=runs,
-            resume=resume,
-            replace=replace,
-            tensorboard=tensorboard,
-            callbacks=[progress.training(plan.id(each))] if sys.stderr.isatty() else [],
-        )
+        try:
+            with progress.training(plan.id(each)) as callbacks:
+                result = benchmark.run(
+                    found,
+                    task=task,
+                    config=checked,
+                    recipe=recipe,
+                    settings=changed,
+                    seed=each,
+                    data=data,
+                    data_dir=data_dir,
+                    runs=runs,
+                    resume=resume,
+                    replace=replace,
+                    tensorboard=tensorboard,
+                    callbacks=callbacks,
+                )
+        except KeyboardInterrupt:
+            print(
+                f"not-so-clevr: {plan.id(each)} was interrupted; the same command with --resume continues it.", file=sys.stderr
+            )
+            raise typer.Exit(130) from None
+        except Exception as error:
+            if isinstance(error, (OSError, ImportError)) or (isinstance(error, ValueError) and "\n" not in str(error)):
+                raise
+            raise ValueError(f"{found.name} cannot be trained for {task}: {models.where(error)}.") from error
         trained.append(result)
         shares = ", ".join(f"{results.percent(values[result.right])} of {split}" for split, values in result.metrics.items())
         print(f"{result.id}: {shares} right, in {result.seconds or 0:.0f} s", flush=True)
-    rivals = [run for run in _reference() if (run.task, run.config, run.label) == (task, checked.name, run.label)]
+    rivals = [run for run in _reference() if (run.task, run.config) == (task, checked.name)]
     own = {run.label for run in trained}
     _print_leaderboard(trained + [run for run in rivals if run.label not in own])
     print(f"The runs are in {runs.resolve()}")
@@ -133,11 +145,14 @@ def list_models() -> None:
 
     rows = []
     for name in models.names():
-        model = models.find(name)
-        for task in model.tasks:
-            recipes = ", ".join(recipe for recipe, tasks in model.recipes.items() if task in tasks)
-            network = model.build(tasks.as_task(task, canvas.CANVAS_SIZE), **model.recipe(None, task)[1].model)
-            rows.append([name, task, recipes, f"{models.parameters(network):,}", model.source])
+        try:
+            model = models.find(name)
+            for task in model.tasks:
+                recipes = {recipe: by_task[task] for recipe, by_task in model.recipes.items() if task in by_task}
+                network = model.build(tasks.as_task(task, canvas.CANVAS_SIZE), **next(iter(recipes.values())).model)
+                rows.append([name, task, ", ".join(recipes), f"{models.parameters(network):,}", model.source])
+        except Exception as error:  # One package must not hide the models of the others.
+            rows.append([name, "", "", "", models.where(error)])
     _print_table(["model", "task", "recipes", "parameters", "source"], rows)
 
 
@@ -214,7 +229,7 @@ def _setting(text: str) -> tuple[str, Any]:
         raise ValueError(f"--set {text} is no setting; expected NAME=VALUE, such as epochs=10.")
     try:
         return name, ast.literal_eval(value)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return name, {"true": True, "false": False}.get(value, value)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import os
 import pathlib
@@ -22,7 +23,8 @@ def describe() -> dict[str, Any]:
     for package in _PACKAGES:
         if package in ("jax", "torch", "tensorflow") and package != keras.backend.backend():
             continue
-        versions[package] = importlib.metadata.version(package)
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # It may go by another name, as tf-nightly does.
+            versions[package] = importlib.metadata.version(package)
     return {
         "backend": keras.backend.backend(),
         "device": _gpu() or f"{_cores()} cores of {_cpu()}",

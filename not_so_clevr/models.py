@@ -18,6 +18,7 @@ import importlib.util
 import math
 import os
 import pathlib
+import re
 import sys
 import traceback
 from collections.abc import Callable, Mapping
@@ -40,12 +41,14 @@ class Model:
         build: task -> `keras.Model`.
         source: where the architecture comes from.
         recipes: name of the recipe -> name of the task -> recipe; the first is the default.
+        findable: whether `find` returns the model for its name.
     """
 
     name: str
     build: Callable[..., keras.Model]
     source: str
     recipes: Mapping[str, Mapping[str, Recipe]]
+    findable: bool
 
     def recipe(self, name: str | None, task: str) -> tuple[str, Recipe]:
         """Returns the name of a recipe, the default if `name` is None, and the recipe for a task.
@@ -93,7 +96,7 @@ def find(name: str) -> Model:
     if not callable(build):
         hint = _shadow(module_name)
         raise ValueError(f"Module {module_name!r} has no function {function_name!r}; expected one that takes a task.{hint}")
-    return describe(build, name)
+    return dataclasses.replace(describe(build, name), findable=True)
 
 
 def describe(build: Callable[..., keras.Model], name: str | None = None) -> Model:
@@ -102,16 +105,19 @@ def describe(build: Callable[..., keras.Model], name: str | None = None) -> Mode
     from not_so_clevr.tasks import TASKS
 
     function: Any = build
-    path = f"{getattr(build, '__module__', '?')}:{getattr(build, '__name__', type(build).__name__)}"
+    module, function_name = getattr(build, "__module__", "?"), getattr(build, "__qualname__", type(build).__name__)
+    path = f"{module}:{function_name}"
+    findable = module != "__main__" and getattr(sys.modules.get(module), function_name, None) is build
     recipes = getattr(function, "recipes", {"default": dict.fromkeys(TASKS, Recipe())})
-    return Model(name or path, build, getattr(function, "source", path), recipes)
+    return Model(name or path, build, str(getattr(function, "source", path)), recipes, findable and name in (None, path))
 
 
 def where(error: BaseException) -> str:
-    """Returns `TypeError: sentence (file.py, line 3)` for an error in somebody's code."""
-    frames = traceback.extract_tb(error.__traceback__)
+    """Returns `TypeError: sentence (file.py, line 3)` for an error in somebody's code, in one line."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<")]
     place = f" ({os.path.basename(frames[-1].filename)}, line {frames[-1].lineno})" if frames else ""
-    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}{place}"
+    lines = [line.strip() for line in re.sub(r"\x1b\[[0-9;]*m", "", str(error)).splitlines()]
+    return f"{type(error).__name__}: {next(filter(None, lines), 'no message')}{place}"
 
 
 def _module(name: str) -> Any:
@@ -120,9 +126,10 @@ def _module(name: str) -> Any:
         sys.path.append(here)  # At the end: what is installed is not to be shadowed by what lies here.
     try:
         return importlib.import_module(name)
-    except Exception as error:
-        missing = isinstance(error, ModuleNotFoundError) and error.name is not None and f"{name}.".startswith(f"{error.name}.")
-        reason = f"there is no module {error.name!r}" if missing else where(error)  # type: ignore[attr-defined]
+    except (Exception, SystemExit) as error:
+        absent = error.name if isinstance(error, ModuleNotFoundError) else None
+        missing = absent is not None and f"{name}.".startswith(f"{absent}.")
+        reason = f"there is no module {absent!r}" if missing else where(error)
         raise ValueError(f"Cannot import {name!r}: {reason}.{_shadow(name)}") from error
 
 

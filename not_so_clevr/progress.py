@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import rich.console
@@ -28,30 +30,30 @@ def bars(unit: str) -> rich.progress.Progress:
     )
 
 
-def training(name: str) -> keras.callbacks.Callback:
-    """Returns the bar of a training: epoch, loss, and what `benchmark.run` measured on test after the last epoch."""
+@contextlib.contextmanager
+def training(name: str) -> Iterator[list[keras.callbacks.Callback]]:
+    """Shows the bar of a training, with its epoch, its loss and how good it was on test; yields the callbacks that feed it."""
     import keras
 
     class Bar(keras.callbacks.Callback):
+        test = ""
+
         def on_train_begin(self, logs: Any = None) -> None:
-            self.bars = bars("steps")
-            self.bars.start()
-            self.task = self.bars.add_task(name, total=self.params["epochs"] * self.params["steps"], state="")
-            self.test = ""
+            shown.update(bar, total=self.params["epochs"] * self.params["steps"])
 
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
             self.epoch = epoch
-            self.bars.update(self.task, completed=epoch * self.params["steps"])
+            shown.update(bar, completed=epoch * self.params["steps"])
 
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-            state = f", epoch {self.epoch + 1} of {self.params['epochs']}, loss {logs['loss']:.3g}{self.test}"
-            self.bars.update(self.task, advance=1, state=state)
+            loss = f", loss {logs['loss']:.3g}" if "loss" in logs else ""
+            state = f", epoch {self.epoch + 1} of {self.params['epochs']}{loss}{self.test}"
+            shown.update(bar, advance=1, state=state)
 
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
             metrics = [f"{key[4:]} {value:.4g}" for key, value in logs.items() if key.startswith("val_")]
             self.test = f", test {', '.join(metrics[:2])}"
 
-        def on_train_end(self, logs: Any = None) -> None:
-            self.bars.stop()
-
-    return Bar()
+    with bars("steps") as shown:
+        bar = shown.add_task(name, total=None, state="")
+        yield [] if shown.disable else [Bar()]

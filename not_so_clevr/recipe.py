@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import numbers
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -46,12 +47,14 @@ class Recipe:
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "step_epochs"):
             value = getattr(self, name)
-            if type(value) is not int or value < 1:
+            if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
                 raise ValueError(f"{name}={value!r} is no whole number of 1 or more; give one, such as {name}=20.")
+            object.__setattr__(self, name, int(value))
         for name in ("learning_rate", "weight_decay", "l2"):
             value = getattr(self, name)
-            if type(value) not in (int, float) or not math.isfinite(value) or value < 0:
+            if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value) or value < 0:
                 raise ValueError(f"{name}={value!r} is no number of 0 or more; give one, such as {name}=0.01.")
+            object.__setattr__(self, name, float(value))
         if self.schedule not in SCHEDULES:
             raise ValueError(f"schedule={self.schedule!r} is unknown; expected one of {', '.join(SCHEDULES)}.")
 
@@ -86,7 +89,12 @@ def announce(*, source: str, **recipes: Mapping[str, Recipe]) -> Callable[[_Buil
     Args:
         source: where the architecture comes from.
         **recipes: name of the recipe -> name of the task -> recipe. The first is the default.
+
+    Raises:
+        ValueError: if there is no recipe, or if one is not told for which task it is.
     """
+    if not recipes or not all(isinstance(tasks, Mapping) and tasks for tasks in recipes.values()):
+        raise ValueError("announce needs recipes, each for some tasks; expected such as tuned={'regression': Recipe()}.")
 
     def decorate(build: _Build) -> _Build:
         build.source = source  # type: ignore[attr-defined]

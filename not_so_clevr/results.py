@@ -18,6 +18,7 @@ import pathlib
 import re
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -95,7 +96,7 @@ class Result:
     def hardware(self) -> str:
         """Where it ran, such as `2 cores of Intel Xeon, tensorflow`."""
         about = self.environment
-        return f"{about['device']}, {about['backend']}" if {"device", "backend"} <= set(about) else ""
+        return ", ".join(str(about[key]) for key in ("device", "backend") if key in about)
 
     @property
     def perfect(self) -> bool:
@@ -121,6 +122,13 @@ class Result:
             for name in ("model", "recipe", "task", "config", "right", "closeness"):
                 if not isinstance(getattr(result, name), str):
                     raise TypeError(f"{name} is no string")
+            if result.closeness not in _UNITS:
+                raise ValueError(f"closeness is none of {', '.join(_UNITS)}")
+            for name in ("seed", "parameters", "seconds", "examples_per_second"):
+                if not isinstance(getattr(result, name), (int, float, NoneType)):
+                    raise TypeError(f"{name} is no number")
+            if not isinstance(result.environment, dict):
+                raise TypeError("environment is no object")
             for split in ("train", "test"):
                 float(result.metrics[split][result.closeness])
                 if not 0 <= result.metrics[split][result.right] <= 1:
@@ -150,7 +158,8 @@ def load(folders: Iterable[pathlib.Path]) -> tuple[list[Result], list[str]]:
     Raises:
         ValueError: if a folder does not exist, or if there is no result.json below any.
     """
-    results, problems = [], []
+    results: dict[str, Result] = {}
+    problems = []
     for folder in folders:
         if not folder.is_dir():
             raise ValueError(f"There is no folder {folder}; expected one with runs, as not-so-clevr train makes them.")
@@ -158,19 +167,23 @@ def load(folders: Iterable[pathlib.Path]) -> tuple[list[Result], list[str]]:
             if file.parent.suffix in (INCOMPLETE, REPLACED):
                 continue
             try:
-                results.append(Result.read(file))
+                result = Result.read(file)
+                if results.setdefault(result.id, result) != result:
+                    problems.append(f"{file} is another run of {result.id}, and left out; give the two models different names.")
             except ValueError as error:
                 problems.append(str(error))
     if not (results or problems):
         raise ValueError(f"There is no {FILE} below {', '.join(map(str, folders))}; make one with: not-so-clevr train.")
-    return sorted(results, key=lambda result: result.id), problems
+    return sorted(results.values(), key=lambda result: result.id), problems
 
 
 def interval(values: Sequence[float]) -> float | None:
     """Returns half the width of the 95 % confidence interval of the mean, by Student's t; None for fewer than two values."""
     if len(values) < 2:
         return None
-    return _T[min(len(values) - 1, len(_T)) - 1] * statistics.stdev(values) / len(values) ** 0.5
+    freedom = len(values) - 1
+    t = _T[freedom - 1] if freedom <= len(_T) else 1.96 + 2.4 / freedom
+    return t * statistics.stdev(values) / len(values) ** 0.5
 
 
 def leaderboard(results: Iterable[Result]) -> list[dict[str, Any]]:
@@ -238,7 +251,9 @@ def markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def write_leaderboard(rows: Sequence[Mapping[str, Any]], file: pathlib.Path) -> None:
-    """Writes the rows of `leaderboard` and the published results as Markdown, CSV or JSON, by the ending of the file's name.
+    """Writes the rows of `leaderboard` as Markdown, CSV or JSON, by the ending of the file's name.
+
+    Markdown and JSON have a second table with what others published.
 
     Raises:
         ValueError: for any other ending.

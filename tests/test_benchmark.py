@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shlex
 import signal
 
 import filelock
@@ -14,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import not_so_clevr
-from not_so_clevr import benchmark, results, tasks
+from not_so_clevr import benchmark, cli, results, tasks
 from not_so_clevr.not_so_clevr_dataset_builder import NotSoClevrConfig
 
 SMALL = {"task": "regression", "config": "quadrant_16_square3", "data": "memory"}  # 147 train and 49 test
@@ -246,6 +247,8 @@ def test_a_compiled_model_keeps_its_optimizer_and_loss():
             self.optimizer, self.loss = self.model.optimizer, self.model.loss
 
     look = Look()
+    with pytest.raises(ValueError, match="comes compiled, so learning_rate, schedule would change nothing; leave it out."):
+        benchmark.run(build, settings={"schedule": "cosine", "learning_rate": 1.0, "epochs": 2}, **SMALL)
     result = benchmark.run(build, settings={"epochs": 2}, callbacks=[look], **SMALL)
     assert isinstance(look.optimizer, keras.optimizers.SGD)
     assert look.loss == "mean_absolute_error"
@@ -365,7 +368,7 @@ def no_model(task):
         (wrong_shape, r"test_benchmark:wrong_shape returns shape \(2, 3\) for regression; expected \(2, 2\) for a batch of 2."),
         (nan, r"test_benchmark:nan returns NaN or infinity for the example \(1, 1\)"),
         (broken, r"test_benchmark:broken cannot be built for regression: KeyError: 'colour' \(test_benchmark.py, line \d+\)."),
-        (no_model, "no_model cannot be built for regression: TypeError: expected a keras.Model, received int"),
+        (no_model, "no_model returns int; expected a keras.Model."),
         (
             "nope",
             "Unknown model 'nope'; expected one of conv, coordconv, deconv, tiled_conv, upsample_conv, upsample_coordconv, or",
@@ -399,6 +402,7 @@ def test_bad_models_give_one_sentence_and_leave_nothing(build, sentence, tmp_pat
             r"coordconv cannot be built for regression: TypeError: .*unexpected keyword argument 'depth'",
         ),
         ({"settings": {"pooling": "min"}}, "coordconv cannot be built for regression: .*pooling='min' is unknown"),
+        ({"settings": {"x": {1, 2}}}, r"settings x=\{1, 2\} cannot be saved; expected numbers, strings, true"),
         ({"resume": True, "replace": True}, "resume and replace were both asked for"),
         ({"tensorboard": True}, "tensorboard needs a folder to write to"),
     ],
@@ -409,9 +413,63 @@ def test_bad_arguments_give_one_sentence(arguments, sentence):
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_what_was_saved(tmp_path):
-    settings = {"learning_rate": 1e30, "schedule": "constant", "epochs": 5}
-    with pytest.raises(ValueError, match=r"The loss of coordconv became (nan|inf) in epoch \d; lower the learning rate"):
-        benchmark.run("coordconv", runs=tmp_path, settings=settings, **SMALL)
+    class Spoil(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 3:
+                self.model.set_weights([np.full_like(weight, np.nan) for weight in self.model.get_weights()])
+
+    with pytest.raises(ValueError, match=r"The loss of coordconv became nan in epoch 4; lower the learning rate"):
+        benchmark.run("coordconv", runs=tmp_path, settings={"epochs": 5}, callbacks=[Spoil()], **SMALL)
+    (saved,) = tmp_path.rglob("seed0.incomplete/checkpoint.npz")
+    assert len(json.loads(str(np.load(saved)["log"]))["epochs"]) == 3
+
+
+def test_a_replacement_that_was_interrupted_is_resumed(tmp_path):
+    first = benchmark.run("coordconv", runs=tmp_path, settings={"epochs": 4}, **SMALL)
+    folder = tmp_path / first.id
+    with pytest.raises(KeyboardInterrupt):
+        benchmark.run("coordconv", runs=tmp_path, replace=True, settings={"epochs": 4}, callbacks=[Interrupt()], **SMALL)
+    with pytest.raises(ValueError, match="unexpected keyword argument 'size'"):
+        benchmark.run("coordconv", runs=tmp_path, replace=True, settings={"epochs": 4, "size": 1}, **SMALL)
+    partial = folder.with_name("seed0.incomplete")
+    assert partial.exists()
+    resumed = benchmark.run("coordconv", runs=tmp_path, resume=True, settings={"epochs": 4}, **SMALL)
+    assert resumed.metrics == first.metrics
+    assert not partial.exists()
+
+
+def test_runs_of_different_settings_are_not_taken_for_each_other(tmp_path):
+    def build(task, x):
+        return linear(task)
+
+    common = SMALL | {"runs": tmp_path, "name": "mine"}
+    benchmark.run(build, settings={"x": "a/b", "epochs": 1}, **common)
+    with pytest.raises(ValueError, match="was made with other settings, .*'x': 'a/b'"):
+        benchmark.run(build, settings={"x": "a.b", "epochs": 1}, resume=True, **common)
+
+
+def test_a_function_that_cannot_be_found_again_needs_a_name(tmp_path):
+    with pytest.raises(ValueError, match="<lambda> may be one of several; give it a name with name=, to tell its runs apart."):
+        benchmark.run(lambda task: linear(task), runs=tmp_path, **SMALL)
+    result = benchmark.run(lambda task: linear(task), name="mine", runs=tmp_path, settings={"epochs": 1}, **SMALL)
+    assert (result.model, result.command) == ("mine", None)
+
+
+def test_a_network_that_was_trained_before_is_refused():
+    networks = {}
+
+    def build(task):
+        return networks.setdefault(task, linear(task))
+
+    benchmark.run(build, settings={"epochs": 1}, **SMALL)
+    with pytest.raises(ValueError, match="has been trained already; expected a new network at each call of the function."):
+        benchmark.run(build, settings={"epochs": 1}, **SMALL)
+
+
+@pytest.mark.parametrize("value", ["1", "true", "None", "a b", "relu", 1, 0.5, True, [1, 2]])
+def test_the_command_sets_what_was_set(value):
+    command = benchmark.plan(linear, settings={"x": value}, task="regression", config="quadrant").command(0)
+    assert cli._setting(shlex.split(command)[-1]) == ("x", value)
 
 
 def test_memory_needs_no_tensorflow(tmp_path):

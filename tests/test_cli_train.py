@@ -24,6 +24,18 @@ def build(task):
         size *= length
     return keras.Model(inputs, keras.layers.Reshape(task.output_shape)(keras.layers.Dense(size)(x)))
 
+class Late(keras.layers.Layer):
+    def call(self, x, training=False):
+        if training:
+            raise RuntimeError("only in training")
+        return x
+
+def late(task):
+    return keras.Sequential([keras.Input(task.input_shape), keras.layers.Flatten(), keras.layers.Dense(2), Late()])
+
+def leaves(task):
+    raise SystemExit(0)
+
 def wrong(task):
     return keras.Sequential([keras.Input(task.input_shape), keras.layers.Flatten(), keras.layers.Dense(7)])
 """
@@ -146,6 +158,10 @@ def test_list_shows_every_model_with_source_and_parameters(folder):
             ["train", "my_pkg.my_module:wrong", *QUICK],
             "my_pkg.my_module:wrong returns shape (2, 7) for regression; expected (2, 2)",
         ),
+        (["train", "my_pkg.my_module:late", *QUICK], "my_pkg.my_module:late cannot be trained for regression: RuntimeError: "),
+        (["train", "my_pkg.my_module:leaves", *QUICK], "my_pkg.my_module:leaves cannot be built for regression: SystemExit: 0"),
+        (["train", "coordconv", *QUICK, "--set", "x={1}"], "settings epochs=2, x={1} cannot be saved; expected"),
+        (["train", "coordconv", *QUICK, "--set", f"x={'y' * 300}"], "Cannot write runs/regression/"),
         (["train", "broken:build", *QUICK], "Cannot import 'broken': ZeroDivisionError: division by zero (broken.py, line 1)."),
         (
             ["train", "keras:build", *QUICK],

@@ -5,7 +5,7 @@ import json
 
 import pytest
 import scipy.stats
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from not_so_clevr import results
@@ -47,7 +47,9 @@ def test_only_all_is_100_percent(share, text):
     assert results.percent(share) == text
 
 
-@given(st.lists(st.floats(0, 1), min_size=2, max_size=40))
+@example([0.0, 1.0] * 16)
+@example([0.0, 1.0] * 50)
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=100))
 def test_the_interval_is_students(values):
     n = len(values)
     spread = (sum((v - sum(values) / n) ** 2 for v in values) / (n - 1)) ** 0.5
@@ -96,6 +98,9 @@ def test_a_result_is_written_and_read(tmp_path):
         lambda text: text.replace('"accuracy": 1.0', '"accuracy": 7'),
         lambda text: text.replace('"accuracy": 1.0', '"accuracy": "much"'),
         lambda text: text.replace('"net"', "3"),
+        lambda text: text.replace('"parameters": 1234', '"parameters": "12"'),
+        lambda text: text.replace('"closeness": "distance"', '"closeness": "accuracy"'),
+        lambda text: text.replace('"environment": {}', '"environment": 1'),
     ],
 )
 def test_a_damaged_file_is_named_and_the_rest_is_shown(tmp_path, damage):
@@ -108,6 +113,15 @@ def test_a_damaged_file_is_named_and_the_rest_is_shown(tmp_path, damage):
     assert len(problems) == 1
     assert problems[0].startswith(f"{file} is not the result of a run (")
     assert problems[0].endswith("delete it, or run it again.")
+
+
+def test_the_same_run_counts_once_and_two_of_one_name_are_told_apart(tmp_path):
+    for folder, share in (("one", 0.5), ("copy", 0.5), ("other", 0.7)):
+        result(share).write(tmp_path / folder)
+    found, problems = results.load([tmp_path, tmp_path / "one"])
+    assert len(found) == 1
+    assert len(problems) == 1
+    assert "is another run of classification/quadrant/net/seed0, and left out" in problems[0]
 
 
 def test_interrupted_runs_are_no_results(tmp_path):
