@@ -92,7 +92,7 @@ def test_examples_per_second(benchmark, task, build):
 @pytest.mark.parametrize("task", ["classification", "regression"])
 @pytest.mark.parametrize("how", ["harness", "fit"])
 def test_harness(benchmark, how, task):
-    benchmark.pedantic({"harness": run, "fit": fit}[how], ("coordconv", task), {"settings": {"epochs": 4}}, rounds=3)
+    benchmark.pedantic({"harness": run, "fit": fit}[how], ("coordconv", task), {"settings": {"epochs": 4}}, rounds=2)
 
 
 @pytest.mark.parametrize(
