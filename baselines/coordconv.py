@@ -10,7 +10,7 @@
 
 The recipe `article` is the published one, with the scales of the released code; it fails now and then, in rendering always.
 docs/recipes.md tells why, and what `tuned` does about it. A 1x1 convolution is written as `Dense`: the same function and
-weights, and faster.
+weights.
 """
 
 from __future__ import annotations

@@ -131,7 +131,7 @@ class _CoordConv(keras.layers.Layer):
 
     def _convolve(self, inputs: Any, kernel: Any) -> Any:
         each_pixel_alone = set(self.kernel_size + self.strides) == {1} and self.groups == 1
-        if each_pixel_alone and self.data_format == "channels_last":  # Faster as a matrix product, on every backend.
+        if each_pixel_alone and self.data_format == "channels_last":  # A matrix product; docs/speed.md
             return ops.matmul(inputs, ops.reshape(kernel, kernel.shape[-2:]))
         padding = self.padding
         if padding == "causal":
