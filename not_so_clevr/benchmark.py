@@ -52,6 +52,11 @@ class Plan:
     settings: Mapping[str, Any]
     arguments: Sequence[str]
 
+    @property
+    def saved_recipe(self) -> dict[str, Any]:
+        """The recipe's values as a file gives them back."""
+        return json.loads(json.dumps(dataclasses.asdict(self.recipe)))
+
     def id(self, seed: int) -> str:
         """Returns the id of the run with this seed."""
         return results.run_id(self.task.name, self.config.name, results.label(self.model.name, self.recipe_name), seed)
@@ -156,7 +161,7 @@ def run(
         raise ImportError("TensorBoard is not installed; run: pip install 'not-so-clevr[tensorboard]'")
     with _claimed(runs, job.id(seed), resume, replace) as folder:
         if folder is not None and resume and folder.complete:
-            return folder.result(json.loads(json.dumps(dataclasses.asdict(job.recipe))))
+            return folder.result(job.saved_recipe)
         began = time.perf_counter()
         about = environment.describe()
         keras.utils.set_random_seed(seed)
@@ -349,7 +354,7 @@ class _Log(keras.callbacks.Callback):
         if not math.isfinite(loss):
             raise ValueError(
                 f"The loss of {self.job.model.name} became {loss} in epoch {epoch + 1}; "
-                f"lower the learning rate, or look for a division by 0 or a logarithm of 0."
+                "lower the learning rate, or look for a division by 0 or a logarithm of 0."
             )
         measured = _measured(self.network.predict_on_batch, self.test, self.job.model.name)
         test = _means({"test": measured}, self.job.task)["test"]
@@ -357,23 +362,20 @@ class _Log(keras.callbacks.Callback):
         self.epochs.append({"epoch": epoch + 1, "loss": loss, "test": test, "seconds": seconds})
         if self.folder is not None:
             total = self.seconds_before + time.perf_counter() - self.started
-            self.folder.save(self.network, {"recipe": self._recipe(), "seconds": total, "epochs": self.epochs})
+            self.folder.save(self.network, {"recipe": self.job.saved_recipe, "seconds": total, "epochs": self.epochs})
 
     def restore(self) -> None:
         """Continues where the last run stopped, if it came far enough to save anything."""
         assert self.folder is not None
         self.network.optimizer.build(self.network.trainable_variables)
         log = self.folder.restore(self.network)
-        if log and log["recipe"] != self._recipe():
+        if log and log["recipe"] != self.job.saved_recipe:
             raise ValueError(
                 f"{self.folder.partial} was begun with other settings, {log['recipe']}; resume with those, or replace the run."
             )
         if log:
             self.epochs = log["epochs"]
             self.seconds_before = log["seconds"]
-
-    def _recipe(self) -> Any:
-        return json.loads(json.dumps(dataclasses.asdict(self.job.recipe)))
 
 
 class _Folder:
