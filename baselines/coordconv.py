@@ -8,9 +8,10 @@
 
     not-so-clevr train coordconv --task regression --config quadrant --seeds 10
 
-The recipe `article` is the published one, with the scales of the released code; it fails now and then, in rendering always.
-docs/recipes.md tells why, and what `tuned` does about it. A 1x1 convolution is written as `Dense`: the same function and
-weights.
+The recipes `article` and `paper` are those of the article's code (ashwindcruz/coord-conv) and of the paper's, with their
+initialisation and scales. docs/recipes.md tells where they fail and why, and what `tuned` does about it. The article decays
+weights with TensorFlow 1's AdamW, which does not multiply the decay by the learning rate: its 0.001 is 1.0 here. A 1x1
+convolution is written as `Dense`: the same function and weights.
 """
 
 from __future__ import annotations
@@ -32,101 +33,110 @@ _TUNED = {
     "regression": Recipe(epochs=3, learning_rate=0.01, schedule="cosine"),
     "rendering": Recipe(epochs=8, batch_size=16, learning_rate=0.01, schedule="cosine", weight_decay=0.6),
 }
+_AS_ARTICLE = {"origin": "article"}
 _ARTICLE = {
-    "classification": Recipe(epochs=100, l2=1e-3, model={"published": True}),
-    "regression": Recipe(epochs=50, l2=1e-3, model={"published": True}),
-    "rendering": Recipe(epochs=100, l2=1e-3, model={"published": True, "two_stage": True, "size": 2}),
+    "classification": Recipe(epochs=100, weight_decay=1.0, model=_AS_ARTICLE),
+    "regression": Recipe(epochs=50, weight_decay=1.0, model=_AS_ARTICLE),
+    "rendering": Recipe(epochs=100, weight_decay=1.0, model={**_AS_ARTICLE, "two_stage": True, "size": 2, "multiplier": 2}),
 }
+_AS_PAPER = {"origin": "paper"}
+_PAPER = {
+    "classification": Recipe(epochs=50, batch_size=16, learning_rate=0.005, model=_AS_PAPER),
+    "regression": Recipe(epochs=100, batch_size=256, learning_rate=0.01, l2=1e-5, model=_AS_PAPER),
+    "rendering": Recipe(epochs=50, batch_size=16, model={**_AS_PAPER, "two_stage": True, "size": 1}),
+}
+_INITIALIZERS = {"ours": "he_normal", "article": "glorot_uniform", "paper": "he_normal"}
 
 
-@announce(source="Liu et al. 2018", tuned=_TUNED, article=_ARTICLE)
-def build(task: Task, *, published: bool = False, **options: Any) -> keras.Model:
+@announce(source="Liu et al. 2018", tuned=_TUNED, article=_ARTICLE, paper=_PAPER)
+def build(task: Task, *, origin: str = "ours", **options: Any) -> keras.Model:
     """Returns the network for the task.
 
     Args:
         task: any.
-        published: initialise and scale as the released code does: he_normal, coordinates in pixels, targets of centre / 64.
-        **options: for rendering, those of `_painter`.
+        origin: whose initialisation and scales: "ours"; or those of the released code of the "article", glorot_uniform, or of
+            the "paper", he_normal, both of which give the network coordinates in pixels.
+        **options: those of `_painter` for rendering, of `_regressor` for regression.
     """
+    if origin not in _INITIALIZERS:
+        raise ValueError(f"origin={origin!r} is unknown; expected one of {', '.join(_INITIALIZERS)}")
     network = {"classification": _classifier, "regression": _regressor, "rendering": _painter}[task.name]
-    return network(task, published, **options)
+    return network(task, origin, **options)
 
 
-def _classifier(task: Task, published: bool) -> keras.Model:
+def _classifier(task: Task, origin: str) -> keras.Model:
     """Tile the coordinates, add coordinate channels, convolve: 1x1, 32, 32, 64, 64, 1 filters. The logit of each pixel."""
     inputs = keras.Input(task.input_shape)
-    return keras.Model(inputs, layers.Flatten()(_logits(inputs, task, published)))
+    return keras.Model(inputs, layers.Flatten()(_logits(inputs, task, origin)))
 
 
-def _painter(task: Task, published: bool, two_stage: bool = False, size: int = 3, multiplier: int = 1) -> keras.Model:
+def _painter(task: Task, origin: str, two_stage: bool = False, size: int = 3, multiplier: int = 1) -> keras.Model:
     """The network of the classifier, which either paints the square itself or, as in the paper, the pixel at its centre.
 
     Args:
         task: rendering.
-        published: see `build`.
+        origin: see `build`.
         two_stage: if true, a softmax over the pixels follows, and convolutions of 8m, 8m, 16m, 16m and 1 filters.
         size: f, of those filters, in pixels.
         multiplier: m.
     """
     inputs = keras.Input(task.input_shape)
-    logits = _logits(inputs, task, published)
+    logits = _logits(inputs, task, origin)
     if not two_stage:
         return keras.Model(inputs, logits)
+    start = _INITIALIZERS[origin]
     x = layers.Reshape(task.output_shape)(layers.Softmax()(layers.Flatten()(logits)))
     for filters in (8, 8, 16, 16):
-        x = layers.Conv2D(filters * multiplier, size, padding="same", activation="relu", kernel_initializer="he_normal")(x)
-    return keras.Model(inputs, layers.Conv2D(1, size, padding="same", kernel_initializer="he_normal")(x))
+        x = layers.Conv2D(filters * multiplier, size, padding="same", activation="relu", kernel_initializer=start)(x)
+    return keras.Model(inputs, layers.Conv2D(1, size, padding="same", kernel_initializer=start)(x))
 
 
-def _logits(inputs: Any, task: Task, published: bool) -> Any:
-    half = (task.canvas_size - 1) / 2
-    x = layers.Rescaling(half, offset=half)(inputs) if published else inputs  # In pixels
+def _logits(inputs: Any, task: Task, origin: str) -> Any:
+    start, half = _INITIALIZERS[origin], (task.canvas_size - 1) / 2
+    x = inputs if origin == "ours" else layers.Rescaling(half, offset=half)(inputs)  # In pixels
     x = layers.UpSampling2D(task.canvas_size)(layers.Reshape((1, 1, 2))(x))
-    x = CoordConv2D(32, 1, activation="relu", kernel_initializer="he_normal")(x)
+    x = CoordConv2D(32, 1, activation="relu", kernel_initializer=start)(x)
     for filters in (32, 64, 64):
-        x = layers.Dense(filters, activation="relu", kernel_initializer="he_normal")(x)
-    return layers.Dense(1, kernel_initializer="he_normal")(x)
+        x = layers.Dense(filters, activation="relu", kernel_initializer=start)(x)
+    return layers.Dense(1, kernel_initializer=start)(x)
 
 
-def _regressor(task: Task, published: bool, pooling: str = "max") -> keras.Model:
+def _regressor(task: Task, origin: str, pooling: str = "max") -> keras.Model:
     """Add coordinate channels, convolve: 1x1, 8 filters, three times; 3x3, 8 and 2 filters; no ReLU; global max pooling.
 
     Everything before the maximum is linear, so the answer is right as soon as the response to the hot pixel is higher than
     that to any other pixel, by more than the coordinates vary. Where it is lower, the answer is that of some other pixel, the
     same for every image, and no gradient reaches the response to the hot pixel: the dead end at the mean coordinates, where
     the article saw trainings end, and most trainings from random weights do. So ours start where the hot pixel wins: the
-    first layers hand the one-hot image and the coordinates on as they are, and both outputs look at the image only.
+    first layers hand the one-hot image and the coordinates on as they are, and both outputs look at the image only. The
+    article multiplies the image by 1000, to the same end, and does not pad the 3x3 convolutions.
 
     Args:
         task: regression.
-        published: see `build`.
+        origin: see `build`. The targets are centre / 64 in the paper, and in pixels in the article.
         pooling: "max", or "mean", with which it must fail.
     """
-    size, gain = task.canvas_size, 4.0
+    ours, last = origin == "ours", task.canvas_size - 1
+    gain = {"ours": 4.0, "article": 1000.0, "paper": 1.0}[origin]
+    to_coordinates = {"ours": (1.0, 0.0), "article": (2 / last, -1.0), "paper": (2 * 64 / last, -1.0)}[origin]
+    padding = "valid" if origin == "article" else "same"
+
+    def start(channels: Sequence[int] | None = None) -> Any:  # One for each layer, or all would draw the same noise.
+        return HandOn(channels) if ours else _INITIALIZERS[origin]
+
     inputs = keras.Input(task.input_shape)
-
-    def hand_on() -> Any:  # One for each layer, or all would draw the same noise.
-        return "he_normal" if published else HandOn()
-
-    x = inputs if published else layers.Rescaling(gain)(inputs)
-    x = CoordConv2D(8, 1, kernel_initializer=hand_on())(x)
-    x = layers.Dense(8, kernel_initializer=hand_on())(x)
-    x = layers.Dense(8, kernel_initializer=hand_on())(x)
-    x = layers.Conv2D(8, 3, padding="same", kernel_initializer=hand_on())(x)
-    x = layers.Conv2D(
-        2,
-        3,
-        padding="same",
-        kernel_initializer="he_normal" if published else HandOn(channels=[0, 0]),
-        bias_initializer="zeros" if published else keras.initializers.Constant(-gain),
-    )(x)
+    x = layers.Rescaling(gain)(inputs)
+    x = CoordConv2D(8, 1, kernel_initializer=start())(x)
+    x = layers.Dense(8, kernel_initializer=start())(x)
+    x = layers.Dense(8, kernel_initializer=start())(x)
+    x = layers.Conv2D(8, 3, padding=padding, kernel_initializer=start())(x)
+    bias = keras.initializers.Constant(-gain) if ours else "zeros"
+    x = layers.Conv2D(2, 3, padding=padding, kernel_initializer=start([0, 0]), bias_initializer=bias)(x)
     poolings = {"max": layers.GlobalMaxPooling2D, "mean": layers.GlobalAveragePooling2D}
     if pooling not in poolings:
         raise ValueError(f"pooling={pooling!r} is unknown; expected one of {', '.join(poolings)}")
-    x = poolings[pooling]()(x)
-    if published:  # Centre / 64, on the scale of the task
-        x = layers.Rescaling(2 * 64 / (size - 1), offset=-1.0)(x)
-    return keras.Model(inputs, x)
+    scale, offset = to_coordinates
+    return keras.Model(inputs, layers.Rescaling(scale, offset)(poolings[pooling]()(x)))
 
 
 @keras.saving.register_keras_serializable(package="not_so_clevr")

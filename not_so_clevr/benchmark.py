@@ -5,7 +5,6 @@ Training runs on whatever backend Keras has; the same seed on the same machine g
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import dataclasses
 import importlib.util
@@ -24,7 +23,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from not_so_clevr import canvas, disk, environment, models, results
+from not_so_clevr import canvas, disk, environment, models, naming, results
 from not_so_clevr.arrays import load_arrays
 from not_so_clevr.not_so_clevr_dataset_builder import NotSoClevrConfig, as_config
 from not_so_clevr.recipe import Recipe
@@ -59,7 +58,7 @@ class Plan:
 
     def id(self, seed: int) -> str:
         """Returns the id of the run with this seed."""
-        return results.run_id(self.task.name, self.config.name, results.label(self.model.name, self.recipe_name), seed)
+        return naming.run_id(self.task.name, self.config.name, naming.label(self.model.name, self.recipe_name), seed)
 
     def command(self, seed: int) -> str | None:
         """Returns the command line that makes the run with this seed, if there is one."""
@@ -87,18 +86,19 @@ def plan(
     name, chosen = model.recipe(recipe, task.name)
     is_default = name == next(iter(model.recipes))
     settings = dict(settings or {})
-    changed = [f"{key}={_literal(value)}" for key, value in sorted(settings.items())]
     try:
         json.dumps(settings, allow_nan=False)
     except (TypeError, ValueError):
-        raise ValueError(
-            f"settings {', '.join(changed)} cannot be saved; expected numbers, strings, true, false or lists."
-        ) from None
+        words = ", ".join(naming.write(key, value) for key, value in sorted(settings.items()))
+        raise ValueError(f"settings {words} cannot be saved; expected numbers, strings, true, false or lists.") from None
     arguments = [] if is_default else ["--recipe", name]
-    for change in changed:
-        arguments += ["--set", change]
-    recipe_name = "-".join([*([] if is_default else [name]), *changed])
-    return Plan(model, task, config, chosen.replace(settings), recipe_name, settings, arguments)
+    for key, value in sorted(settings.items()):
+        arguments += ["--set", naming.write(key, value)]
+    recipe_name = naming.changed("" if is_default else name, settings)
+    whole = chosen.replace(settings)
+    if whole.loss != "task" and task.name != "rendering":
+        raise ValueError(f"loss={whole.loss!r} is for rendering; leave it out for {task.name}.")
+    return Plan(model, task, config, whole, recipe_name, settings, arguments)
 
 
 def run(
@@ -150,6 +150,32 @@ def run(
     job = plan(build, task=task, config=config, recipe=recipe, settings=settings)
     if runs is not None and name is None and not (job.model.findable or isinstance(build, models.Model)):
         raise ValueError(f"{job.model.name} may be one of several; give it a name with name=, to tell its runs apart.")
+    return execute(
+        job,
+        seed=seed,
+        data=data,
+        data_dir=data_dir,
+        runs=runs,
+        resume=resume,
+        replace=replace,
+        tensorboard=tensorboard,
+        callbacks=callbacks,
+    )
+
+
+def execute(
+    job: Plan,
+    *,
+    seed: int = 0,
+    data: str = "tfds",
+    data_dir: str | pathlib.Path | None = None,
+    runs: str | pathlib.Path | None = None,
+    resume: bool = False,
+    replace: bool = False,
+    tensorboard: bool = False,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> Result:
+    """Does what was planned; `run` tells the arguments and the errors."""
     seed = canvas.integer("seed", seed, 0, 2**32 - 1)
     if data not in DATA:
         raise ValueError(f"data={data!r} is unknown; expected one of {', '.join(DATA)}.")
@@ -249,7 +275,7 @@ def evaluate(
     seconds = None if seconds is None else float(seconds)
     name = str(model or getattr(predict, "__name__", type(predict).__name__))
     with _claimed(
-        runs, results.run_id(task.name, config.name, results.label(name, ""), seed), False, replace, begun=True
+        runs, naming.run_id(task.name, config.name, naming.label(name, ""), seed), False, replace, begun=True
     ) as folder:
         splits = {split: Examples(arrays, task) for split, arrays in load(config, "memory").items()}
         measured = {split: _measured(predict, each, name) for split, each in splits.items()}
@@ -327,6 +353,22 @@ class Batches(keras.utils.PyDataset):
 
     def __getitem__(self, index: int) -> tuple[Any, Any]:
         return self.examples.xy(self.order[index * self.batch_size : (index + 1) * self.batch_size])
+
+
+class OutOfTime(Exception):  # noqa: N818 - no error: the run is saved, and goes on when it is resumed.
+    """The time that was given to a run is over."""
+
+
+class StopAt(keras.callbacks.Callback):
+    """Raises `OutOfTime` at the end of the first epoch that ends after a time of `time.monotonic`, unless it is the last."""
+
+    def __init__(self, until: float) -> None:
+        super().__init__()
+        self.until = until
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        if time.monotonic() > self.until and epoch + 1 < self.params["epochs"]:
+            raise OutOfTime
 
 
 class _Log(keras.callbacks.Callback):
@@ -499,17 +541,6 @@ def _worded(folder: _Folder) -> Iterator[None]:
         raise OSError(f"{folder.final} is being written by another process; wait for it, or choose another folder.") from None
     except OSError as error:
         raise OSError(f"Cannot write {folder.final}: {error.strerror or error}; choose another folder.") from error
-
-
-def _literal(value: Any) -> str:
-    """Returns a value as `--set` reads it: a string without quotes, unless it would be read as something else."""
-    if not isinstance(value, str):
-        return repr(value)
-    try:
-        ast.literal_eval(value)
-    except (ValueError, SyntaxError):
-        return repr(value) if value in ("true", "false") else value
-    return repr(value)
 
 
 def _check_compiled(network: keras.Model, job: Plan) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import functools
 import importlib
@@ -12,8 +11,9 @@ import logging
 import os
 import pathlib
 import sys
+import time
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import rich
 import rich.box
@@ -23,9 +23,12 @@ import tensorflow_datasets as tfds
 import typer
 
 import not_so_clevr
-from not_so_clevr import canvas, disk, progress, results
+from not_so_clevr import canvas, disk, naming, progress, reproduce, results
 from not_so_clevr.not_so_clevr_dataset_builder import CONFIGS, Builder, as_config
-from not_so_clevr.published import PUBLISHED, PUBLISHED_COLUMNS
+from not_so_clevr.published import PUBLISHED, PUBLISHED_COLUMNS, SUITES
+
+if TYPE_CHECKING:
+    from not_so_clevr.benchmark import Plan
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -90,52 +93,114 @@ def train(
     if seed is not None and seeds is not None:
         raise ValueError(f"--seed {seed} and --seeds {seeds} were both given; give one.")
     chosen = [seed or 0] if seeds is None else list(range(canvas.integer("--seeds", seeds, 1, 10_000)))
-    changed = dict(map(_setting, settings or []))
+    changed = dict(map(naming.read, settings or []))
     checked = as_config(config)
     from not_so_clevr import benchmark, models
 
-    found = models.find(model)
-    plan = benchmark.plan(found, task=task, config=checked, recipe=recipe, settings=changed)
+    job = benchmark.plan(models.find(model), task=task, config=checked, recipe=recipe, settings=changed)
     for each in chosen:
-        benchmark.check_free(runs, plan.id(each), resume=resume, replace=replace)
-    data_dir = data_dir.expanduser() if data_dir else None
+        benchmark.check_free(runs, job.id(each), resume=resume, replace=replace)
+    where: dict[str, Any] = {"runs": runs, "data": data, "data_dir": data_dir.expanduser() if data_dir else None}
     if data == "tfds":
-        _generate(Builder(config=checked, data_dir=data_dir))
-    trained = []
-    for each in chosen:
-        try:
-            with progress.training(plan.id(each)) as callbacks:
-                result = benchmark.run(
-                    found,
-                    task=task,
-                    config=checked,
-                    recipe=recipe,
-                    settings=changed,
-                    seed=each,
-                    data=data,
-                    data_dir=data_dir,
-                    runs=runs,
-                    resume=resume,
-                    replace=replace,
-                    tensorboard=tensorboard,
-                    callbacks=callbacks,
-                )
-        except KeyboardInterrupt:
-            print(
-                f"not-so-clevr: {plan.id(each)} was interrupted; the same command with --resume continues it.", file=sys.stderr
-            )
-            raise typer.Exit(130) from None
-        except Exception as error:
-            if isinstance(error, (OSError, ImportError)) or (isinstance(error, ValueError) and "\n" not in str(error)):
-                raise
-            raise ValueError(f"{found.name} cannot be trained for {task}: {models.where(error)}.") from error
-        trained.append(result)
-        shares = ", ".join(f"{results.percent(values[result.right])} of {split}" for split, values in result.metrics.items())
-        print(f"{result.id}: {shares} right, in {result.seconds or 0:.0f} s", flush=True)
+        _generate(Builder(config=checked, data_dir=where["data_dir"]))
+    trained = [_trained(job, each, **where, resume=resume, replace=replace, tensorboard=tensorboard) for each in chosen]
     rivals = [run for run in _reference() if (run.task, run.config) == (task, checked.name)]
     own = {run.label for run in trained}
     _print_leaderboard(trained + [run for run in rivals if run.label not in own])
     print(f"The runs are in {runs.resolve()}")
+
+
+@app.command("reproduce")
+def reproduce_published(
+    suites: Annotated[list[str], typer.Argument(metavar="SUITE...", help=f"Any of {', '.join(SUITES)}.")],
+    rows: Annotated[
+        list[str] | None,
+        typer.Option("--row", metavar="ID", help="Only these rows: an id, or a pattern with *. Can be repeated."),
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="How many runs of each row, with seeds 0, 1, ...")] = 3,
+    budget: Annotated[str | None, typer.Option(help="Stop after this time, such as 30m or 1h30m; run again to go on.")] = None,
+    only_print: Annotated[
+        bool, typer.Option("--only-print", help="Run nothing: list what would run and how long it takes, and what there is.")
+    ] = False,
+    runs: Annotated[pathlib.Path, typer.Option(help="The folder of all runs. Those that are complete are not run again.")] = (
+        pathlib.Path("runs")
+    ),
+    output: Annotated[
+        list[pathlib.Path] | None,
+        typer.Option("--output", "-o", help="Write the table too: .md, .csv or .json. Can be repeated."),
+    ] = None,
+    data: Annotated[str, typer.Option(help="tfds, or memory: the same without disk and without TensorFlow.")] = "tfds",
+    data_dir: Annotated[pathlib.Path | None, typer.Option(help=_DATA_DIR)] = None,
+) -> None:
+    """Run what was published, seed by seed, and set what comes out beside it. Goes on where it was interrupted."""
+    for file in output or []:
+        results.check_format(file)
+    experiments = reproduce.select(suites, rows or [])
+    seeds = canvas.integer("--seeds", seeds, 1, 10_000)
+    limit = None if budget is None else time.monotonic() + reproduce.seconds(budget)
+    done, problems = results.load([runs]) if runs.is_dir() and any(runs.rglob(results.FILE)) else ([], [])
+    if problems:
+        raise ValueError("\nnot-so-clevr: ".join(problems))
+    complete = {run.id for run in done}
+    from not_so_clevr import benchmark, models
+
+    jobs = {
+        each.id: benchmark.plan(
+            models.find(each.model), task=each.task, config=each.config, recipe=each.recipe or None, settings=each.settings
+        )
+        for each in experiments
+    }
+    left = [(each, seed) for seed in range(seeds) for each in experiments if jobs[each.id].id(seed) not in complete]
+    known = [*done, *_reference()]
+    times = [reproduce.estimate(each.task, each.model, each.label, jobs[each.id].recipe.epochs, known) for each, _ in left]
+    whole = sum(filter(None, times))
+    unknown = f", and {times.count(None)} of unknown length" if None in times else ""
+    print(f"{len(left)} runs to do, about {reproduce.duration(whole)}{unknown}", flush=True)
+    if only_print:
+        cells = [
+            [jobs[each.id].id(seed), reproduce.duration(time) if time else "?"]
+            for (each, seed), time in zip(left, times, strict=True)
+        ]
+        _print_table(["run", "estimate"], cells)
+    where: dict[str, Any] = {"runs": runs, "data": data, "data_dir": data_dir.expanduser() if data_dir else None}
+    if data == "tfds" and left and not only_print:
+        _generate(*(Builder(config=config, data_dir=where["data_dir"]) for config in {each.config: None for each, _ in left}))
+    for each, seed in [] if only_print else left:
+        if limit is not None and time.monotonic() > limit:
+            break
+        try:
+            done.append(_trained(jobs[each.id], seed, **where, resume=True, until=limit))
+        except benchmark.OutOfTime:
+            break
+    measured = reproduce.table(experiments, done)
+    _print_table(reproduce.COLUMNS, map(reproduce.cells, measured))
+    for file in output or []:
+        results.write(file, measured, reproduce.to_markdown)
+        print(f"The table is in {file.resolve()}")
+
+
+def _trained(job: Plan, seed: int, *, until: float | None = None, **options: Any) -> results.Result:
+    """Trains a model, shows how far it is, and prints how good it is."""
+    from not_so_clevr import benchmark, models
+
+    try:
+        with progress.training(job.id(seed)) as callbacks:
+            if until is not None:
+                callbacks.append(benchmark.StopAt(until))
+            result = benchmark.execute(job, seed=seed, callbacks=callbacks, **options)
+    except KeyboardInterrupt:
+        print(f"not-so-clevr: {job.id(seed)} was interrupted; the same command with --resume continues it.", file=sys.stderr)
+        raise typer.Exit(130) from None
+    except benchmark.OutOfTime:
+        print(f"{job.id(seed)}: the time is over; the same command goes on from here.", flush=True)
+        raise
+    except Exception as error:
+        if isinstance(error, (OSError, ImportError)) or (isinstance(error, ValueError) and "\n" not in str(error)):
+            raise
+        raise ValueError(f"{job.model.name} cannot be trained for {job.task.name}: {models.where(error)}.") from error
+    shares = ", ".join(f"{results.percent(values[result.right])} of {split}" for split, values in result.metrics.items())
+    print(f"{result.id}: {shares} right, in {result.seconds or 0:.0f} s", flush=True)
+    return result
 
 
 @app.command("list")
@@ -187,8 +252,8 @@ def show(
 ) -> None:
     """Show some examples, and the map of the split: which centres are train and which are test."""
     checked = as_config(config)
-    if output is not None and output.suffix not in _FORMATS:
-        raise ValueError(f"--output {output} does not tell the format; expected a name that ends in {', '.join(_FORMATS)}.")
+    if output is not None:
+        results.check_format(output, _FORMATS)
     try:
         import matplotlib.pyplot as plt
     except ImportError:
@@ -220,17 +285,6 @@ def _generate(*builders: Builder) -> None:
             with contextlib.redirect_stdout(io.StringIO()):  # TFDS tells of a download; there is none.
                 builder.download_and_prepare()
             bars.update(bar, completed=examples)
-
-
-def _setting(text: str) -> tuple[str, Any]:
-    """Returns the name and the value of `name=value`, the value as Python writes it, or a word."""
-    name, equals, value = text.partition("=")
-    if not (name.isidentifier() and equals):
-        raise ValueError(f"--set {text} is no setting; expected NAME=VALUE, such as epochs=10.")
-    try:
-        return name, ast.literal_eval(value)
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        return name, {"true": True, "false": False}.get(value, value)
 
 
 def _reference() -> list[results.Result]:

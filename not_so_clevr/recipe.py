@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import keras
 
 SCHEDULES = ("constant", "cosine", "step")
+LOSSES = ("task", "mean_squared")
 
 _Build = TypeVar("_Build", bound=Callable[..., keras.Model])
 
@@ -27,6 +28,7 @@ class Recipe:
         step_epochs: for "step" only.
         weight_decay: decoupled (AdamW): each step shrinks the weights by learning rate x `weight_decay`, kernels only.
         l2: coupled: adds `l2` / 2 x the sum of squares of the kernels to the loss.
+        loss: "task", for that of the task; or, for rendering, "mean_squared", for the mean squared error of each pixel.
         model: keyword arguments for the function that builds the model.
 
     Kernels are the trainable weights of two or more dimensions.
@@ -42,6 +44,7 @@ class Recipe:
     step_epochs: int = 200
     weight_decay: float = 0.0
     l2: float = 0.0
+    loss: str = "task"
     model: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -55,8 +58,9 @@ class Recipe:
             if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value) or value < 0:
                 raise ValueError(f"{name}={value!r} is no number of 0 or more; give one, such as {name}=0.01.")
             object.__setattr__(self, name, float(value))
-        if self.schedule not in SCHEDULES:
-            raise ValueError(f"schedule={self.schedule!r} is unknown; expected one of {', '.join(SCHEDULES)}.")
+        for name, known in (("schedule", SCHEDULES), ("loss", LOSSES)):
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name}={getattr(self, name)!r} is unknown; expected one of {', '.join(known)}.")
 
     def replace(self, settings: Mapping[str, Any]) -> Recipe:
         """Returns the recipe with some settings changed; those that are no attribute of a recipe are for the model."""
@@ -80,7 +84,13 @@ class Recipe:
         for variable in model.trainable_variables:
             if self.l2 and len(variable.shape) >= 2:
                 variable.regularizer = keras.regularizers.L2(self.l2 / 2)
-        model.compile(optimizer, loss)
+        model.compile(optimizer, loss if self.loss == "task" else _mean_squared_error)
+
+
+def _mean_squared_error(y: Any, logits: Any) -> Any:
+    """Returns that of the probabilities for each example."""
+    squares = keras.ops.square(y - keras.ops.sigmoid(logits))
+    return keras.ops.mean(squares, axis=tuple(range(1, len(squares.shape))))
 
 
 def announce(*, source: str, **recipes: Mapping[str, Recipe]) -> Callable[[_Build], _Build]:

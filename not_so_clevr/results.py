@@ -15,16 +15,15 @@ import dataclasses
 import io
 import json
 import pathlib
-import re
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import NoneType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from not_so_clevr import disk
+from not_so_clevr import disk, naming
 from not_so_clevr.published import PUBLISHED, PUBLISHED_COLUMNS
 
 Examples = Mapping[str, Mapping[str, npt.NDArray[Any]]]
@@ -34,6 +33,8 @@ ERRORS = "errors.npz"
 WEIGHTS = "model.weights.h5"
 INCOMPLETE = ".incomplete"
 REPLACED = ".replaced"
+
+FORMATS = (".md", ".csv", ".json")
 
 _UNITS = {"distance": " px", "error": " px", "iou": ""}
 
@@ -86,11 +87,11 @@ class Result:
     @property
     def label(self) -> str:
         """The model, and the recipe unless it is the default one."""
-        return label(self.model, self.recipe)
+        return naming.label(self.model, self.recipe)
 
     @property
     def id(self) -> str:
-        return run_id(self.task, self.config, self.label, self.seed)
+        return naming.run_id(self.task, self.config, self.label, self.seed)
 
     @property
     def hardware(self) -> str:
@@ -140,16 +141,6 @@ class Result:
 
     def _json(self) -> dict[str, Any]:
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "examples"}
-
-
-def run_id(task: str, config: str, label: str, seed: int) -> str:
-    """Returns the id of a run, which is also the path of its folder below that of all runs."""
-    return f"{task}/{config}/{label}/seed{seed}"
-
-
-def label(model: str, recipe: str) -> str:
-    """Returns the model and the recipe in one word that can be the name of a folder."""
-    return re.sub(r"[^\w.+=-]", ".", f"{model}-{recipe}" if recipe else model).lstrip(".") or "unnamed"
 
 
 def load(folders: Iterable[pathlib.Path]) -> tuple[list[Result], list[str]]:
@@ -209,7 +200,7 @@ def leaderboard(results: Iterable[Result]) -> list[dict[str, Any]]:
                 "metric": runs[0].right,
                 closeness: statistics.fmean(run.metrics["test"][closeness] for run in runs),
                 "parameters": runs[0].parameters,
-                "seconds": _median(run.seconds for run in runs),
+                "seconds": median(run.seconds for run in runs),
                 "hardware": ", ".join(sorted({run.hardware for run in runs})),
             }
         )
@@ -251,9 +242,18 @@ def markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def write_leaderboard(rows: Sequence[Mapping[str, Any]], file: pathlib.Path) -> None:
-    """Writes the rows of `leaderboard` as Markdown, CSV or JSON, by the ending of the file's name.
+    """Writes the rows of `leaderboard`, see `write`; in Markdown and JSON with a second table of what others published."""
+    published = [dict(zip(PUBLISHED_COLUMNS, row, strict=True)) for row in PUBLISHED]
+    write(file, rows, to_markdown, published=published)
 
-    Markdown and JSON have a second table with what others published.
+
+def write(
+    file: pathlib.Path,
+    rows: Sequence[Mapping[str, Any]],
+    to_markdown: Callable[[Sequence[Mapping[str, Any]]], str],
+    **more: Any,
+) -> None:
+    """Writes rows as Markdown, CSV or JSON (as `measured`, beside what more is given), by the ending of the file's name.
 
     Raises:
         ValueError: for any other ending.
@@ -261,13 +261,16 @@ def write_leaderboard(rows: Sequence[Mapping[str, Any]], file: pathlib.Path) -> 
     """
     check_format(file)
     with disk.replacing(file) as temporary:
-        temporary.write_text(_FORMATS[file.suffix](rows))
+        if file.suffix == ".json":
+            temporary.write_text(json.dumps({"measured": rows, **more}, indent=1) + "\n")
+        else:
+            temporary.write_text(_csv(rows) if file.suffix == ".csv" else to_markdown(rows))
 
 
-def check_format(file: pathlib.Path) -> None:
-    """Raises ValueError unless the name of a file ends in one of the formats of `write_leaderboard`."""
-    if file.suffix not in _FORMATS:
-        raise ValueError(f"{file} does not tell the format; expected a name that ends in {', '.join(_FORMATS)}.")
+def check_format(file: pathlib.Path, formats: Sequence[str] = FORMATS) -> None:
+    """Raises ValueError unless the name of a file ends in one of the formats."""
+    if file.suffix not in formats:
+        raise ValueError(f"{file} does not tell the format; expected a name that ends in {', '.join(formats)}.")
 
 
 _INTRODUCTION = """# Leaderboard
@@ -292,15 +295,8 @@ def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
     return stream.getvalue()
 
 
-def _json(rows: Sequence[Mapping[str, Any]]) -> str:
-    published = [dict(zip(PUBLISHED_COLUMNS, row, strict=True)) for row in PUBLISHED]
-    return json.dumps({"measured": rows, "published": published}, indent=1) + "\n"
-
-
-_FORMATS = {".md": to_markdown, ".csv": _csv, ".json": _json}
-
-
-def _median(values: Iterable[float | None]) -> float | None:
+def median(values: Iterable[float | None]) -> float | None:
+    """Returns the median of the values that are known; None if none is."""
     known = [value for value in values if value is not None]
     return statistics.median(known) if known else None
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import not_so_clevr
-from not_so_clevr import benchmark, cli, results, tasks
+from not_so_clevr import benchmark, naming, results, tasks
 from not_so_clevr.not_so_clevr_dataset_builder import NotSoClevrConfig
 
 SMALL = {"task": "regression", "config": "quadrant_16_square3", "data": "memory"}  # 147 train and 49 test
@@ -469,7 +469,7 @@ def test_a_network_that_was_trained_before_is_refused():
 @pytest.mark.parametrize("value", ["1", "true", "None", "a b", "relu", 1, 0.5, True, [1, 2]])
 def test_the_command_sets_what_was_set(value):
     command = benchmark.plan(linear, settings={"x": value}, task="regression", config="quadrant").command(0)
-    assert cli._setting(shlex.split(command)[-1]) == ("x", value)
+    assert naming.read(shlex.split(command)[-1]) == ("x", value)
 
 
 def test_memory_needs_no_tensorflow(tmp_path):

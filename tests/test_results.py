@@ -8,7 +8,7 @@ import scipy.stats
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from not_so_clevr import results
+from not_so_clevr import naming, results
 from not_so_clevr.results import Result
 
 
@@ -74,7 +74,7 @@ def test_a_perfect_run_is_right_on_train_and_test():
     ],
 )
 def test_a_label_is_the_name_of_one_folder(model, recipe, label):
-    assert results.label(model, recipe) == label
+    assert naming.label(model, recipe) == label
 
 
 def test_a_result_is_written_and_read(tmp_path):

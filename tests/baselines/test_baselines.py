@@ -23,9 +23,10 @@ def built(name, task, **options):
     ("name", "task", "options", "parameters"),
     [
         ("coordconv", "classification", {}, 7_553),
-        ("coordconv", "classification", {"published": True}, 7_553),
+        ("coordconv", "classification", {"origin": "paper"}, 7_553),
         ("coordconv", "regression", {}, 906),
-        ("coordconv", "regression", {"published": True}, 906),
+        ("coordconv", "regression", {"origin": "paper"}, 906),
+        ("coordconv", "regression", {"origin": "article"}, 906),
         ("coordconv", "rendering", {}, 7_553),
         # 7,553, and 8, 8, 16, 16 and 1 filters of 3 x 3 on 1, 8, 8, 16 and 16 channels
         ("coordconv", "rendering", {"two_stage": True}, 7_553 + 80 + 584 + 1_168 + 2_320 + 145),
@@ -110,6 +111,8 @@ def test_handing_on_copies_channels():
     [
         ("deconv", "classification", 48, {}, "canvas_size=48 cannot be reached by doubling; use 8, 16, 32, 64 or 128"),
         ("conv", "regression", 64, {"network": "half"}, "network='half' is unknown; expected 'uniform' or 'quadrant'"),
+        ("coordconv", "regression", 64, {"origin": "mine"}, "origin='mine' is unknown; expected one of ours, article, paper"),
+        ("deconv", "rendering", 64, {"origin": "mine"}, "origin='mine' is unknown; expected one of ours, article, paper"),
         ("coordconv", "regression", 64, {"pooling": "min"}, "pooling='min' is unknown; expected one of max, mean"),
     ],
 )

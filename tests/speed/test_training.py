@@ -84,9 +84,11 @@ def plain(task):
 @pytest.mark.parametrize("task", ["classification", "rendering"])
 def test_examples_per_second(benchmark, task, build):
     recipe = models.find("coordconv").recipe(None, task)[1]
-    settings = {"epochs": 2, "batch_size": recipe.batch_size, "weight_decay": recipe.weight_decay}
-    result = benchmark.pedantic(run, (build, task), {"settings": settings}, rounds=1)
-    benchmark.extra_info["examples_per_second"] = 2352 / result.history[-1]["seconds"]  # The first epoch compiles.
+    settings = {"epochs": 3, "batch_size": recipe.batch_size, "weight_decay": recipe.weight_decay}
+    results = []
+    benchmark.pedantic(lambda: results.append(run(build, task, settings=settings)), rounds=2)
+    fastest = min(epoch["seconds"] for result in results for epoch in result.history[1:])  # The first epoch compiles.
+    benchmark.extra_info["examples_per_second"] = 2352 / fastest
 
 
 @pytest.mark.parametrize("task", ["classification", "regression"])

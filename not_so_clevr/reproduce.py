@@ -1,0 +1,149 @@
+"""Published experiments: which to run, how long that takes, and what comes out beside what was published."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from not_so_clevr import results
+from not_so_clevr.published import SUITES, Experiment
+from not_so_clevr.results import Result
+
+COLUMNS = (
+    "source",
+    "task",
+    "config",
+    "model",
+    "published train",
+    "published test",
+    "seeds",
+    "train",
+    "test",
+    "time",
+    "verdict",
+)
+
+_UNITS = {"h": 3600, "m": 60, "s": 1}
+
+
+def select(suites: Iterable[str], patterns: Sequence[str] = ()) -> list[Experiment]:
+    """Returns the experiments of some suites; only those with an id like one of the patterns, with * and ?, if there are any.
+
+    Raises:
+        ValueError: one sentence, if there is no such suite, or if a pattern is like no id.
+    """
+    chosen: dict[str, Experiment] = {}
+    for name in suites:
+        if name not in SUITES:
+            raise ValueError(f"There is no suite {name!r}; expected one of {', '.join(SUITES)}.")
+        for experiment in SUITES[name]:
+            chosen.setdefault(experiment.id, experiment)
+    for pattern in patterns:
+        if not fnmatch.filter(chosen, pattern):
+            raise ValueError(
+                f"--row {pattern} is none of the {len(chosen)} rows; expected such as {next(iter(chosen))}, or with *."
+            )
+    wanted = {key for pattern in patterns or ["*"] for key in fnmatch.filter(chosen, pattern)}
+    return [experiment for key, experiment in chosen.items() if key in wanted]
+
+
+def table(experiments: Iterable[Experiment], found: Iterable[Result]) -> list[dict[str, Any]]:
+    """Returns a row for each experiment: what was published, what its runs measured, and the verdict on test."""
+    runs: dict[str, list[Result]] = {}
+    for result in found:
+        runs.setdefault(result.id.rpartition("/")[0], []).append(result)
+    return [_row(experiment, runs.get(experiment.id, [])) for experiment in experiments]
+
+
+def _row(experiment: Experiment, runs: Sequence[Result]) -> dict[str, Any]:
+    metric = experiment.metric or (runs[0].right if runs else "")
+    train, test = ([run.metrics[split][metric] for run in runs] for split in ("train", "test"))
+    mean = statistics.fmean(test) if runs else None
+    return {
+        "source": experiment.source,
+        "task": experiment.task,
+        "config": experiment.config,
+        "model": experiment.label,
+        "published_train": experiment.train,
+        "published_test": experiment.test,
+        "metric": metric,
+        "seeds": len(runs),
+        "train": statistics.fmean(train) if runs else None,
+        "test": mean,
+        "test_interval": results.interval(test),
+        "seconds": results.median(run.seconds for run in runs),
+        "hardware": ", ".join(sorted({run.hardware for run in runs})),
+        "verdict": verdict(experiment, mean),
+        "remark": experiment.remark,
+    }
+
+
+def verdict(experiment: Experiment, test: float | None) -> str:
+    """Returns what a mean over test says of what was published: reproduced, better or worse; "" if nothing was."""
+    if test is None:
+        return "not run"
+    if not experiment.test:
+        return ""
+    if test < experiment.low:
+        return "worse"
+    return "better" if test > experiment.high else "reproduced"
+
+
+def cells(row: Mapping[str, Any]) -> list[str]:
+    """Returns a row of `table` as text, a cell for each of `COLUMNS`."""
+
+    def number(value: float | None) -> str:
+        if value is None:
+            return ""
+        return f"IOU {value:.4f}" if row["metric"] == "iou" else results.percent(value)
+
+    scale, half = (1 if row["metric"] == "iou" else 100), row["test_interval"]
+    return [
+        *(row[key] for key in ("source", "task", "config", "model", "published_train", "published_test")),
+        str(row["seeds"]),
+        number(row["train"]),
+        number(row["test"]) + ("" if half is None else f" ± {scale * half:.2g}"),
+        "" if row["seconds"] is None else duration(row["seconds"]),
+        row["verdict"] + (f" ({row['remark']})" if row["remark"] else ""),
+    ]
+
+
+_INTRODUCTION = """# What was published, and what came out
+
+`train` and `test` are means over seeds, ± half of the 95 % confidence interval of the mean (Student's t): the shares of
+examples that are right, as the source counts them, or IOU. The time is the median of whole runs. The verdict is on test: a
+perfect result is reproduced by a perfect one alone, any other number by one that is at most 5 points off.
+"""
+
+
+def to_markdown(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Returns the rows of `table` in Markdown."""
+    return f"{_INTRODUCTION}\n{results.markdown(COLUMNS, map(cells, rows))}"
+
+
+def estimate(task: str, model: str, label: str, epochs: int, known: Iterable[Result]) -> float | None:
+    """Returns how many seconds a run will take, by what runs of the same label took, or epochs of the same model; or None."""
+    alike = [run for run in known if (run.task, run.model) == (task, model) and run.seconds and run.history]
+    same = [run.seconds for run in alike if run.label == label]
+    return results.median(same or [epochs * run.seconds / len(run.history) for run in alike if run.seconds])
+
+
+def seconds(text: str) -> float:
+    """Returns the seconds of a time such as `90s`, `30m` or `1h30m`.
+
+    Raises:
+        ValueError: one sentence, if it is none.
+    """
+    if not re.fullmatch(r"(\d+(\.\d+)?[hms])+", text):
+        raise ValueError(f"--budget {text} is no time; expected such as 90s, 30m or 1h30m.")
+    return sum(float(number) * _UNITS[unit] for number, unit in re.findall(r"([\d.]+)([hms])", text))
+
+
+def duration(seconds: float) -> str:
+    """Returns a time as text: `12 s`, `34 min`, `5.6 h`."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:.1f} h"
