@@ -37,6 +37,7 @@ DATA = ("tfds", "memory")
 
 _CHECKPOINT = "checkpoint.npz"
 _PREDICT_BATCH = 64
+_PAINTED = 8  # Canvases that are kept as they were painted
 
 
 @dataclasses.dataclass(frozen=True)
@@ -214,6 +215,7 @@ def execute(
             callbacks=[log, *boards, *callbacks],
         )
         measured = {split: _measured(network.predict_on_batch, each, job.model.name) for split, each in splits.items()}
+        _paint(network.predict_on_batch, splits["test"], measured["test"], job.model.name)
         result = Result(
             model=job.model.name,
             recipe=job.recipe_name,
@@ -281,6 +283,7 @@ def evaluate(
         measured = {split: _measured(predict, each, name) for split, each in splits.items()}
         if task.name == "rendering" and all(_all_white(columns) for columns in measured.values()):
             raise ValueError(f"{name} paints every pixel white; expected logits, below 0 for black, and not probabilities.")
+        _paint(predict, splits["test"], measured["test"], name)
         result = Result(
             model=name,
             recipe="",
@@ -581,11 +584,24 @@ def _measured(predict: Callable[..., Any], examples: Examples, name: str) -> dic
         predictions = _checked(predict(x), examples, chosen, name)
         for metric, function in task.metrics.items():
             columns[metric].append(keras.ops.convert_to_numpy(function(y, predictions)))
+        if (pixels := task.pixels(predictions)) is not None:
+            columns.setdefault(results.PREDICTED, []).append(pixels)
     measured = {metric: np.concatenate(values) for metric, values in columns.items()}
     return {"coordinates": examples.arrays["coordinates"], **measured}
 
 
-def _checked(predictions: Any, examples: Examples, chosen: slice, name: str) -> npt.NDArray[np.float32]:
+def _paint(predict: Callable[..., Any], examples: Examples, measured: dict[str, npt.NDArray[Any]], name: str) -> None:
+    """Adds, if it is rendering, some canvases as they were painted: those with the lowest IOU, and others spread evenly."""
+    if examples.task.name != "rendering":
+        return
+    lowest = np.argsort(measured["iou"], kind="stable")[: _PAINTED // 2]
+    shown = np.concatenate([lowest, np.linspace(0, len(examples) - 1, _PAINTED - len(lowest)).astype(int)])
+    logits = _checked(predict(examples.xy(shown)[0]), examples, shown, name)[..., 0]
+    measured[results.SHOWN] = shown
+    measured[results.PAINTED] = np.rint(127.5 * (1 + np.tanh(logits / 2))).astype(np.uint8)
+
+
+def _checked(predictions: Any, examples: Examples, chosen: Any, name: str) -> npt.NDArray[np.float32]:
     """Returns predictions as an array. Raises ValueError, one sentence, unless they have the task's shape and are finite."""
     task, coordinates = examples.task, examples.arrays["coordinates"][chosen]
     try:

@@ -137,7 +137,7 @@ def reproduce_published(
         results.check_format(file)
     experiments = reproduce.select(suites, rows or [])
     seeds = canvas.integer("--seeds", seeds, 1, 10_000)
-    limit = None if budget is None else time.monotonic() + reproduce.seconds(budget)
+    given = None if budget is None else reproduce.seconds(budget)
     done, problems = results.load([runs]) if runs.is_dir() and any(runs.rglob(results.FILE)) else ([], [])
     if problems:
         raise ValueError("\nnot-so-clevr: ".join(problems))
@@ -165,6 +165,7 @@ def reproduce_published(
     where: dict[str, Any] = {"runs": runs, "data": data, "data_dir": data_dir.expanduser() if data_dir else None}
     if data == "tfds" and left and not only_print:
         _generate(*(Builder(config=config, data_dir=where["data_dir"]) for config in {each.config: None for each, _ in left}))
+    limit = None if given is None else time.monotonic() + given
     for each, seed in [] if only_print else left:
         if limit is not None and time.monotonic() > limit:
             break

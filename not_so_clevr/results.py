@@ -4,6 +4,8 @@ A run's id says what it is: `classification/quadrant/coordconv/seed0`. Its folde
 
 - `result.json`: everything about the run, the fields of `Result`;
 - `errors.npz`: each metric of each example, with its coordinates: `test/coordinates` `[N, 2]`, `test/distance` `[N]` and so on;
+  `test/predicted` `[N, 2]`, the predicted coordinates in pixels; for rendering, instead, `test/painted` `[8, S, S]`, some
+  canvases as they were painted, 255 x the probability of white, and `test/shown` `[8]`, which examples they are;
 - `model.weights.h5`: the weights, and the state of the optimizer.
 """
 
@@ -31,6 +33,7 @@ Examples = Mapping[str, Mapping[str, npt.NDArray[Any]]]
 FILE = "result.json"
 ERRORS = "errors.npz"
 WEIGHTS = "model.weights.h5"
+PREDICTED, SHOWN, PAINTED = "predicted", "shown", "painted"
 INCOMPLETE = ".incomplete"
 REPLACED = ".replaced"
 
@@ -64,7 +67,7 @@ class Result:
         examples_per_second: of training, without evaluation, or None.
         environment: versions, backend, device, CPU, cores, commit.
         command: that makes this run again, or None.
-        examples: "train" and "test" -> "coordinates" `[N, 2]` in pixels and each metric `[N]`; kept in errors.npz.
+        examples: "train" and "test" -> "coordinates" `[N, 2]` in pixels, each metric `[N]`, and predictions; see errors.npz.
     """
 
     model: str

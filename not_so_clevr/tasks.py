@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 
 import keras
 import numpy as np
+import numpy.typing as npt
 
 from not_so_clevr import canvas, metrics
 
@@ -64,6 +65,10 @@ class Task:
         """Returns (x, y) of one example or a batch, as `tfds.load` yields them: NumPy arrays, or tensors in `tf.data`."""
         raise NotImplementedError
 
+    def pixels(self, predictions: npt.NDArray[np.float32]) -> npt.NDArray[np.float32] | None:
+        """Returns the coordinates, in pixels, `[B, 2]`, that predictions `[B, *output_shape]` stand for; None for canvases."""
+        return None
+
     def scaled(self, coordinates: Any) -> Any:
         """Returns coordinates in pixels, integers `[..., 2]`, on the [-1, 1] scale: float32."""
         last = self.canvas_size - 1
@@ -96,6 +101,9 @@ class Classification(Task):
     def xy(self, examples: Mapping[str, Any]) -> tuple[Any, Any]:
         return self.scaled(examples["coordinates"]), _float32(examples["one_hot"])
 
+    def pixels(self, predictions: npt.NDArray[np.float32]) -> npt.NDArray[np.float32] | None:
+        return np.stack(np.divmod(predictions.argmax(axis=-1), self.canvas_size), axis=-1).astype(np.float32)
+
 
 class Regression(Task):
     """One-hot image -> the coordinates of the pixel; the loss is the mean squared error."""
@@ -125,6 +133,9 @@ class Regression(Task):
         one_hot = _float32(examples["one_hot"])
         batch = [-1] * (len(one_hot.shape) - 1)  # None for a single example
         return _library(one_hot).reshape(one_hot, (*batch, *self.input_shape)), self.scaled(examples["coordinates"])
+
+    def pixels(self, predictions: npt.NDArray[np.float32]) -> npt.NDArray[np.float32] | None:
+        return (predictions + 1) * np.float32((self.canvas_size - 1) / 2)
 
 
 class Rendering(Task):

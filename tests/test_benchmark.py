@@ -300,6 +300,28 @@ def test_evaluate_gives_an_oracle_full_marks_and_writes_a_run(name, tmp_path):
     assert result.perfect
     assert (result.label, result.parameters, result.seconds, result.history) == ("oracle", 5, 1.5, ())
     assert json.loads((tmp_path / result.id / results.FILE).read_text())["metrics"]["test"][task.right] == 1
+    errors = np.load(tmp_path / result.id / results.ERRORS)
+    if name == "rendering":
+        canvases = arrays["test"]["image"][errors["test/shown"], ..., 0]
+        np.testing.assert_array_equal(errors["test/painted"] > 127, canvases > 0)
+        np.testing.assert_array_equal(np.unique(errors["test/painted"]), [96, 159])  # 255 / (1 + exp(0.5)), and with -0.5
+    else:
+        for split in ("train", "test"):
+            np.testing.assert_allclose(errors[f"{split}/predicted"], arrays[split]["coordinates"], atol=1e-5)
+
+
+def test_the_canvases_that_are_kept_are_the_worst_and_some_others():
+    """Nothing is painted where the row is 9, and the square itself elsewhere."""
+    arrays = not_so_clevr.load_arrays("quadrant_16_square3")["test"]
+    canvases = {tuple(i_j): image / 255.0 - 0.5 for i_j, image in zip(arrays["coordinates"], arrays["image"], strict=True)}
+
+    def predict(x):
+        pixels = [tuple(i_j) for i_j in np.rint((x + 1) * 7.5).astype(int)]
+        return np.stack([canvases.get(i_j, np.ones((16, 16, 1))) * (-1 if i_j[0] == 9 else 1) for i_j in pixels])
+
+    test = benchmark.evaluate(predict, task="rendering", config="quadrant_16_square3").examples["test"]
+    assert (test["coordinates"][test["shown"][:4], 0] == 9).all()
+    assert test["shown"][4:].tolist() == [0, 16, 32, 48]
 
 
 def test_evaluate_asks_for_every_example_once():

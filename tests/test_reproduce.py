@@ -1,0 +1,195 @@
+"""Suites of published experiments: what is run, how long that is thought to take, and the verdicts."""
+
+import dataclasses
+import json
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from not_so_clevr import benchmark, models, naming, reproduce, results
+from not_so_clevr.published import PUBLISHED, SUITES, Experiment
+from not_so_clevr.results import Result
+
+COMMAND = pathlib.Path(sys.executable).with_name("not-so-clevr")
+DECONV = next(each for each in SUITES["article"] if each.id == "classification/uniform/deconv-article")
+
+
+def run(experiment, test, seed=0, **changes):
+    recipe = naming.changed(experiment.recipe, experiment.settings)
+    values = {"accuracy": test, "distance": 0.0}
+    attributes = {
+        "model": experiment.model,
+        "recipe": recipe,
+        "task": experiment.task,
+        "config": experiment.config,
+        "seed": seed,
+        "metrics": {"train": values, "test": values},
+        "right": "accuracy",
+        "closeness": "distance",
+        "seconds": 60.0,
+        "history": [{"epoch": k + 1} for k in range(200)],
+    }
+    return Result(**{**attributes, **changes})
+
+
+@pytest.mark.parametrize(
+    ("suite", "rows"),
+    [
+        ("article", 10),
+        ("paper_deconv_classification", 2 * 324),
+        ("paper_deconv_rendering", 2 * 648),
+        ("paper_coordconv_classification", 2 * 6),
+        ("paper_coordconv_rendering", 2 * 8),
+        ("paper_conv_regression", 2 * 9),
+        ("paper_coordconv_regression", 2 * 1),
+    ],
+)
+def test_the_suites_have_as_many_rows_as_were_published(suite, rows):
+    assert len({experiment.id for experiment in SUITES[suite]}) == rows
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_every_row_can_be_planned_and_is_called_what_its_run_will_be_called(suite):
+    for experiment in SUITES[suite][:: max(len(SUITES[suite]) // 20, 1)]:
+        model = models.find(experiment.model)
+        job = benchmark.plan(
+            model,
+            task=experiment.task,
+            config=experiment.config,
+            recipe=experiment.recipe or None,
+            settings=experiment.settings,
+        )
+        assert job.id(3) == f"{experiment.id}/seed3"
+        model.build(job.task, **job.recipe.model)
+        assert not experiment.test or experiment.low <= experiment.high
+
+
+def test_ids_are_stable():
+    assert SUITES["paper_deconv_rendering"][0].id == (
+        "rendering/uniform/deconv-paper-batch_size=16-l2=0.0-learning_rate=0.001-loss=task-multiplier=1-size=2"
+    )
+    assert SUITES["failures"][0].id == "regression/uniform/coordconv-article-pooling=mean"
+
+
+def test_rows_are_chosen_by_id_or_pattern_each_once():
+    both = reproduce.select(["article", "failures"])
+    assert len({each.id for each in both}) == len(both) == 10 + 7 - 2
+    assert [each.id for each in reproduce.select(["article"], ["classification/*/deconv-article"])] == [
+        "classification/uniform/deconv-article",
+        "classification/quadrant/deconv-article",
+    ]
+    with pytest.raises(ValueError, match="There is no suite 'articel'; expected one of article, paper, failures"):
+        reproduce.select(["articel"])
+    with pytest.raises(
+        ValueError, match="--row deconv is none of the 10 rows; expected such as classification/uniform/coordconv"
+    ):
+        reproduce.select(["article"], ["deconv"])
+
+
+@pytest.mark.parametrize(
+    ("test", "verdict"), [(None, "not run"), (0.7, "worse"), (0.858, "reproduced"), (0.82, "reproduced"), (0.95, "better")]
+)
+def test_a_number_is_reproduced_within_five_points(test, verdict):
+    assert reproduce.verdict(DECONV, test) == verdict
+
+
+def test_a_perfect_number_is_reproduced_by_a_perfect_one_alone():
+    perfect = SUITES["article"][0]
+    assert reproduce.verdict(perfect, 1.0) == "reproduced"
+    assert reproduce.verdict(perfect, 0.9999) == "worse"
+    assert reproduce.verdict(Experiment("regression", "uniform", "conv"), 0.5) == ""
+
+
+def test_the_table_is_over_the_seeds_of_a_row_alone():
+    other = dataclasses.replace(DECONV, config="quadrant")
+    (row,) = reproduce.table([DECONV], [run(DECONV, 0.8), run(DECONV, 0.9, seed=1), run(other, 0.1)])
+    assert row["test"] == pytest.approx(0.85)
+    # Half the interval of two values: 12.706 x their standard deviation, 0.1 / sqrt(2), / sqrt(2)
+    assert row["test_interval"] == pytest.approx(12.706 * 0.05)
+    cells = dict(zip(reproduce.COLUMNS, reproduce.cells(row), strict=True))
+    assert cells["published test"] == "85.8 %"
+    assert (cells["test"], cells["seeds"], cells["verdict"]) == ("85.0 % ± 64", "2", "reproduced")
+
+
+def test_a_run_takes_as_long_as_its_like_or_as_as_many_epochs():
+    known = [run(DECONV, 1.0), run(DECONV, 1.0, seed=1, seconds=80.0)]
+    assert reproduce.estimate("classification", "deconv", DECONV.label, 200, known) == 70
+    assert reproduce.estimate("classification", "deconv", "deconv-paper", 1000, known[:1]) == 300
+    assert reproduce.estimate("rendering", "deconv", "deconv", 1000, known) is None
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("30m", 1800), ("1h30m", 5400), ("0.5h", 1800)])
+def test_a_budget_is_a_time(text, seconds):
+    assert reproduce.seconds(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "30", "m", "30 m", "-1m", "1d"])
+def test_what_is_no_time_is_named(text):
+    with pytest.raises(ValueError, match="is no time; expected such as 90s, 30m or 1h30m."):
+        reproduce.seconds(text)
+
+
+def test_the_quoted_results_are_those_of_the_two_suites():
+    assert len(PUBLISHED) == len(SUITES["article"]) + len(SUITES["paper"])
+    assert ("article", "classification", "deconv", "uniform", "200", "100 %", "85.8 %") in PUBLISHED
+
+
+def not_so_clevr(*arguments):
+    return subprocess.run([COMMAND, "reproduce", *map(str, arguments)], capture_output=True, text=True)
+
+
+def test_a_budget_interrupts_and_the_same_command_goes_on(tmp_path):
+    """Fifty epochs take minutes; a second of time is over at the end of the first."""
+    row = ("--row", "regression/uniform/coordconv-article-pooling=mean", "--data", "memory", "--runs", tmp_path, "--seeds", "1")
+    first = not_so_clevr("failures", *row, "--budget", "1s")
+    assert first.returncode == 0, first.stderr
+    assert "1 runs to do, about" in first.stdout
+    assert "the time is over; the same command goes on from here." in first.stdout
+    assert "not run" in first.stdout
+    (partial,) = tmp_path.rglob("*.incomplete")
+    saved = (partial / "checkpoint.npz").stat().st_mtime_ns
+    second = not_so_clevr("failures", *row, "--budget", "1s")
+    assert second.returncode == 0, second.stderr
+    assert (partial / "checkpoint.npz").stat().st_mtime_ns > saved
+
+
+def test_what_is_there_is_tabulated_and_not_run_again(tmp_path):
+    experiments = reproduce.select(["article"], ["classification/uniform/*"])
+    for experiment in experiments:
+        result = run(experiment, 0.86 if experiment.model == "deconv" else 1.0)
+        result.write(tmp_path / result.id)
+    output = tmp_path / "table.json"
+    done = not_so_clevr(
+        "article", "--row", "classification/uniform/*", "--seeds", 1, "--runs", tmp_path, "--data", "memory", "-o", output
+    )
+    assert done.returncode == 0, done.stderr
+    assert "0 runs to do" in done.stdout
+    rows = json.loads(output.read_text())["measured"]
+    assert [(row["seeds"], row["verdict"]) for row in rows] == [(1, "reproduced"), (1, "reproduced")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["articel"], "There is no suite 'articel'"),
+        (["article", "--row", "x"], "--row x is none of the 10 rows"),
+        (["article", "--seeds", "0"], "--seeds=0 is"),
+        (["article", "--budget", "1"], "--budget 1 is no time"),
+        (["article", "-o", "table.txt"], "table.txt does not tell the format"),
+    ],
+)
+def test_bad_input_is_one_sentence(arguments, sentence):
+    done = not_so_clevr(*arguments, "--only-print")
+    assert done.returncode == 2
+    assert done.stderr.startswith("not-so-clevr: ")
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_markdown_has_a_row_for_each(tmp_path):
+    results.write(tmp_path / "t.md", reproduce.table(SUITES["article"], []), reproduce.to_markdown)
+    lines = [line for line in (tmp_path / "t.md").read_text().splitlines() if line.startswith("| article")]
+    assert len(lines) == 10
+    assert all("not run" in line for line in lines)
