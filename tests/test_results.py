@@ -8,7 +8,7 @@ import scipy.stats
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from not_so_clevr import naming, results
+from not_so_clevr import results
 from not_so_clevr.results import Result
 
 
@@ -61,20 +61,6 @@ def test_a_perfect_run_is_right_on_train_and_test():
     assert result(1.0).perfect
     assert not result(1.0, train=0.9999).perfect
     assert not result(0.9999).perfect
-
-
-@pytest.mark.parametrize(
-    ("model", "recipe", "label"),
-    [
-        ("coordconv", "", "coordconv"),
-        ("coordconv", "article", "coordconv-article"),
-        ("my_pkg.my_module:build", "l2=0.1", "my_pkg.my_module.build-l2=0.1"),
-        ("../../etc", "a b/c", "etc-a.b.c"),
-        ("..", "", "unnamed"),
-    ],
-)
-def test_a_label_is_the_name_of_one_folder(model, recipe, label):
-    assert naming.label(model, recipe) == label
 
 
 def test_a_result_is_written_and_read(tmp_path):
