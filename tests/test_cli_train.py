@@ -142,7 +142,7 @@ def test_the_terminal_shows_a_bar(folder):
 def test_list_shows_every_model_with_source_and_parameters(folder):
     output = run(folder, "list").stdout
     assert "| coordconv | classification | tuned, article, paper | 7,553 | Liu et al. 2018 |" in output
-    assert "| coordconv | regression | tuned, article | 906 |" in output
+    assert "| coordconv | regression | tuned, article, paper | 906 |" in output
     assert "| conv | regression | tuned, article, article_quadrant | 72,850 |" in output
     for name in ("deconv", "tiled_conv", "upsample_conv", "upsample_coordconv"):
         assert f"| {name} | classification |" in output
