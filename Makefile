@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help install demo test test-large test-backends lint speed
+.PHONY: help install demo test test-large test-backends lint docs speed
 
 help:            ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
@@ -33,6 +33,11 @@ lint: install    ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy docs/generate.py docs/hooks.py docs/tour.py
+
+docs: install    ## Check what the pages tell of run files, and build the site: site/index.html
+	$(BIN)/python docs/generate.py --check
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 speed: install   ## Measure, and print the table of docs/speed.md
 	mkdir -p .benchmarks

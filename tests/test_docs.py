@@ -8,18 +8,28 @@ import sys
 import pytest
 import subprocesses
 
-from not_so_clevr import results
-
 ROOT = pathlib.Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 EXAMPLES = {page: re.findall(r"^```python\n(.*?)^```$", page.read_text(), re.DOTALL | re.MULTILINE) for page in PAGES}
+TORCH = "import torch\n"  # With which an example begins that needs PyTorch, and nothing of the examples above it
 
 
 @pytest.mark.parametrize("page", [page for page, examples in EXAMPLES.items() if examples], ids=lambda page: page.name)
 def test_the_examples_run(page, tmp_path):
-    (tmp_path / "example.py").write_text("\n".join(EXAMPLES[page]))
-    code = f"import os, runpy; os.chdir({str(tmp_path)!r}); runpy.run_path('example.py')"
-    subprocesses.run(code, TFDS_DATA_DIR=tmp_path / "tensorflow_datasets", MPLBACKEND="agg")
+    run([example for example in EXAMPLES[page] if not example.startswith(TORCH)], tmp_path)
+
+
+def test_the_example_with_pytorch_runs_and_is_perfect(tmp_path):
+    pytest.importorskip("torch")
+    (example,) = (example for examples in EXAMPLES.values() for example in examples if example.startswith(TORCH))
+    assert run([example], tmp_path).splitlines()[-1] == "True"
+
+
+def run(examples: list[str], folder: pathlib.Path) -> str:
+    """Returns what the examples print, one after the other in one process."""
+    (folder / "example.py").write_text("\n".join(examples))
+    code = f"import os, runpy; os.chdir({str(folder)!r}); runpy.run_path('example.py')"
+    return subprocesses.run(code, TFDS_DATA_DIR=folder / "tensorflow_datasets", MPLBACKEND="agg")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -30,16 +40,6 @@ def test_links_to_files_lead_somewhere(page):
 
 def test_the_examples_are_found():
     assert {page.name for page, examples in EXAMPLES.items() if examples} >= {"README.md", "dataset.md"}
-
-
-def test_the_table_of_results_is_that_of_the_run_files():
-    """`not-so-clevr leaderboard baselines/results -o docs/results.md` makes it anew."""
-    found, _ = results.load([ROOT / "baselines" / "results"])
-    table = results.to_markdown(results.leaderboard(found))
-    assert (ROOT / "docs" / "results.md").read_text() == table
-    rows = re.findall(r"^\| (?:classification|regression|rendering) .*$", (ROOT / "README.md").read_text(), re.MULTILINE)
-    assert rows
-    assert all(row in table for row in rows)
 
 
 def test_the_examples_of_the_recipes_run(tmp_path):

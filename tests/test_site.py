@@ -1,0 +1,119 @@
+"""The site: its pages agree with the files they are made of, it builds without a warning, and needs no network."""
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+import generate
+import pytest
+import tour
+
+ROOT = generate.ROOT
+RUNS, _ = generate.results.load([ROOT / generate.RUNS])
+
+
+def test_every_page_agrees_with_the_files_it_is_made_of():
+    assert generate.main(["--check"]) is None
+
+
+@pytest.mark.parametrize("page", generate.PAGES)
+def test_a_page_that_disagrees_is_named_and_mended(page, tmp_path):
+    for name in generate.PAGES:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    (tmp_path / "baselines").symlink_to(ROOT / "baselines")
+    right = (ROOT / page).read_text()
+    written = generate.PAGES[page](RUNS)
+    (tmp_path / page).write_text(right.replace(written, written.replace("1", "2")))
+    sentence = generate.main(["--check"], tmp_path)
+    assert sentence is not None
+    assert sentence.startswith(f"{page} disagrees")
+    assert "\n" not in sentence
+    assert (tmp_path / page).read_text() != right
+    assert generate.main([], tmp_path) is None
+    assert (tmp_path / page).read_text() == right
+
+
+def test_a_file_that_is_no_run_is_named(tmp_path):
+    file = tmp_path / generate.RUNS / "seed0" / "result.json"
+    file.parent.mkdir(parents=True)
+    file.write_text("{}")
+    with pytest.raises(ValueError, match=str(file)):
+        generate.main(["--check"], tmp_path)
+
+
+def build(root: pathlib.Path, site: pathlib.Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", site]
+    return subprocess.run(command, cwd=root, env=os.environ | {"NO_MKDOCS_2_WARNING": "1"}, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("site")
+    result = build(ROOT, folder)
+    assert result.returncode == 0, result.stderr
+    assert "WARNING" not in result.stderr
+    return folder
+
+
+def test_nothing_is_fetched_from_elsewhere(site):
+    loads = re.compile(r"""<(?:script|img|iframe|link)\b[^>]*?\b(?:src|href)=["']?(?:https?:)?//|url\(["']?(?:https?:)?//""")
+    assert loads.search('<link rel="stylesheet" href="https://fonts.googleapis.com/css">')
+    for file in [*site.rglob("*.html"), *site.rglob("*.css")]:
+        assert not loads.search(file.read_text()), file
+
+
+def test_every_link_leads_somewhere(site):
+    pages = sorted(site.rglob("*.html"))
+    assert {"index.html", "tour.html", "layers.html"} <= {page.name for page in pages}
+    for page in pages:
+        for link in re.findall(r"""<(?:a|img)\b[^>]*?\b(?:href|src)="?(?!\w+:|#)([^"# >]+)""", page.read_text()):
+            assert (page.parent / link).exists() or page.name == "404.html", (page.name, link)
+
+
+def test_links_that_leave_the_docs_show_the_file(site):
+    assert 'href="files/baselines/layers.py.html"' in (site / "layers.html").read_text()
+    assert "each_pixel_alone" in (site / "files" / "baselines" / "layers.py.html").read_text()
+
+
+def test_the_reference_of_the_layers_has_their_docstrings(site):
+    text = re.sub("<[^>]*>", "", (site / "layers.html").read_text())
+    assert "Appends the coordinates of each pixel to its channels." in text
+    assert "CoordConv3D(" in text
+
+
+@pytest.mark.parametrize("link", ["nowhere.md", "../not_so_clevr/nowhere.py", "tasks.md#nowhere"])
+def test_a_broken_link_is_an_error(link, tmp_path):
+    left_out = shutil.ignore_patterns(".*", "*.egg-info", "build", "results", "runs", "site", "tests")
+    root = shutil.copytree(ROOT, tmp_path / "root", ignore=left_out)
+    with (root / "docs" / "speed.md").open("a") as stream:
+        stream.write(f"\n[nowhere]({link})\n")
+    result = build(root, tmp_path / "site")
+    assert result.returncode != 0
+    assert "nowhere" in result.stderr
+
+
+def test_the_tour_runs_from_top_to_bottom(tmp_path):
+    """Its last cell asserts that CoordConv is perfect, and that its rival is not."""
+    last = tour.execute(tmp_path).cells[-1]
+    assert "assert coordconv.perfect" in last.source
+    assert last.execution_count == 10
+
+
+def test_the_tour_shows_what_came_out_and_nothing_of_a_machine():
+    notebook = json.loads(tour.NOTEBOOK.read_text())
+    assert notebook["metadata"] == tour.METADATA
+    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
+    assert sum("image/png" in output.get("data", {}) for cell in cells for output in cell["outputs"]) == 3
+    for cell in cells:
+        assert not cell["metadata"]
+        for output in cell["outputs"]:
+            assert output.get("name") != "stderr"
+            assert not re.search(
+                r"/(home|tmp|work|usr)\b|CPU|GPU|Intel", str(output.get("text") or output["data"]["text/plain"])
+            )
