@@ -22,8 +22,8 @@ from not_so_clevr.tasks import Task
 @announce(
     source="Liu et al. 2018",
     tuned={"regression": Recipe(epochs=20, schedule="cosine")},
-    article={"regression": Recipe(epochs=100, weight_decay=1.0)},
-    article_quadrant={"regression": Recipe(epochs=100, learning_rate=5e-4, weight_decay=1.0, model={"network": "quadrant"})},
+    article={"regression": Recipe(epochs=100, weight_decay=1e-3)},
+    article_quadrant={"regression": Recipe(epochs=100, learning_rate=5e-4, weight_decay=5e-4, model={"network": "quadrant"})},
     paper={"regression": Recipe(epochs=100, batch_size=256, l2=1e-5)},
     paper_quadrant={"regression": Recipe(epochs=100, batch_size=256, l2=1e-5, model={"network": "quadrant"})},
 )

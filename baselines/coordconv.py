@@ -9,9 +9,8 @@
     not-so-clevr train coordconv --task regression --config quadrant --seeds 10
 
 The recipes `article` and `paper` are those of the article's code (ashwindcruz/coord-conv) and of the paper's, with their
-initialisation and scales. docs/recipes.md tells where they fail and why, and what `tuned` does about it. The article decays
-weights with TensorFlow 1's AdamW, which does not multiply the decay by the learning rate: its 0.001 is 1.0 here. A 1x1
-convolution is written as `Dense`: the same function and weights.
+initialisation and scales. docs/recipes.md tells where they fail and why, and what `tuned` does about it. A 1x1 convolution is
+written as `Dense`: the same function and weights.
 """
 
 from __future__ import annotations
@@ -35,9 +34,9 @@ _TUNED = {
 }
 _AS_ARTICLE = {"origin": "article"}
 _ARTICLE = {
-    "classification": Recipe(epochs=100, weight_decay=1.0, model=_AS_ARTICLE),
-    "regression": Recipe(epochs=50, model=_AS_ARTICLE),  # Its code for regression has no decay.
-    "rendering": Recipe(epochs=100, weight_decay=1.0, model={**_AS_ARTICLE, "two_stage": True, "size": 2, "multiplier": 2}),
+    "classification": Recipe(epochs=100, weight_decay=1e-3, model=_AS_ARTICLE),
+    "regression": Recipe(epochs=50, weight_decay=1e-3, model=_AS_ARTICLE),
+    "rendering": Recipe(epochs=100, weight_decay=1e-3, model={**_AS_ARTICLE, "two_stage": True, "size": 2, "multiplier": 2}),
 }
 _AS_PAPER = {"origin": "paper"}
 _PAPER = {

@@ -33,8 +33,8 @@ _TUNED = {
 _FAIR = {task: recipe.replace({"epochs": 30}) for task, recipe in _TUNED.items()}
 _AS_ARTICLE = {"origin": "article", "size": 2}
 _ARTICLE = {
-    "classification": Recipe(epochs=200, learning_rate=2e-3, weight_decay=1.0, model={**_AS_ARTICLE, "multiplier": 2}),
-    "rendering": Recipe(epochs=200, learning_rate=2e-3, weight_decay=1.0, model={**_AS_ARTICLE, "multiplier": 3}),
+    "classification": Recipe(epochs=200, learning_rate=2e-3, weight_decay=2e-3, model={**_AS_ARTICLE, "multiplier": 2}),
+    "rendering": Recipe(epochs=200, learning_rate=2e-3, weight_decay=2e-3, model={**_AS_ARTICLE, "multiplier": 3}),
 }
 _AS_PAPER = Recipe(
     epochs=1000,

@@ -44,7 +44,7 @@ class AddCoords(keras.layers.Layer):
     Output shape:
         The same, with C + rank channels, or C + rank + 1 with the radius.
 
-    Example:
+    Examples:
         >>> AddCoords()(keras.ops.zeros((8, 28, 30, 3))).shape
         (8, 28, 30, 5)
     """
@@ -159,17 +159,17 @@ class _CoordConv(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package=_PACKAGE)
 class CoordConv1D(_CoordConv, keras.layers.Conv1D):
-    """`keras.layers.Conv1D` that sees the coordinates of its inputs; the docstring of the module tells its arguments."""
+    """`keras.layers.Conv1D` that sees the coordinates of its inputs; its arguments are told above."""
 
 
 @keras.saving.register_keras_serializable(package=_PACKAGE)
 class CoordConv2D(_CoordConv, keras.layers.Conv2D):
-    """`keras.layers.Conv2D` that sees the coordinates of its inputs; the docstring of the module tells its arguments."""
+    """`keras.layers.Conv2D` that sees the coordinates of its inputs; its arguments are told above."""
 
 
 @keras.saving.register_keras_serializable(package=_PACKAGE)
 class CoordConv3D(_CoordConv, keras.layers.Conv3D):
-    """`keras.layers.Conv3D` that sees the coordinates of its inputs; the docstring of the module tells its arguments."""
+    """`keras.layers.Conv3D` that sees the coordinates of its inputs; its arguments are told above."""
 
 
 def coordinate_channels(inputs: Any, radius: bool, data_format: str) -> Any:
