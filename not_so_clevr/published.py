@@ -103,7 +103,9 @@ _PAPER = (
     Experiment("rendering", "uniform", "deconv", "paper", PAPER, "1000", "", _NEVER, "iou", 0.75, 0.85),
 )
 
-# The article, in words
+_USER = "titu1994/keras-coordconv, issue 9"
+
+# The article, in words, and a user of another implementation
 _STUCK = ("regression", "uniform", "coordconv", "article", ARTICLE, "", "", "always (31.5, 31.5)", "within_half_pixel", 0, 0.05)
 _TILED = ("tiled_conv", "", ARTICLE, "", "", "hardly learns")
 _MEAN, _LOW_RATE, _TOO_LONG = {"pooling": "mean"}, {"learning_rate": 1e-4}, {"epochs": 200}
@@ -115,6 +117,23 @@ _FAILURES = (
     Experiment("rendering", "quadrant", *_TILED, "exact", 0, 0.05, remark="tiled, without coordinates"),
     dataclasses.replace(_ARTICLE[3], remark="deconvolution collapses on the held-out quadrant"),
     dataclasses.replace(_ARTICLE[9], remark="filters of 2 x 2, five deep, see 6 pixels of a square of 9"),
+    Experiment(
+        *(
+            "classification",
+            "quadrant",
+            "coordconv",
+            "",
+            _USER,
+            "",
+            "",
+            "about one try in three is perfect",
+            "accuracy",
+            0,
+            0.999,
+        ),
+        settings={"weight_decay": 0.0},
+        remark="without weight decay the first layer stays as random as it began",
+    ),
 )
 
 

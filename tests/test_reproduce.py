@@ -75,7 +75,7 @@ def test_ids_are_stable():
 
 def test_rows_are_chosen_by_id_or_pattern_each_once():
     both = reproduce.select(["article", "failures"])
-    assert len({each.id for each in both}) == len(both) == 10 + 7 - 2
+    assert len({each.id for each in both}) == len(both) == 10 + 8 - 2
     assert [each.id for each in reproduce.select(["article"], ["classification/*/deconv-article"])] == [
         "classification/uniform/deconv-article",
         "classification/quadrant/deconv-article",
