@@ -244,6 +244,30 @@ def leaderboard(
 
 
 @app.command()
+def report(
+    folders: Annotated[list[pathlib.Path], typer.Argument(metavar="DIR...", help="Folders with runs.")],
+    output: Annotated[pathlib.Path, typer.Option("--output", "-o", help="The page to write, .html; replaced if it is there.")],
+    figures: Annotated[
+        pathlib.Path | None, typer.Option(help="Write each figure into this folder, too, as PNG and as PDF.")
+    ] = None,
+) -> None:
+    """Write a page about the runs below some folders: leaderboard, maps of errors, learning curves, predictions."""
+    try:
+        from not_so_clevr import report as pages
+    except ImportError:
+        raise ImportError("Reports need matplotlib and Jinja2; run: pip install 'not-so-clevr[figures]'") from None
+    results.check_format(output, pages.FORMATS)
+    found, problems = pages.load(folders)
+    pages.write(output, found, folders)
+    print(f"The report is in {output.resolve()}")
+    if figures is not None:
+        pages.write_figures(figures, found)
+        print(f"The figures are in {figures.resolve()}")
+    if problems:
+        raise ValueError("\nnot-so-clevr: ".join(problems))
+
+
+@app.command()
 def show(
     config: Annotated[str, typer.Argument(metavar="CONFIG", help=_CONFIG)],
     output: Annotated[

@@ -1,0 +1,318 @@
+"""The report: one HTML page of runs that needs no network and no other file, and its figures as files for papers.
+
+The same runs give the same bytes. What run files hold is text by strangers: Jinja2 escapes it, and the page allows no script
+but the one in its template.
+"""
+
+from __future__ import annotations
+
+import base64
+import collections
+import dataclasses
+import hashlib
+import json
+import pathlib
+import statistics
+import urllib.parse
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import jinja2
+import markupsafe
+import numpy as np
+import numpy.typing as npt
+from matplotlib.figure import Figure
+
+import not_so_clevr
+from not_so_clevr import disk, figures, naming, reproduce, results
+from not_so_clevr.not_so_clevr_dataset_builder import as_config
+from not_so_clevr.published import PUBLISHED, PUBLISHED_COLUMNS
+from not_so_clevr.results import Result
+
+FORMATS = (".html",)
+COLUMNS = (*results.COLUMNS, "hardware")
+MOST = 12  # Models in the figures of a task and config, the best: more cannot be told apart.
+
+
+@dataclasses.dataclass(frozen=True)
+class Drawing:
+    """A figure of the page, what it shows in words, and the first model that it is of."""
+
+    svg: markupsafe.Markup
+    text: str
+    model: str
+    link: str
+
+
+def load(folders: Iterable[pathlib.Path]) -> tuple[list[Result], list[str]]:
+    """Returns what `results.load` does, with the examples of each run whose errors.npz is there and whole."""
+    folders = list(folders)
+    found, problems = results.load(folders)
+    runs = {run.id: run for run in found}
+    for file in (file for folder in folders for file in sorted(folder.rglob(results.FILE))):
+        try:
+            run = Result.read(file)
+        except ValueError:
+            continue  # It is among the problems.
+        if run != runs.get(run.id) or runs[run.id].examples:
+            continue
+        try:
+            _check_history(run)
+            runs[run.id] = dataclasses.replace(run, examples=_examples(file.with_name(results.ERRORS), run))
+        except (ValueError, TypeError, KeyError) as error:
+            problems.append(f"{file} is not the result of a run ({type(error).__name__}: {error}); delete it, or run it again.")
+            del runs[run.id]
+    return list(runs.values()), problems
+
+
+def _check_history(run: Result) -> None:
+    for epoch in run.history:
+        number, share = epoch["epoch"], epoch["test"][run.right]
+        if not (isinstance(number, int) and 1 <= number < 10**9 and 0 <= share <= 1):
+            raise ValueError("history holds no epochs with shares")
+
+
+def _examples(file: pathlib.Path, run: Result) -> results.Examples:
+    """Reads errors.npz. Returns nothing if it is not there or not as it was written."""
+    examples: dict[str, dict[str, npt.NDArray[Any]]] = {"train": {}, "test": {}}
+    try:
+        size = as_config(run.config).canvas_size
+        with np.load(file) as arrays:
+            for name, values in arrays.items():
+                split, _, column = name.partition("/")
+                examples[split][column] = values
+        for columns in examples.values():
+            _check(columns, run, size)
+    except Exception:  # What a damaged archive raises is anybody's guess.
+        return {}
+    return examples
+
+
+def _check(columns: Mapping[str, npt.NDArray[Any]], run: Result, size: int) -> None:
+    """Raises an error unless the arrays of a split have the shapes and values that the figures rely on."""
+    coordinates, n = columns["coordinates"], len(columns["coordinates"])
+    shapes = {"coordinates": (n, 2), run.right: (n,), run.closeness: (n,)}
+    shown = columns.get(results.SHOWN, np.arange(n))
+    if results.PREDICTED in columns:
+        shapes[results.PREDICTED] = (n, 2)
+    if results.PAINTED in columns:
+        shapes |= {"iou": (n,), results.SHOWN: (len(shown),), results.PAINTED: (len(shown), size, size)}
+    for name, shape in shapes.items():
+        if columns[name].shape != shape or not np.isfinite(columns[name]).all():
+            raise ValueError(name)
+    whole = np.issubdtype(coordinates.dtype, np.integer) and np.issubdtype(shown.dtype, np.integer)
+    if not (whole and all(each.size and 0 <= each.min() <= each.max() < size for each in (coordinates, coordinates[shown]))):
+        raise ValueError("coordinates")
+
+
+def write(file: pathlib.Path, runs: Sequence[Result], folders: Iterable[pathlib.Path]) -> None:
+    """Writes the page. Raises OSError, one sentence, if the file cannot be written."""
+    text = page(runs, folders)
+    with disk.replacing(file) as temporary:
+        temporary.write_bytes(text.encode(errors="replace"))  # JSON may hold halves of characters.
+
+
+def write_figures(folder: pathlib.Path, runs: Sequence[Result]) -> list[pathlib.Path]:
+    """Writes each figure, of all models of a task and config, as PNG and PDF, and returns the files.
+
+    Raises:
+        OSError: one sentence, if a file cannot be written.
+    """
+    files = []
+    order = sorted({run.label for run in runs})
+    for (task, config), best in _panels(runs).items():
+        drawn = {
+            "errors": figures.errors(best),
+            "predictions": figures.predictions(best),
+            "paintings": figures.paintings(best),
+            "curves": figures.curves(best, order),
+            "costs": figures.costs(best, order),
+        }
+        for kind, figure in drawn.items():
+            if figure is not None:
+                name = naming.label(f"{kind}-{task}", config)[:200]
+                for ending in (".png", ".pdf"):
+                    files.append(folder / f"{name}{ending}")
+                    figures.write(figure, files[-1])
+    return files
+
+
+def page(runs: Sequence[Result], folders: Iterable[pathlib.Path]) -> str:
+    """Returns the page. Its folders are named as they were given."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["sha256"] = lambda text: base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    order = sorted({run.label for run in runs})
+    groups = _groups(runs)
+    rows = results.leaderboard(runs)
+    models = collections.Counter((row["task"], row["config"]) for row in rows)
+    return environment.get_template("report.html.j2").render(
+        version=not_so_clevr.__version__,
+        runs=runs,
+        folders=list(map(str, folders)),
+        commits=sorted(collections.Counter(map(_commit, runs)).items()),
+        columns=COLUMNS,
+        rows=list(map(_row, rows)),
+        panels=[_panel(best, order) | {"left_out": models[key] - MOST} for key, best in _panels(runs).items()],
+        most=MOST,
+        models={name: [_details(same) for (_, _, label), same in groups.items() if label == name] for name in order},
+        published_columns=PUBLISHED_COLUMNS,
+        published=PUBLISHED,
+    )
+
+
+def _panels(runs: Iterable[Result]) -> dict[tuple[str, str], list[Result]]:
+    """Returns the runs of the best models of each task and config, in the order of the leaderboard."""
+    groups = _groups(runs)
+    panels: dict[tuple[str, str], list[list[Result]]] = {}
+    for row in results.leaderboard(runs):
+        panels.setdefault((row["task"], row["config"]), []).append(groups[row["task"], row["config"], row["model"]])
+    return {key: [run for same in models[:MOST] for run in same] for key, models in panels.items()}
+
+
+def _groups(runs: Iterable[Result]) -> dict[tuple[str, str, str], list[Result]]:
+    groups: dict[tuple[str, str, str], list[Result]] = {}
+    for run in runs:
+        groups.setdefault((run.task, run.config, run.label), []).append(run)
+    return groups
+
+
+def _anchor(*names: str) -> str:
+    """Returns what links to a model of a task and config, or to a task and config: an id without spaces."""
+    return urllib.parse.quote("/".join(names), errors="replace")
+
+
+def _row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a row of the leaderboard for the template: texts, and the values by which to sort."""
+    closeness = next(row[key] for key in figures.UNITS if key in row)
+    values = [row[key] for key in ("task", "config", "model", "seeds", "train", "test", "test_lowest", "perfect")]
+    values += [closeness, row["parameters"], row["seconds"], row["hardware"]]
+    texts = [*results.cells(row)[:-1], _duration(row["seconds"]), row["hardware"]]
+    return {
+        "link": _anchor(row["task"], row["config"], row["model"]),
+        "cells": list(zip(COLUMNS, texts, values, strict=True)),
+    }
+
+
+def _panel(runs: Sequence[Result], order: Sequence[str]) -> dict[str, Any]:
+    """Returns what the page shows of the models of a task and config."""
+    task, config = runs[0].task, runs[0].config
+    models = figures.by_label(runs)
+    with_map = {label: read for label, same in models.items() if (read := [run for run in same if run.examples])}
+    highest = max((float(np.nanmax(figures.error_map(read))) for read in with_map.values()), default=0)
+    predicted, painted = (
+        [figures.worst(having) for same in models.values() if (having := figures.having(column, same))]
+        for column in (results.PREDICTED, results.PAINTED)
+    )
+    return {
+        "task": task,
+        "config": config,
+        "link": _anchor(task, config),
+        "description": _description(config),
+        "outlined": config.startswith("quadrant"),
+        "without_map": [(label, _anchor(task, config, label)) for label in models if label not in with_map],
+        "errors": [_drawing("errors", figures.errors(read, highest), _errors(read), read) for read in with_map.values()],
+        "predictions": [_drawing("predictions", figures.predictions([run]), _worst(run), [run]) for run in predicted],
+        "paintings": [_drawing("paintings", figures.paintings([run]), _worst(run), [run]) for run in painted],
+        "curves": _drawing("curves", figures.curves(runs, order), _curves(models), runs),
+        "costs": _drawing("costs", figures.costs(runs, order), _costs(runs), runs) if len(models) > 1 else None,
+    }
+
+
+def _description(config: str) -> str:
+    try:
+        return as_config(config).description or ""
+    except ValueError:
+        return "There is no data set of this name, so there are no maps."
+
+
+def _drawing(kind: str, figure: Figure | None, text: str, runs: Sequence[Result]) -> Drawing | None:
+    """Returns a figure of runs and what it shows in words; None if there is no figure."""
+    if figure is None:
+        return None
+    model = runs[0].label
+    link = _anchor(runs[0].task, runs[0].config, model)
+    return Drawing(markupsafe.Markup(figures.svg(figure, f"{kind}/{link}")), text, model, link)
+
+
+def _errors(runs: Sequence[Result]) -> str:
+    seeds = f"mean of {len(runs)} seeds" if len(runs) > 1 else f"seed {runs[0].seed}"
+    return f"{runs[0].closeness} {_close(runs, 'train')} on train, {_close(runs, 'test')} on test; {seeds}"
+
+
+def _worst(run: Result) -> str:
+    share = results.percent(run.metrics["test"][run.right])
+    return f"seed {run.seed}, the worst: {share} of test right, {run.closeness} {_close([run], 'test')}"
+
+
+def _close(runs: Sequence[Result], split: str) -> str:
+    """Returns how close the answers of runs are in the mean: `0.31 px`, or the IOU."""
+    mean = statistics.fmean(run.metrics[split][run.closeness] for run in runs)
+    return f"{mean:.3g}" + ("" if runs[0].closeness == "iou" else " px")
+
+
+def _curves(models: Mapping[str, Sequence[Result]]) -> str:
+    texts = []
+    for label, same in models.items():
+        shares = [(epoch, results.percent(statistics.fmean(each))) for epoch, each in figures.history(same).items()]
+        ends = dict.fromkeys(shares[:1] + shares[-1:])
+        texts.append(f"{label}: " + ", ".join(f"{share} after epoch {epoch}" for epoch, share in ends))
+    return "; ".join(texts)
+
+
+def _costs(runs: Sequence[Result]) -> str:
+    cells = ({column: text for column, text, _ in _row(row)["cells"]} for row in results.leaderboard(runs))
+    return "; ".join("{model}: {test} right, {parameters} parameters, {time}".format(**row) for row in cells)
+
+
+def _details(runs: Sequence[Result]) -> dict[str, Any]:
+    """Returns what the page tells of the runs of a model, task and config: how they were made, and each seed."""
+    first = runs[0]
+    environments = [run.environment for run in runs]
+    facts = {
+        "model": first.model,
+        "recipe": first.recipe,
+        "settings": _text(first.settings),
+        "command": _text(first.command or ""),
+        "hardware": _distinct(run.hardware for run in runs),
+        "platform": _distinct(about.get("platform", "") for about in environments),
+        "versions": _distinct(about.get("versions", "") for about in environments),
+    }
+    return {
+        "task": first.task,
+        "config": first.config,
+        "link": _anchor(first.task, first.config, first.label),
+        "facts": [(name, text) for name, text in facts.items() if text],
+        "columns": ["seed", "train", "test", first.closeness, "time", "examples a second", "commit"],
+        "seeds": [_seed(run) for run in runs],
+    }
+
+
+def _seed(run: Result) -> list[str]:
+    shares = (results.percent(run.metrics[split][run.right]) for split in ("train", "test"))
+    speed = f"{run.examples_per_second:,.0f}" if run.examples_per_second else ""
+    return [str(run.seed), *shares, _close([run], "test"), _duration(run.seconds), speed, _commit(run)]
+
+
+def _commit(run: Result) -> str:
+    return _text(run.environment.get("commit", "unknown"))
+
+
+def _duration(seconds: float | None) -> str:
+    return "" if seconds is None else reproduce.duration(seconds)
+
+
+def _distinct(values: Iterable[Any]) -> str:
+    return "; ".join(dict.fromkeys(map(_text, values)))
+
+
+def _text(value: Any) -> str:
+    """Returns a value of a run file as text: a dictionary as `epochs=6, l2=0.0`."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}={_text(each)}" for name, each in value.items() if each != {})
+    return value if isinstance(value, str) else json.dumps(value)
