@@ -20,7 +20,6 @@ from typing import Any
 import jinja2
 import markupsafe
 import numpy as np
-import numpy.typing as npt
 from matplotlib.figure import Figure
 
 import not_so_clevr
@@ -46,63 +45,8 @@ class Drawing:
 
 def load(folders: Iterable[pathlib.Path]) -> tuple[list[Result], list[str]]:
     """Returns what `results.load` does, with the examples of each run whose errors.npz is there and whole."""
-    folders = list(folders)
     found, problems = results.load(folders)
-    runs = {run.id: run for run in found}
-    for file in (file for folder in folders for file in sorted(folder.rglob(results.FILE))):
-        try:
-            run = Result.read(file)
-        except ValueError:
-            continue  # It is among the problems.
-        if run != runs.get(run.id) or runs[run.id].examples:
-            continue
-        try:
-            _check_history(run)
-            runs[run.id] = dataclasses.replace(run, examples=_examples(file.with_name(results.ERRORS), run))
-        except (ValueError, TypeError, KeyError) as error:
-            problems.append(f"{file} is not the result of a run ({type(error).__name__}: {error}); delete it, or run it again.")
-            del runs[run.id]
-    return list(runs.values()), problems
-
-
-def _check_history(run: Result) -> None:
-    for epoch in run.history:
-        number, share = epoch["epoch"], epoch["test"][run.right]
-        if not (isinstance(number, int) and 1 <= number < 10**9 and 0 <= share <= 1):
-            raise ValueError("history holds no epochs with shares")
-
-
-def _examples(file: pathlib.Path, run: Result) -> results.Examples:
-    """Reads errors.npz. Returns nothing if it is not there or not as it was written."""
-    examples: dict[str, dict[str, npt.NDArray[Any]]] = {"train": {}, "test": {}}
-    try:
-        size = as_config(run.config).canvas_size
-        with np.load(file) as arrays:
-            for name, values in arrays.items():
-                split, _, column = name.partition("/")
-                examples[split][column] = values
-        for columns in examples.values():
-            _check(columns, run, size)
-    except Exception:  # What a damaged archive raises is anybody's guess.
-        return {}
-    return examples
-
-
-def _check(columns: Mapping[str, npt.NDArray[Any]], run: Result, size: int) -> None:
-    """Raises an error unless the arrays of a split have the shapes and values that the figures rely on."""
-    coordinates, n = columns["coordinates"], len(columns["coordinates"])
-    shapes = {"coordinates": (n, 2), run.right: (n,), run.closeness: (n,)}
-    shown = columns.get(results.SHOWN, np.arange(n))
-    if results.PREDICTED in columns:
-        shapes[results.PREDICTED] = (n, 2)
-    if results.PAINTED in columns:
-        shapes |= {"iou": (n,), results.SHOWN: (len(shown),), results.PAINTED: (len(shown), size, size)}
-    for name, shape in shapes.items():
-        if columns[name].shape != shape or not np.isfinite(columns[name]).all():
-            raise ValueError(name)
-    whole = np.issubdtype(coordinates.dtype, np.integer) and np.issubdtype(shown.dtype, np.integer)
-    if not (whole and all(each.size and 0 <= each.min() <= each.max() < size for each in (coordinates, coordinates[shown]))):
-        raise ValueError("coordinates")
+    return [run.with_examples() for run in found], problems
 
 
 def write(file: pathlib.Path, runs: Sequence[Result], folders: Iterable[pathlib.Path]) -> None:

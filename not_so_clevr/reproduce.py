@@ -105,7 +105,7 @@ def cells(row: Mapping[str, Any]) -> list[str]:
         *(row[key] for key in ("source", "task", "config", "model", "published_train", "published_test")),
         str(row["seeds"]),
         number(row["train"]),
-        number(row["test"]) + ("" if half is None else f" ± {scale * half:.2g}"),
+        number(row["test"]) + ("" if half is None else f" ± {results.points(scale * half)}"),
         "" if row["seconds"] is None else duration(row["seconds"]),
         row["verdict"] + (f" ({row['remark']})" if row["remark"] else ""),
     ]

@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from not_so_clevr import disk, naming
+from not_so_clevr.not_so_clevr_dataset_builder import as_config
 from not_so_clevr.published import PUBLISHED, PUBLISHED_COLUMNS
 
 Examples = Mapping[str, Mapping[str, npt.NDArray[Any]]]
@@ -67,6 +68,7 @@ class Result:
         examples_per_second: of training, without evaluation, or None.
         environment: versions, backend, device, CPU, cores, commit.
         command: that makes this run again, or None.
+        folder: where it was read from, or None.
         examples: "train" and "test" -> "coordinates" `[N, 2]` in pixels, each metric `[N]`, and predictions; see errors.npz.
     """
 
@@ -85,6 +87,7 @@ class Result:
     examples_per_second: float | None = None
     environment: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     command: str | None = None
+    folder: pathlib.Path | None = dataclasses.field(default=None, compare=False, repr=False)
     examples: Examples = dataclasses.field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -122,7 +125,7 @@ class Result:
             ValueError: one sentence that names the file and what is wrong with it.
         """
         try:
-            result = cls(**json.loads(file.read_bytes()))
+            result = cls(**json.loads(file.read_bytes()), folder=file.parent)
             for name in ("model", "recipe", "task", "config", "right", "closeness"):
                 if not isinstance(getattr(result, name), str):
                     raise TypeError(f"{name} is no string")
@@ -131,8 +134,14 @@ class Result:
             for name in ("seed", "parameters", "seconds", "examples_per_second"):
                 if not isinstance(getattr(result, name), (int, float, NoneType)):
                     raise TypeError(f"{name} is no number")
-            if not isinstance(result.environment, dict):
-                raise TypeError("environment is no object")
+            for name in ("environment", "settings"):
+                if not isinstance(getattr(result, name), dict):
+                    raise TypeError(f"{name} is no object")
+            if not isinstance(result.command, (str, NoneType)):
+                raise TypeError("command is no string")
+            for epoch in result.history:
+                if not (1 <= epoch["epoch"] < 10**9 and 0 <= epoch["test"][result.right] <= 1):
+                    raise ValueError("history holds no epochs with shares")
             for split in ("train", "test"):
                 float(result.metrics[split][result.closeness])
                 if not 0 <= result.metrics[split][result.right] <= 1:
@@ -142,8 +151,43 @@ class Result:
             reason = f"{type(error).__name__}: {error}"
             raise ValueError(f"{file} is not the result of a run ({reason}); delete it, or run it again.") from error
 
+    def with_examples(self) -> Result:
+        """Returns the run with the examples beside its file; with none if errors.npz is not there or not as it was written."""
+        examples: dict[str, dict[str, npt.NDArray[Any]]] = {"train": {}, "test": {}}
+        try:
+            assert self.folder is not None
+            with np.load(self.folder / ERRORS) as arrays:
+                for name, values in arrays.items():
+                    split, _, column = name.partition("/")
+                    examples[split][column] = values
+            for columns in examples.values():
+                self._check(columns)
+        except Exception:  # What a damaged archive raises is anybody's guess.
+            return self
+        return dataclasses.replace(self, examples=examples)
+
+    def _check(self, columns: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Raises an error unless the arrays of a split have the shapes and values that they should."""
+        size = as_config(self.config).canvas_size
+        coordinates, n = columns["coordinates"], len(columns["coordinates"])
+        shapes = {"coordinates": (n, 2), self.right: (n,), self.closeness: (n,)}
+        shown = columns.get(SHOWN, np.arange(n))
+        if PREDICTED in columns:
+            shapes[PREDICTED] = (n, 2)
+        if PAINTED in columns:
+            shapes |= {"iou": (n,), SHOWN: (len(shown),), PAINTED: (len(shown), size, size)}
+        for name, shape in shapes.items():
+            if columns[name].shape != shape or not np.isfinite(columns[name]).all():
+                raise ValueError(name)
+        whole = np.issubdtype(coordinates.dtype, np.integer) and np.issubdtype(shown.dtype, np.integer)
+        if not (
+            whole and all(each.size and 0 <= each.min() <= each.max() < size for each in (coordinates, coordinates[shown]))
+        ):
+            raise ValueError("coordinates")
+
     def _json(self) -> dict[str, Any]:
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "examples"}
+        fields = (field.name for field in dataclasses.fields(self))
+        return {name: getattr(self, name) for name in fields if name not in ("folder", "examples")}
 
 
 def load(folders: Iterable[pathlib.Path]) -> tuple[list[Result], list[str]]:
@@ -223,7 +267,7 @@ def cells(row: Mapping[str, Any]) -> list[str]:
         row["model"],
         str(row["seeds"]),
         percent(row["train"]),
-        percent(row["test"]) + ("" if half is None else f" ± {100 * half:.2g}"),
+        percent(row["test"]) + ("" if half is None else f" ± {points(100 * half)}"),
         percent(row["test_lowest"]),
         f"{row['perfect']} of {row['seeds']}",
         f"{closeness} {row[closeness]:.4g}{unit}",
@@ -236,6 +280,11 @@ def percent(share: float) -> str:
     """Returns a share as text: 1 as `100 %`, and nothing else so."""
     text = f"{100 * share:.1f}"
     return "100 %" if share == 1 else f"{'99.9' if text == '100.0' else text} %"
+
+
+def points(half: float) -> str:
+    """Returns half of an interval as text, with two digits."""
+    return f"{half:.2g}" if half < 99.5 else f"{half:.0f}"
 
 
 def markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -65,7 +65,10 @@ def test_a_perfect_run_is_right_on_train_and_test():
 
 def test_a_result_is_written_and_read(tmp_path):
     run = result(
-        0.25, recipe="article", history=[{"epoch": 1, "loss": 0.5}], environment={"device": "abacus", "backend": "jax"}
+        0.25,
+        recipe="article",
+        history=[{"epoch": 1, "loss": 0.5, "test": {"accuracy": 0.25}}],
+        environment={"device": "abacus", "backend": "jax"},
     )
     run.write(tmp_path)
     assert Result.read(tmp_path / results.FILE) == run
