@@ -1,16 +1,20 @@
-"""Writes what the pages say of run files; with --check, writes nothing and tells whether they say it.
+"""Writes what the pages say and show of run files; with --check, writes nothing and tells whether they do.
 
 python docs/generate.py [--check]
 """
 
 from __future__ import annotations
 
+import hashlib
 import pathlib
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from not_so_clevr import reproduce, results
+from matplotlib.figure import Figure
+from PIL import Image
+
+from not_so_clevr import figures, reproduce, results
 from not_so_clevr.results import Result
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -39,6 +43,17 @@ def home(runs: Sequence[Result]) -> str:
     return quadrant(runs, ("task", "model", "train", "test", "parameters"))
 
 
+def failures(runs: Sequence[Result]) -> str:
+    """Returns what `not-so-clevr reproduce failures --only-print` prints."""
+    rows = reproduce.table(reproduce.select(["failures"]), runs)
+    columns = [
+        reproduce.COLUMNS.index(name)
+        for name in ("task", "config", "model", "published test", "seeds", "train", "test", "verdict")
+    ]
+    cells = map(reproduce.cells, rows)
+    return results.markdown([reproduce.COLUMNS[k] for k in columns], [[row[k] for k in columns] for row in cells])
+
+
 def citation(runs: Sequence[Result]) -> str:
     """Returns the BibTeX entries that come with the data set."""
     return f"```bibtex\n{(ROOT / 'not_so_clevr' / 'CITATIONS.bib').read_text().strip()}\n```\n"
@@ -48,11 +63,40 @@ def citation(runs: Sequence[Result]) -> str:
 PAGES: Mapping[str, Callable[[Sequence[Result]], str]] = {
     "README.md": quadrant,
     "docs/cite.md": citation,
+    "docs/failures.md": failures,
     "docs/index.md": home,
     "docs/reproduction.md": reproduction,
     "docs/results.md": leaderboard,
 }
 
+
+def _comparison(runs: Sequence[Result]) -> Figure:
+    """Ordinary networks above CoordConv, a task beside the other."""
+    rivals = {"classification": "deconv", "regression": "conv", "rendering": "deconv"}
+    return figures.comparison(
+        [
+            [[run for run in runs if (run.task, run.label) == (task, label)] for label in (rival, "coordconv")]
+            for task, rival in rivals.items()
+        ]
+    )
+
+
+_QUADRANT = [f"{task}/quadrant/coordconv" for task in ("classification", "regression", "rendering")]
+_QUADRANT += ["classification/quadrant/deconv", "regression/quadrant/conv", "rendering/quadrant/deconv"]
+
+# Each figure: the ids of its runs without the seed, and what draws it.
+FIGURES: Mapping[str, tuple[Sequence[str], Callable[[Sequence[Result]], Figure | None]]] = {
+    "docs/figures/errors.png": (_QUADRANT, _comparison),
+    "docs/figures/mean-pooling.png": (["regression/uniform/coordconv-article-pooling=mean"], figures.errors),
+    "docs/figures/low-rate.png": (["regression/uniform/coordconv-article-learning_rate=0.0001"], figures.errors),
+    "docs/figures/too-long.png": (["regression/uniform/coordconv-article-epochs=200"], figures.curves),
+    "docs/figures/tiled.png": (["classification/quadrant/tiled_conv"], figures.errors),
+    "docs/figures/deconv.png": (["classification/quadrant/deconv-article"], figures.errors),
+    "docs/figures/small-filters.png": (["rendering/quadrant/coordconv-article"], figures.paintings),
+    "docs/figures/no-decay.png": (["classification/quadrant/coordconv-weight_decay=0.0"], figures.errors),
+}
+
+_DIGEST = "Run files"  # What the text in a figure is called that tells from which files it was drawn
 _MARKED = re.compile(r"<!-- (\w+) -->\n(.*)<!-- /\1 -->", re.DOTALL)
 
 
@@ -71,22 +115,52 @@ def stale(root: pathlib.Path = ROOT) -> dict[pathlib.Path, str]:
     return {page: text for page, text in new.items() if text != old[page]}
 
 
+def stale_figures(root: pathlib.Path = ROOT) -> dict[pathlib.Path, str]:
+    """Returns each figure that was not drawn from the run files as they are, and the digest of those."""
+    digests = {root / name: _digest(root, ids) for name, (ids, _) in FIGURES.items()}
+    return {file: digest for file, digest in digests.items() if not file.exists() or _drawn_from(file) != digest}
+
+
+def _digest(root: pathlib.Path, ids: Sequence[str]) -> str:
+    files = sorted(file for name in ids for file in (root / RUNS / name).rglob("*") if file.is_file())
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
+def _drawn_from(file: pathlib.Path) -> str | None:
+    with Image.open(file) as image:
+        return str(image.info.get(_DIGEST))
+
+
+def draw(name: str, root: pathlib.Path = ROOT) -> Figure:
+    """Returns a figure of `FIGURES`. Raises ValueError, one sentence, if there are no run files to draw it from."""
+    ids, function = FIGURES[name]
+    runs, _ = results.load([root / RUNS / each for each in ids])
+    figure = function([run.with_examples() for run in runs])
+    if figure is None:
+        raise ValueError(f"There is nothing to draw in the runs of {name}; make them with: not-so-clevr reproduce failures")
+    return figure
+
+
 def _renewed(page: str, text: str) -> str:
     marked = _MARKED.search(page)
     return f"{page[: marked.start(2)]}\n{text}\n{page[marked.end(2) :]}" if marked else text
 
 
 def main(arguments: Sequence[str], root: pathlib.Path = ROOT) -> str | None:
-    """Writes the pages that disagree; or, with --check, returns a sentence for each."""
-    pages = stale(root)
+    """Writes the pages and figures that disagree; or, with --check, returns a sentence for each."""
+    pages, drawings = stale(root), stale_figures(root)
     if list(arguments) == ["--check"]:
         disagree = "disagrees with the files it is made of; mend it with: python docs/generate.py"
-        return "\n".join(f"{page.relative_to(root)} {disagree}" for page in pages) or None
+        return "\n".join(f"{file.relative_to(root)} {disagree}" for file in [*pages, *drawings]) or None
     if arguments:
         return f"{' '.join(arguments)} is no option; expected --check or nothing."
     for page, text in pages.items():
         page.write_text(text)
         print(f"{page.relative_to(root)} is written anew")
+    for file, digest in drawings.items():
+        name = file.relative_to(root).as_posix()
+        figures.write(draw(name, root), file, dpi=120, **{_DIGEST: digest})
+        print(f"{name} is drawn anew")
     return None
 
 

@@ -103,14 +103,38 @@ def errors(runs: Sequence[Result], highest: float = 0) -> Figure | None:
     if not models:
         return None
     maps = [error_map(same) for same in models.values()]
-    # A scale that ends at nothing, or at the noise of float32, would paint a perfect model as a bad one.
-    highest = max(highest, *(np.nanmax(each) for each in maps), 0.1 if runs[0].closeness == "iou" else 1)
+    highest = max(highest, *map(np.nanmax, maps), _least(runs[0]))
     figure, cells = _cells(models, height=2.8)
     for cell, each in zip(cells, maps, strict=True):
         image = cell.imshow(each, cmap="cividis_r", vmin=0, vmax=highest, interpolation="none")
         _held_out(cell, runs[0].config)
     bar = figure.colorbar(image, ax=cells, location="bottom", aspect=25, label=UNITS[runs[0].closeness])
     bar.ax.collections[0].set_rasterized(True)  # Else it is 256 polygons.
+    return figure
+
+
+def comparison(tasks: Sequence[Sequence[Sequence[Result]]]) -> Figure:
+    """Returns maps of errors: a column for each task, a row for each model, with the share of test that is right.
+
+    Args:
+        tasks: for each task, for each model, its runs.
+    """
+    rows = len(tasks[0])
+    figure = Figure(figsize=(2.5 * len(tasks), 2.9 * rows + 0.7), layout="constrained")
+    cells = figure.subplots(rows, len(tasks), squeeze=False)
+    for column, models in zip(cells.T, tasks, strict=True):
+        maps = [error_map(runs) for runs in models]
+        highest = max(*map(np.nanmax, maps), _least(models[0][0]))
+        for cell, runs, each in zip(column, models, maps, strict=True):
+            image = cell.imshow(each, cmap="cividis_r", vmin=0, vmax=highest, interpolation="none")
+            _held_out(cell, runs[0].config)
+            right = sum(run.metrics["test"][run.right] for run in runs) / len(runs)
+            cell.set(
+                title=f"{runs[0].task}\n{_wrapped(runs[0].label, 26)}: {results.percent(right)} of test", xticks=[], yticks=[]
+            )
+            cell.title.set_fontsize(9)
+        bar = figure.colorbar(image, ax=list(column), location="bottom", aspect=25, label=UNITS[models[0][0].closeness])
+        bar.ax.collections[0].set_rasterized(True)
     return figure
 
 
@@ -248,16 +272,23 @@ def svg(figure: Figure, name: str) -> str:
     return re.sub(r" font-family: [^;\"]*;", "", text)
 
 
-def write(figure: Figure, file: pathlib.Path) -> None:
+def write(figure: Figure, file: pathlib.Path, dpi: int = 300, **metadata: str) -> None:
     """Writes a figure as PNG or PDF, by the ending of the file's name. Raises OSError, one sentence, if it cannot."""
     with disk.replacing(file) as temporary:
-        _save(figure, temporary, file.suffix[1:], {"pdf.fonttype": 42}, dpi=300)
+        _save(figure, temporary, file.suffix[1:], {"pdf.fonttype": 42}, metadata, dpi=dpi)
 
 
-def _save(figure: Figure, target: Any, ending: str, settings: dict[str, Any], **options: Any) -> None:
+def _save(
+    figure: Figure, target: Any, ending: str, settings: dict[str, Any], metadata: Mapping[str, str] = {}, **options: Any
+) -> None:
     with matplotlib.rc_context(settings), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from")  # A model may have a name in any script.
-        figure.savefig(target, format=ending, metadata=_METADATA[ending], **options)
+        figure.savefig(target, format=ending, metadata={**_METADATA[ending], **metadata}, **options)
+
+
+def _least(run: Result) -> float:
+    """Returns what a scale reaches at least: one up to the noise of float32 would paint a perfect model as a bad one."""
+    return 0.1 if run.closeness == "iou" else 1
 
 
 def _cells(models: Mapping[str, Sequence[Result]], height: float) -> tuple[Figure, list[Axes]]:
@@ -286,7 +317,7 @@ def _held_out(axes: Axes, config: str, linewidth: float = 1.5) -> None:
     mask[tuple(about.split_centres()["test"].T)] = True
     segments = np.pad(outline(mask), ((0, 0), (0, 1), (0, 0)), constant_values=np.nan)  # One line with gaps: a small file
     for color, width in (("#FFFFFF", 2 * linewidth), (_OUTLINE, linewidth)):
-        axes.plot(*segments.reshape(-1, 2).T, color=color, linewidth=width, solid_capstyle="projecting")
+        axes.plot(*segments.reshape(-1, 2).T, color=color, linewidth=width, solid_capstyle="projecting", snap=False)
 
 
 def _look(label: str, order: Sequence[str]) -> dict[str, Any]:

@@ -116,6 +116,16 @@ def test_the_outline_of_the_quadrant_is_its_border():
     assert set(found) == expected
 
 
+def test_a_comparison_has_a_column_for_each_task_and_one_scale_a_column(runs):
+    models = list(figures.by_label(figures.having("coordinates", runs)).values())[:2]
+    drawn = figures.comparison([models, models, models])
+    images = [axes.images[0] for axes in drawn.axes if axes.images]
+    assert len(images) == 6
+    assert len({image.get_clim() for image in images}) == 1
+    for image, same in zip(images, [models[0]] * 3 + [models[1]] * 3, strict=True):
+        np.testing.assert_array_equal(np.ma.filled(image.get_array(), np.nan), figures.error_map(same))
+
+
 def test_all_maps_of_a_panel_have_one_scale_and_a_perfect_model_is_painted_as_one(runs):
     bad, good = [run for run in runs if run.label == "memorises"], [run for run in runs if run.id.startswith("class")][:3]
     both = figures.errors([*bad, *good])

@@ -20,11 +20,16 @@ def test_every_page_agrees_with_the_files_it_is_made_of():
     assert generate.main(["--check"]) is None
 
 
+def copy(root):
+    """Copies all that is generated."""
+    for name in [*generate.PAGES, *generate.FIGURES]:
+        (root / name).parent.mkdir(exist_ok=True, parents=True)
+        shutil.copy(ROOT / name, root / name)
+
+
 @pytest.mark.parametrize("page", generate.PAGES)
 def test_a_page_that_disagrees_is_named_and_mended(page, tmp_path):
-    for name in generate.PAGES:
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        shutil.copy(ROOT / name, tmp_path / name)
+    copy(tmp_path)
     (tmp_path / "baselines").symlink_to(ROOT / "baselines")
     right = (ROOT / page).read_text()
     written = generate.PAGES[page](RUNS)
@@ -36,6 +41,19 @@ def test_a_page_that_disagrees_is_named_and_mended(page, tmp_path):
     assert (tmp_path / page).read_text() != right
     assert generate.main([], tmp_path) is None
     assert (tmp_path / page).read_text() == right
+
+
+def test_a_figure_that_was_drawn_from_other_runs_is_named_and_drawn_anew(tmp_path):
+    copy(tmp_path)
+    shutil.copytree(ROOT / generate.RUNS, tmp_path / generate.RUNS)
+    with (tmp_path / generate.RUNS / "classification/quadrant/tiled_conv/seed0/result.json").open("a") as stream:
+        stream.write("\n")
+    sentence = generate.main(["--check"], tmp_path)
+    assert sentence is not None
+    assert sentence.startswith("docs/figures/tiled.png disagrees")
+    assert "\n" not in sentence
+    assert generate.main([], tmp_path) is None
+    assert generate.main(["--check"], tmp_path) is None
 
 
 def test_a_file_that_is_no_run_is_named(tmp_path):
