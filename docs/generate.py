@@ -9,7 +9,7 @@ import hashlib
 import pathlib
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from matplotlib.figure import Figure
 from PIL import Image
@@ -31,11 +31,13 @@ def reproduction(runs: Sequence[Result]) -> str:
     return reproduce.to_markdown(reproduce.table(reproduce.select(["article", "paper", "failures"]), runs))
 
 
-def quadrant(runs: Sequence[Result], columns: Sequence[str] = results.COLUMNS) -> str:
-    """Returns the rows of the leaderboard for `quadrant`, every model with its default recipe."""
+_SUMMARY = ("task", "model", "seeds", "train", "test", "perfect", "parameters", "time", "hardware")
+
+
+def quadrant(runs: Sequence[Result], columns: Sequence[str] = _SUMMARY) -> str:
+    """Returns some columns of the leaderboard for `quadrant`, every model with its default recipe."""
     rows = results.leaderboard(run for run in runs if run.config == "quadrant" and not run.recipe)
-    cells = [dict(zip(results.COLUMNS, results.cells(row), strict=True)) for row in rows]
-    return results.markdown(columns, [[row[column] for column in columns] for row in cells])
+    return _some(columns, results.COLUMNS, map(results.cells, rows))
 
 
 def home(runs: Sequence[Result]) -> str:
@@ -44,14 +46,14 @@ def home(runs: Sequence[Result]) -> str:
 
 
 def failures(runs: Sequence[Result]) -> str:
-    """Returns what `not-so-clevr reproduce failures --only-print` prints."""
+    """Returns some columns of what `not-so-clevr reproduce failures --only-print` prints."""
     rows = reproduce.table(reproduce.select(["failures"]), runs)
-    columns = [
-        reproduce.COLUMNS.index(name)
-        for name in ("task", "config", "model", "published test", "seeds", "train", "test", "verdict")
-    ]
-    cells = map(reproduce.cells, rows)
-    return results.markdown([reproduce.COLUMNS[k] for k in columns], [[row[k] for k in columns] for row in cells])
+    columns = ("task", "config", "model", "published test", "seeds", "train", "test", "verdict")
+    return _some(columns, reproduce.COLUMNS, map(reproduce.cells, rows))
+
+
+def _some(columns: Sequence[str], of: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    return results.markdown(columns, [[row[of.index(column)] for column in columns] for row in rows])
 
 
 def citation(runs: Sequence[Result]) -> str:

@@ -155,10 +155,10 @@ def reproduce_published(
     times = [reproduce.estimate(each.task, each.model, each.label, jobs[each.id].recipe.epochs, known) for each, _ in left]
     whole = sum(filter(None, times))
     unknown = f", and {times.count(None)} of unknown length" if None in times else ""
-    print(f"{len(left)} runs to do, about {reproduce.duration(whole)}{unknown}", flush=True)
+    print(f"{len(left)} runs to do, about {results.duration(whole)}{unknown}", flush=True)
     if only_print:
         cells = [
-            [jobs[each.id].id(seed), reproduce.duration(time) if time else "?"]
+            [jobs[each.id].id(seed), results.duration(time) if time else "?"]
             for (each, seed), time in zip(left, times, strict=True)
         ]
         _print_table(["run", "estimate"], cells)

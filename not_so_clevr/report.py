@@ -23,13 +23,12 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import not_so_clevr
-from not_so_clevr import disk, figures, naming, reproduce, results
+from not_so_clevr import disk, figures, naming, results
 from not_so_clevr.not_so_clevr_dataset_builder import as_config
 from not_so_clevr.published import PUBLISHED, PUBLISHED_COLUMNS
 from not_so_clevr.results import Result
 
 FORMATS = (".html",)
-COLUMNS = (*results.COLUMNS, "hardware")
 MOST = 12  # Models in the figures of a task and config, the best: more cannot be told apart.
 
 
@@ -100,7 +99,7 @@ def page(runs: Sequence[Result], folders: Iterable[pathlib.Path]) -> str:
         runs=runs,
         folders=list(map(str, folders)),
         commits=sorted(collections.Counter(map(_commit, runs)).items()),
-        columns=COLUMNS,
+        columns=results.COLUMNS,
         rows=list(map(_row, rows)),
         panels=[_panel(best, order) | {"left_out": models[key] - MOST} for key, best in _panels(runs).items()],
         most=MOST,
@@ -136,10 +135,9 @@ def _row(row: Mapping[str, Any]) -> dict[str, Any]:
     closeness = next(row[key] for key in figures.UNITS if key in row)
     values = [row[key] for key in ("task", "config", "model", "seeds", "train", "test", "test_lowest", "perfect")]
     values += [closeness, row["parameters"], row["seconds"], row["hardware"]]
-    texts = [*results.cells(row)[:-1], _duration(row["seconds"]), row["hardware"]]
     return {
         "link": _anchor(row["task"], row["config"], row["model"]),
-        "cells": list(zip(COLUMNS, texts, values, strict=True)),
+        "cells": list(zip(results.COLUMNS, results.cells(row), values, strict=True)),
     }
 
 
@@ -248,7 +246,7 @@ def _commit(run: Result) -> str:
 
 
 def _duration(seconds: float | None) -> str:
-    return "" if seconds is None else reproduce.duration(seconds)
+    return "" if seconds is None else results.duration(seconds)
 
 
 def _distinct(values: Iterable[Any]) -> str:

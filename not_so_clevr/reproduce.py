@@ -106,7 +106,7 @@ def cells(row: Mapping[str, Any]) -> list[str]:
         str(row["seeds"]),
         number(row["train"]),
         number(row["test"]) + ("" if half is None else f" ± {results.points(scale * half)}"),
-        "" if row["seconds"] is None else duration(row["seconds"]),
+        "" if row["seconds"] is None else results.duration(row["seconds"]),
         row["verdict"] + (f" ({row['remark']})" if row["remark"] else ""),
     ]
 
@@ -140,10 +140,3 @@ def seconds(text: str) -> float:
     if not re.fullmatch(r"(\d+(\.\d+)?[hms])+", text):
         raise ValueError(f"--budget {text} is no time; expected such as 90s, 30m or 1h30m.")
     return sum(float(number) * _UNITS[unit] for number, unit in re.findall(r"([\d.]+)([hms])", text))
-
-
-def duration(seconds: float) -> str:
-    """Returns a time as text: `12 s`, `34 min`, `5.6 h`."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:.1f} h"

@@ -254,7 +254,20 @@ def leaderboard(results: Iterable[Result]) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: (row["task"], row["config"], -row["test"], -row["train"], row["model"]))
 
 
-COLUMNS = ("task", "config", "model", "seeds", "train", "test", "lowest", "perfect", "closeness", "parameters", "time")
+COLUMNS = (
+    "task",
+    "config",
+    "model",
+    "seeds",
+    "train",
+    "test",
+    "lowest",
+    "perfect",
+    "closeness",
+    "parameters",
+    "time",
+    "hardware",
+)
 
 
 def cells(row: Mapping[str, Any]) -> list[str]:
@@ -272,7 +285,8 @@ def cells(row: Mapping[str, Any]) -> list[str]:
         f"{row['perfect']} of {row['seeds']}",
         f"{closeness} {row[closeness]:.4g}{unit}",
         "" if row["parameters"] is None else f"{row['parameters']:,}",
-        ", ".join(filter(None, ["" if row["seconds"] is None else f"{row['seconds']:.0f} s", row["hardware"]])),
+        "" if row["seconds"] is None else duration(row["seconds"]),
+        row["hardware"],
     ]
 
 
@@ -280,6 +294,13 @@ def percent(share: float) -> str:
     """Returns a share as text: 1 as `100 %`, and nothing else so."""
     text = f"{100 * share:.1f}"
     return "100 %" if share == 1 else f"{'99.9' if text == '100.0' else text} %"
+
+
+def duration(seconds: float) -> str:
+    """Returns a time as text: `12 s`, `34 min`, `5.6 h`."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:.1f} h"
 
 
 def points(half: float) -> str:
