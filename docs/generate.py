@@ -28,7 +28,7 @@ def leaderboard(runs: Sequence[Result]) -> str:
 
 def reproduction(runs: Sequence[Result]) -> str:
     """Returns what `not-so-clevr reproduce article paper failures --only-print ... -o docs/reproduction.md` writes."""
-    return reproduce.to_markdown(reproduce.table(reproduce.select(["article", "paper", "failures"]), runs))
+    return reproduce.to_markdown(reproduce.table(reproduce.plan(reproduce.select(["article", "paper", "failures"])), runs))
 
 
 _SUMMARY = ("task", "model", "seeds", "train", "test", "perfect", "parameters", "time", "hardware")
@@ -47,7 +47,7 @@ def home(runs: Sequence[Result]) -> str:
 
 def failures(runs: Sequence[Result]) -> str:
     """Returns some columns of what `not-so-clevr reproduce failures --only-print` prints."""
-    rows = reproduce.table(reproduce.select(["failures"]), runs)
+    rows = reproduce.table(reproduce.plan(reproduce.select(["failures"])), runs)
     columns = ("task", "config", "model", "published test", "seeds", "train", "test", "verdict")
     return _some(columns, reproduce.COLUMNS, map(reproduce.cells, rows))
 

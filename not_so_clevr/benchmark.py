@@ -178,8 +178,7 @@ def execute(
 ) -> Result:
     """Does what was planned; `run` tells the arguments and the errors."""
     seed = canvas.integer("seed", seed, 0, 2**32 - 1)
-    if data not in DATA:
-        raise ValueError(f"data={data!r} is unknown; expected one of {', '.join(DATA)}.")
+    check_data(data)
     if resume and replace:
         raise ValueError("resume and replace were both asked for; a run can be continued or replaced, not both.")
     if tensorboard and runs is None:
@@ -274,7 +273,8 @@ def evaluate(
     task = as_task(task, config.canvas_size)
     seed = canvas.integer("seed", seed, 0, 2**32 - 1)
     parameters = None if parameters is None else canvas.integer("parameters", parameters, 0, 2**63)
-    seconds = None if seconds is None else float(seconds)
+    if seconds is not None and not 0 <= float(seconds) < math.inf:
+        raise ValueError(f"seconds={seconds!r} is no time; expected a number of 0 or more, or None.")
     name = str(model or getattr(predict, "__name__", type(predict).__name__))
     with _claimed(
         runs, naming.run_id(task.name, config.name, naming.label(name, ""), seed), False, replace, begun=True
@@ -294,7 +294,7 @@ def evaluate(
             right=task.right,
             closeness=task.closeness,
             parameters=parameters,
-            seconds=seconds,
+            seconds=None if seconds is None else float(seconds),
             environment={key: value for key, value in environment.describe().items() if key != "backend"},
             examples=measured,
         )
@@ -416,7 +416,7 @@ class _Log(keras.callbacks.Callback):
         log = self.folder.restore(self.network)
         if log and log["recipe"] != self.job.saved_recipe:
             raise ValueError(
-                f"{self.folder.partial} was begun with other settings, {log['recipe']}; resume with those, or replace the run."
+                f"{self.folder.partial} was begun with other settings, {log['recipe']}; use those, or replace or delete it."
             )
         if log:
             self.epochs = log["epochs"]
@@ -439,7 +439,9 @@ class _Folder:
         """Returns the result of the complete run, if it was made with these settings."""
         result = Result.read(self.final / results.FILE)
         if result.settings != settings:
-            raise ValueError(f"{self.final} was made with other settings, {result.settings}; use those, or replace the run.")
+            raise ValueError(
+                f"{self.final} was made with other settings, {result.settings}; use those, or replace or delete the run."
+            )
         return result
 
     def clear(self) -> None:
@@ -474,10 +476,10 @@ class _Folder:
                 log = json.loads(str(saved["log"]))
                 arrays = [saved[str(k)] for k in range(len(saved.files) - 1)]
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise ValueError(f"{file} is damaged ({error}); replace the run.") from error
+            raise ValueError(f"{file} is damaged ({error}); replace or delete the run.") from error
         state = _state(network)
         if [array.shape for array in arrays] != [tuple(variable.shape) for variable in state]:
-            raise ValueError(f"{file} was saved by another network; resume with that one, or replace the run.")
+            raise ValueError(f"{file} was saved by another network; resume with that one, or replace or delete the run.")
         for variable, array in zip(state, arrays, strict=True):
             variable.assign(array)
         return log
@@ -495,6 +497,12 @@ class _Folder:
         self.partial.rename(self.final)
         (self.final / _CHECKPOINT).unlink(missing_ok=True)
         shutil.rmtree(replaced, ignore_errors=True)
+
+
+def check_data(data: str) -> None:
+    """Raises ValueError, one sentence, unless `data` is one of `DATA`."""
+    if data not in DATA:
+        raise ValueError(f"data={data!r} is unknown; expected one of {', '.join(DATA)}.")
 
 
 def check_free(runs: str | pathlib.Path, run_id: str, *, resume: bool = False, replace: bool = False) -> None:

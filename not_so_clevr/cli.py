@@ -61,8 +61,7 @@ def generate(
     data_dir: Annotated[pathlib.Path | None, typer.Option(help=_DATA_DIR)] = None,
 ) -> None:
     """Generate data sets on disk, for tfds.load to read. What is there already stays as it is."""
-    folder = data_dir.expanduser() if data_dir else None
-    builders = [Builder(config=config, data_dir=folder) for config in configs]
+    builders = [Builder(config=config, data_dir=_expanded(data_dir)) for config in configs]
     _generate(*builders)
     for builder in builders:
         counts = " and ".join(f"{split.num_examples} {name}" for name, split in builder.info.splits.items())
@@ -100,10 +99,12 @@ def train(
     job = benchmark.plan(models.find(model), task=task, config=checked, recipe=recipe, settings=changed)
     for each in chosen:
         benchmark.check_free(runs, job.id(each), resume=resume, replace=replace)
-    where: dict[str, Any] = {"runs": runs, "data": data, "data_dir": data_dir.expanduser() if data_dir else None}
+    data_dir = _expanded(data_dir)
     if data == "tfds":
-        _generate(Builder(config=checked, data_dir=where["data_dir"]))
-    trained = [_trained(job, each, **where, resume=resume, replace=replace, tensorboard=tensorboard) for each in chosen]
+        _generate(Builder(config=checked, data_dir=data_dir))
+    options: dict[str, Any] = {"runs": runs, "data": data, "data_dir": data_dir, "tensorboard": tensorboard}
+    options |= {"resume": resume, "replace": replace}
+    trained = [run for each in chosen if (run := _trained(job, each, "the same command with --resume", **options))]
     rivals = [run for run in _reference() if (run.task, run.config) == (task, checked.name)]
     own = {run.label for run in trained}
     _print_leaderboard(trained + [run for run in rivals if run.label not in own])
@@ -117,7 +118,9 @@ def reproduce_published(
         list[str] | None,
         typer.Option("--row", metavar="ID", help="Only these rows: an id, or a pattern with *. Can be repeated."),
     ] = None,
-    seeds: Annotated[int, typer.Option(help="How many runs of each row, with seeds 0, 1, ...")] = 3,
+    seeds: Annotated[
+        int, typer.Option(help="How many runs of each row, with seeds 0, 1, ... The table has those of other seeds, too.")
+    ] = 3,
     budget: Annotated[str | None, typer.Option(help="Stop after this time, such as 30m or 1h30m; run again to go on.")] = None,
     only_print: Annotated[
         bool, typer.Option("--only-print", help="Run nothing: list what would run and how long it takes, and what there is.")
@@ -133,55 +136,59 @@ def reproduce_published(
     data_dir: Annotated[pathlib.Path | None, typer.Option(help=_DATA_DIR)] = None,
 ) -> None:
     """Run what was published, seed by seed, and set what comes out beside it. Goes on where it was interrupted."""
+    runs, data_dir = runs.expanduser(), _expanded(data_dir)
     for file in output or []:
         results.check_format(file)
     experiments = reproduce.select(suites, rows or [])
     seeds = canvas.integer("--seeds", seeds, 1, 10_000)
     given = None if budget is None else reproduce.seconds(budget)
-    done, problems = results.load([runs]) if runs.is_dir() and any(runs.rglob(results.FILE)) else ([], [])
-    if problems:
-        raise ValueError("\nnot-so-clevr: ".join(problems))
-    complete = {run.id for run in done}
-    from not_so_clevr import benchmark, models
+    found, problems = results.load([runs], none=True) if runs.exists() else ([], [])
+    from not_so_clevr import benchmark
 
-    jobs = {
-        each.id: benchmark.plan(
-            models.find(each.model), task=each.task, config=each.config, recipe=each.recipe or None, settings=each.settings
-        )
-        for each in experiments
-    }
-    left = [(each, seed) for seed in range(seeds) for each in experiments if jobs[each.id].id(seed) not in complete]
-    known = [*done, *_reference()]
-    times = [reproduce.estimate(each.task, each.model, each.label, jobs[each.id].recipe.epochs, known) for each, _ in left]
-    whole = sum(filter(None, times))
+    benchmark.check_data(data)
+    planned = reproduce.plan(experiments)
+    complete = {run.id for row in planned for run in row.runs(found)}
+    left = [(row, seed) for seed in range(seeds) for row in planned if row.job.id(seed) not in complete]
+    times = [row.estimate([*found, *_reference()]) for row, _ in left]
     unknown = f", and {times.count(None)} of unknown length" if None in times else ""
-    print(f"{len(left)} runs to do, about {results.duration(whole)}{unknown}", flush=True)
+    print(f"{len(left)} runs to do, about {results.duration(sum(filter(None, times)))}{unknown}", flush=True)
     if only_print:
-        cells = [
-            [jobs[each.id].id(seed), results.duration(time) if time else "?"]
-            for (each, seed), time in zip(left, times, strict=True)
-        ]
-        _print_table(["run", "estimate"], cells)
-    where: dict[str, Any] = {"runs": runs, "data": data, "data_dir": data_dir.expanduser() if data_dir else None}
-    if data == "tfds" and left and not only_print:
-        _generate(*(Builder(config=config, data_dir=where["data_dir"]) for config in {each.config: None for each, _ in left}))
+        estimates = [results.duration(time) if time else "?" for time in times]
+        _print_table(["run", "estimate"], [[row.job.id(seed), text] for (row, seed), text in zip(left, estimates, strict=True)])
+        left = []
+    if data == "tfds" and left:
+        _generate(*(Builder(config=name, data_dir=data_dir) for name in {row.job.config.name: None for row, _ in left}))
     limit = None if given is None else time.monotonic() + given
-    for each, seed in [] if only_print else left:
+    for row, seed in left:
         if limit is not None and time.monotonic() > limit:
             break
         try:
-            done.append(_trained(jobs[each.id], seed, **where, resume=True, until=limit))
-        except benchmark.OutOfTime:
+            result = _trained(row.job, seed, "this command", runs=runs, data=data, data_dir=data_dir, resume=True, until=limit)
+        except ValueError as error:  # One training that diverges must not keep the others back.
+            problems.append(str(error))
+            continue
+        if result is None:
             break
-    measured = reproduce.table(experiments, done)
+        found.append(result)
+    measured = reproduce.table(planned, found)
     _print_table(reproduce.COLUMNS, map(reproduce.cells, measured))
     for file in output or []:
         results.write(file, measured, reproduce.to_markdown)
         print(f"The table is in {file.resolve()}")
+    if problems:
+        raise ValueError("\nnot-so-clevr: ".join(problems))
 
 
-def _trained(job: Plan, seed: int, *, until: float | None = None, **options: Any) -> results.Result:
-    """Trains a model, shows how far it is, and prints how good it is."""
+def _trained(job: Plan, seed: int, again: str, *, until: float | None = None, **options: Any) -> results.Result | None:
+    """Trains a model, shows how far it is, and prints how good it is.
+
+    Args:
+        job: what to do.
+        seed: of the run.
+        again: the command that goes on with it if it is interrupted.
+        until: when to stop, by `time.monotonic`; None is returned then.
+        **options: those of `benchmark.execute`.
+    """
     from not_so_clevr import benchmark, models
 
     try:
@@ -190,11 +197,11 @@ def _trained(job: Plan, seed: int, *, until: float | None = None, **options: Any
                 callbacks.append(benchmark.StopAt(until))
             result = benchmark.execute(job, seed=seed, callbacks=callbacks, **options)
     except KeyboardInterrupt:
-        print(f"not-so-clevr: {job.id(seed)} was interrupted; the same command with --resume continues it.", file=sys.stderr)
+        print(f"not-so-clevr: {job.id(seed)} was interrupted; {again} continues it.", file=sys.stderr)
         raise typer.Exit(130) from None
     except benchmark.OutOfTime:
-        print(f"{job.id(seed)}: the time is over; the same command goes on from here.", flush=True)
-        raise
+        print(f"{job.id(seed)}: the time is over; {again} continues it.", flush=True)
+        return None
     except Exception as error:
         if isinstance(error, (OSError, ImportError)) or (isinstance(error, ValueError) and "\n" not in str(error)):
             raise
@@ -202,6 +209,11 @@ def _trained(job: Plan, seed: int, *, until: float | None = None, **options: Any
     shares = ", ".join(f"{results.percent(values[result.right])} of {split}" for split, values in result.metrics.items())
     print(f"{result.id}: {shares} right, in {result.seconds or 0:.0f} s", flush=True)
     return result
+
+
+def _expanded(path: pathlib.Path | None) -> pathlib.Path | None:
+    """Returns a path with ~ replaced, as the shell does not where it is quoted or follows =."""
+    return path.expanduser() if path else None
 
 
 @app.command("list")

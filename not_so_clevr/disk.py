@@ -52,7 +52,7 @@ def replacing(path: os.PathLike[str]) -> Iterator[pathlib.Path]:
     Raises:
         OSError: one sentence that names `path` and why it cannot be written.
     """
-    target = pathlib.Path(path)
+    target = pathlib.Path(path).expanduser()
     temporary = target.with_name(f".{os.getpid()}.{target.name}")  # The end of the name may tell the format.
     try:
         if not target.parent.exists():

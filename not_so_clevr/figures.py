@@ -26,7 +26,6 @@ from not_so_clevr import canvas, disk, results
 from not_so_clevr.not_so_clevr_dataset_builder import as_config
 from not_so_clevr.results import Result
 
-UNITS = {"distance": "distance, px", "error": "error, px", "iou": "1 - IOU"}
 ARROWS = 100  # Predictions that are drawn: more would hide each other.
 
 _RIGHT = "#009E73"
@@ -83,6 +82,11 @@ def outline(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
     return np.concatenate(segments) - 0.5
 
 
+def outlined(config: str) -> bool:
+    """Returns whether the test examples of a data set are a region that can be outlined, and not scattered."""
+    return as_config(config).split.startswith("quadrant")
+
+
 def history(runs: Sequence[Result]) -> dict[int, list[float]]:
     """Returns for each epoch the shares of test that were right after it, of every run that has a history."""
     shares: dict[int, list[float]] = {}
@@ -108,7 +112,7 @@ def errors(runs: Sequence[Result], highest: float = 0) -> Figure | None:
     for cell, each in zip(cells, maps, strict=True):
         image = cell.imshow(each, cmap="cividis_r", vmin=0, vmax=highest, interpolation="none")
         _held_out(cell, runs[0].config)
-    bar = figure.colorbar(image, ax=cells, location="bottom", aspect=25, label=UNITS[runs[0].closeness])
+    bar = figure.colorbar(image, ax=cells, location="bottom", aspect=25, label=_scale(runs[0]))
     bar.ax.collections[0].set_rasterized(True)  # Else it is 256 polygons.
     return figure
 
@@ -133,7 +137,7 @@ def comparison(tasks: Sequence[Sequence[Sequence[Result]]]) -> Figure:
                 title=f"{runs[0].task}\n{_wrapped(runs[0].label, 26)}: {results.percent(right)} of test", xticks=[], yticks=[]
             )
             cell.title.set_fontsize(9)
-        bar = figure.colorbar(image, ax=list(column), location="bottom", aspect=25, label=UNITS[models[0][0].closeness])
+        bar = figure.colorbar(image, ax=list(column), location="bottom", aspect=25, label=_scale(models[0][0]))
         bar.ax.collections[0].set_rasterized(True)
     return figure
 
@@ -286,6 +290,10 @@ def _save(
         figure.savefig(target, format=ending, metadata={**_METADATA[ending], **metadata}, **options)
 
 
+def _scale(run: Result) -> str:
+    return "1 - IOU" if run.closeness == "iou" else f"{run.closeness}, px"
+
+
 def _least(run: Result) -> float:
     """Returns what a scale reaches at least: one up to the noise of float32 would paint a perfect model as a bad one."""
     return 0.1 if run.closeness == "iou" else 1
@@ -310,9 +318,9 @@ def _cells(models: Mapping[str, Sequence[Result]], height: float) -> tuple[Figur
 
 def _held_out(axes: Axes, config: str, linewidth: float = 1.5) -> None:
     """Outlines the test examples, unless they are scattered."""
-    about = as_config(config)
-    if not about.split.startswith("quadrant"):
+    if not outlined(config):
         return
+    about = as_config(config)
     mask = np.zeros((about.canvas_size, about.canvas_size), bool)
     mask[tuple(about.split_centres()["test"].T)] = True
     segments = np.pad(outline(mask), ((0, 0), (0, 1), (0, 0)), constant_values=np.nan)  # One line with gaps: a small file

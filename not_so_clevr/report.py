@@ -132,7 +132,7 @@ def _anchor(*names: str) -> str:
 
 def _row(row: Mapping[str, Any]) -> dict[str, Any]:
     """Returns a row of the leaderboard for the template: texts, and the values by which to sort."""
-    closeness = next(row[key] for key in figures.UNITS if key in row)
+    closeness = next(row[key] for key in results.UNITS if key in row)
     values = [row[key] for key in ("task", "config", "model", "seeds", "train", "test", "test_lowest", "perfect")]
     values += [closeness, row["parameters"], row["seconds"], row["hardware"]]
     return {
@@ -156,7 +156,7 @@ def _panel(runs: Sequence[Result], order: Sequence[str]) -> dict[str, Any]:
         "config": config,
         "link": _anchor(task, config),
         "description": _description(config),
-        "outlined": config.startswith("quadrant"),
+        "outlined": bool(with_map) and figures.outlined(config),
         "without_map": [(label, _anchor(task, config, label)) for label in models if label not in with_map],
         "errors": [_drawing("errors", figures.errors(read, highest), _errors(read), read) for read in with_map.values()],
         "predictions": [_drawing("predictions", figures.predictions([run]), _worst(run), [run]) for run in predicted],

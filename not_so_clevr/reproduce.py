@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import fnmatch
 import re
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from not_so_clevr import results
+from not_so_clevr.not_so_clevr_dataset_builder import as_config
 from not_so_clevr.published import SUITES, Experiment
 from not_so_clevr.results import Result
+
+if TYPE_CHECKING:
+    from not_so_clevr.benchmark import Plan
 
 COLUMNS = (
     "source",
@@ -50,15 +55,46 @@ def select(suites: Iterable[str], patterns: Sequence[str] = ()) -> list[Experime
     return [experiment for key, experiment in chosen.items() if key in wanted]
 
 
-def table(experiments: Iterable[Experiment], found: Iterable[Result]) -> list[dict[str, Any]]:
-    """Returns a row for each experiment: what was published, what its runs measured, and the verdict on test."""
-    runs: dict[str, list[Result]] = {}
-    for result in found:
-        runs.setdefault(result.id.rpartition("/")[0], []).append(result)
-    return [_row(experiment, runs.get(experiment.id, [])) for experiment in experiments]
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """An experiment, and the plan of its runs."""
+
+    experiment: Experiment
+    job: Plan
+
+    def runs(self, found: Iterable[Result]) -> list[Result]:
+        """Returns the runs that were made as planned; a run of the same name with other settings is none."""
+        alike = [run for run in found if run.id.rpartition("/")[0] == self.experiment.id]
+        return [run for run in alike if (run.model, run.settings) == (self.job.model.name, self.job.saved_recipe)]
+
+    def estimate(self, known: Iterable[Result]) -> float | None:
+        """Returns how many seconds a run will take, by what such runs took, or epochs of the model with others; or None."""
+        size = self.job.config.canvas_size
+        alike = [run for run in known if (run.task, run.model) == (self.job.task.name, self.job.model.name)]
+        alike = [run for run in alike if run.seconds and run.history and as_config(run.config).canvas_size == size]
+        same = [run.seconds for run in alike if run.settings == self.job.saved_recipe]
+        return results.median(same or [self.job.recipe.epochs * (run.seconds or 0) / len(run.history) for run in alike])
 
 
-def _row(experiment: Experiment, runs: Sequence[Result]) -> dict[str, Any]:
+def plan(experiments: Iterable[Experiment]) -> list[Row]:
+    """Returns a row for each experiment. Imports Keras."""
+    from not_so_clevr import benchmark
+
+    return [
+        Row(
+            each,
+            benchmark.plan(each.model, task=each.task, config=each.config, recipe=each.recipe or None, settings=each.settings),
+        )
+        for each in experiments
+    ]
+
+
+def table(rows: Iterable[Row], found: Sequence[Result]) -> list[dict[str, Any]]:
+    """Returns for each row what was published, what its runs measured, and the verdict on test."""
+    return [_measured(row.experiment, row.runs(found)) for row in rows]
+
+
+def _measured(experiment: Experiment, runs: Sequence[Result]) -> dict[str, Any]:
     metric = experiment.metric or (runs[0].right if runs else "")
     train, test = ([run.metrics[split][metric] for run in runs] for split in ("train", "test"))
     mean = statistics.fmean(test) if runs else None
@@ -115,20 +151,14 @@ _INTRODUCTION = """# What was published, and what came out
 
 `train` and `test` are means over seeds, ± half of the 95 % confidence interval of the mean (Student's t): the shares of
 examples that are right, as the source counts them, or IOU. The time is the median of whole runs. The verdict is on test: a
-perfect result is reproduced by a perfect one alone, any other number by one that is at most 5 points off.
+perfect result is reproduced by a perfect one alone, any other number by one that is at most 5 points off; "86 % at most" by 50
+to 86 %, and what is told in words by a range in `not_so_clevr/published.py`.
 """
 
 
 def to_markdown(rows: Iterable[Mapping[str, Any]]) -> str:
     """Returns the rows of `table` in Markdown."""
     return f"{_INTRODUCTION}\n{results.markdown(COLUMNS, map(cells, rows))}"
-
-
-def estimate(task: str, model: str, label: str, epochs: int, known: Iterable[Result]) -> float | None:
-    """Returns how many seconds a run will take, by what runs of the same label took, or epochs of the same model; or None."""
-    alike = [run for run in known if (run.task, run.model) == (task, model) and run.seconds and run.history]
-    same = [run.seconds for run in alike if run.label == label]
-    return results.median(same or [epochs * run.seconds / len(run.history) for run in alike if run.seconds])
 
 
 def seconds(text: str) -> float:

@@ -16,6 +16,7 @@ import csv
 import dataclasses
 import io
 import json
+import math
 import pathlib
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -40,7 +41,7 @@ REPLACED = ".replaced"
 
 FORMATS = (".md", ".csv", ".json")
 
-_UNITS = {"distance": " px", "error": " px", "iou": ""}
+UNITS = {"distance": " px", "error": " px", "iou": ""}
 
 # The 97.5th percentile of Student's t with 1, 2, ... 29 degrees of freedom
 _T: tuple[float, ...] = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
@@ -129,11 +130,12 @@ class Result:
             for name in ("model", "recipe", "task", "config", "right", "closeness"):
                 if not isinstance(getattr(result, name), str):
                     raise TypeError(f"{name} is no string")
-            if result.closeness not in _UNITS:
-                raise ValueError(f"closeness is none of {', '.join(_UNITS)}")
+            if result.closeness not in UNITS:
+                raise ValueError(f"closeness is none of {', '.join(UNITS)}")
             for name in ("seed", "parameters", "seconds", "examples_per_second"):
-                if not isinstance(getattr(result, name), (int, float, NoneType)):
-                    raise TypeError(f"{name} is no number")
+                value = getattr(result, name)
+                if not isinstance(value, (int, float, NoneType)) or not 0 <= (value or 0) < math.inf:
+                    raise TypeError(f"{name} is no number of 0 or more")
             for name in ("environment", "settings"):
                 if not isinstance(getattr(result, name), dict):
                     raise TypeError(f"{name} is no object")
@@ -143,13 +145,17 @@ class Result:
                 if not (1 <= epoch["epoch"] < 10**9 and 0 <= epoch["test"][result.right] <= 1):
                     raise ValueError("history holds no epochs with shares")
             for split in ("train", "test"):
+                if not all(math.isfinite(value) for value in result.metrics[split].values()):
+                    raise ValueError("a metric is not finite")
                 float(result.metrics[split][result.closeness])
                 if not 0 <= result.metrics[split][result.right] <= 1:
                     raise ValueError(f"{result.right} is no share")
             return result
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             reason = f"{type(error).__name__}: {error}"
-            raise ValueError(f"{file} is not the result of a run ({reason}); delete it, or run it again.") from error
+            raise ValueError(
+                f"{file} is not the result of a run ({reason}); delete {file.parent}, and run it again."
+            ) from error
 
     def with_examples(self) -> Result:
         """Returns the run with the examples beside its file; with none if errors.npz is not there or not as it was written."""
@@ -190,13 +196,14 @@ class Result:
         return {name: getattr(self, name) for name in fields if name not in ("folder", "examples")}
 
 
-def load(folders: Iterable[pathlib.Path]) -> tuple[list[Result], list[str]]:
+def load(folders: Iterable[pathlib.Path], *, none: bool = False) -> tuple[list[Result], list[str]]:
     """Returns the results below the folders, sorted by id, and a sentence for each file that is none.
 
     Raises:
-        ValueError: if a folder does not exist, or if there is no result.json below any.
+        ValueError: if a folder does not exist; or, unless `none` is fine, if there is no result.json below any.
     """
     results: dict[str, Result] = {}
+    measures: dict[tuple[str, str, str], tuple[str, str]] = {}
     problems = []
     for folder in folders:
         if not folder.is_dir():
@@ -206,11 +213,14 @@ def load(folders: Iterable[pathlib.Path]) -> tuple[list[Result], list[str]]:
                 continue
             try:
                 result = Result.read(file)
-                if results.setdefault(result.id, result) != result:
+                judged = (result.right, result.closeness)
+                if measures.setdefault((result.task, result.config, result.label), judged) != judged:
+                    problems.append(f"{file} is measured by {' and '.join(judged)}, unlike others of its name, and left out.")
+                elif results.setdefault(result.id, result) != result:
                     problems.append(f"{file} is another run of {result.id}, and left out; give the two models different names.")
             except ValueError as error:
                 problems.append(str(error))
-    if not (results or problems):
+    if not (results or problems or none):
         raise ValueError(f"There is no {FILE} below {', '.join(map(str, folders))}; make one with: not-so-clevr train.")
     return sorted(results.values(), key=lambda result: result.id), problems
 
@@ -273,7 +283,7 @@ COLUMNS = (
 def cells(row: Mapping[str, Any]) -> list[str]:
     """Returns a row of the leaderboard as text, a cell for each of `COLUMNS`; train and test are the shares that are right."""
     half = row["test_interval"]
-    closeness, unit = next((key, unit) for key, unit in _UNITS.items() if key in row)
+    closeness, unit = next((key, unit) for key, unit in UNITS.items() if key in row)
     return [
         row["task"],
         row["config"],

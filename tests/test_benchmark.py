@@ -180,7 +180,7 @@ def other_settings(log):
     [
         (lambda arrays: arrays | other_settings(arrays["log"]), "was begun with other settings, .*'batch_size': 16"),
         (lambda arrays: arrays | {"3": np.zeros(7)}, "checkpoint.npz was saved by another network; resume with that one, or"),
-        (lambda arrays: {"3": np.zeros(7)}, "checkpoint.npz is damaged .*; replace the run."),
+        (lambda arrays: {"3": np.zeros(7)}, "checkpoint.npz is damaged .*; replace or delete the run."),
     ],
 )
 def test_an_interrupted_run_is_resumed_only_as_it_was_begun(tmp_path, damage, sentence):

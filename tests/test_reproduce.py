@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from not_so_clevr import benchmark, models, naming, reproduce, results
+from not_so_clevr import benchmark, cli, models, naming, reproduce, results
 from not_so_clevr.published import PUBLISHED, SUITES, Experiment
 from not_so_clevr.results import Result
 
@@ -17,6 +17,7 @@ DECONV = next(each for each in SUITES["article"] if each.id == "classification/u
 
 
 def run(experiment, test, seed=0, **changes):
+    (row,) = reproduce.plan([experiment])
     recipe = naming.changed(experiment.recipe, experiment.settings)
     values = {"accuracy": test, "distance": 0.0}
     attributes = {
@@ -28,6 +29,7 @@ def run(experiment, test, seed=0, **changes):
         "metrics": {"train": values, "test": values},
         "right": "accuracy",
         "closeness": "distance",
+        "settings": row.job.saved_recipe,
         "seconds": 60.0,
         "history": [{"epoch": k + 1, "test": values} for k in range(200)],
     }
@@ -37,7 +39,7 @@ def run(experiment, test, seed=0, **changes):
 @pytest.mark.parametrize(
     ("suite", "rows"),
     [
-        ("article", 10),
+        ("article", 12),
         ("paper_deconv_classification", 2 * 324),
         ("paper_deconv_rendering", 2 * 648),
         ("paper_coordconv_classification", 2 * 6),
@@ -75,7 +77,7 @@ def test_ids_are_stable():
 
 def test_rows_are_chosen_by_id_or_pattern_each_once():
     both = reproduce.select(["article", "failures"])
-    assert len({each.id for each in both}) == len(both) == 10 + 8 - 2
+    assert len({each.id for each in both}) == len(both) == 12 + 8 - 2
     assert [each.id for each in reproduce.select(["article"], ["classification/*/deconv-article"])] == [
         "classification/uniform/deconv-article",
         "classification/quadrant/deconv-article",
@@ -83,7 +85,7 @@ def test_rows_are_chosen_by_id_or_pattern_each_once():
     with pytest.raises(ValueError, match="There is no suite 'articel'; expected one of article, paper, failures"):
         reproduce.select(["articel"])
     with pytest.raises(
-        ValueError, match="--row deconv is none of the 10 rows; expected such as classification/uniform/coordconv"
+        ValueError, match="--row deconv is none of the 12 rows; expected such as classification/uniform/coordconv"
     ):
         reproduce.select(["article"], ["deconv"])
 
@@ -104,7 +106,7 @@ def test_a_perfect_number_is_reproduced_by_a_perfect_one_alone():
 
 def test_the_table_is_over_the_seeds_of_a_row_alone():
     other = dataclasses.replace(DECONV, config="quadrant")
-    (row,) = reproduce.table([DECONV], [run(DECONV, 0.8), run(DECONV, 0.9, seed=1), run(other, 0.1)])
+    (row,) = reproduce.table(reproduce.plan([DECONV]), [run(DECONV, 0.8), run(DECONV, 0.9, seed=1), run(other, 0.1)])
     assert row["test"] == pytest.approx(0.85)
     # Half the interval of two values: 12.706 x their standard deviation, 0.1 / sqrt(2), / sqrt(2)
     assert row["test_interval"] == pytest.approx(12.706 * 0.05)
@@ -113,11 +115,21 @@ def test_the_table_is_over_the_seeds_of_a_row_alone():
     assert (cells["test"], cells["seeds"], cells["verdict"]) == ("85.0 % ± 64", "2", "reproduced")
 
 
+def test_a_run_with_other_settings_is_none_of_the_row(tmp_path):
+    (row,) = reproduce.plan([DECONV])
+    good, other = run(DECONV, 0.8), run(DECONV, 0.9, seed=1, settings={"epochs": 1})
+    assert row.runs([good, other, run(DECONV, 0.9, seed=2, model="deconv-article", recipe="")]) == [good]
+
+
 def test_a_run_takes_as_long_as_its_like_or_as_as_many_epochs():
     known = [run(DECONV, 1.0), run(DECONV, 1.0, seed=1, seconds=80.0)]
-    assert reproduce.estimate("classification", "deconv", DECONV.label, 200, known) == 70
-    assert reproduce.estimate("classification", "deconv", "deconv-paper", 1000, known[:1]) == 300
-    assert reproduce.estimate("rendering", "deconv", "deconv", 1000, known) is None
+    small = run(dataclasses.replace(DECONV, config="uniform_16_square3"), 1.0, seconds=1.0)
+    (same,) = reproduce.plan([dataclasses.replace(DECONV, config="quadrant")])
+    (longer,) = reproduce.plan([dataclasses.replace(DECONV, settings={"epochs": 1000})])
+    (unlike,) = reproduce.plan([dataclasses.replace(DECONV, task="rendering")])
+    assert same.estimate([*known, small]) == 70
+    assert longer.estimate([known[0], small]) == 300
+    assert unlike.estimate(known) is None
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("30m", 1800), ("1h30m", 5400), ("0.5h", 1800)])
@@ -146,7 +158,7 @@ def test_a_budget_interrupts_and_the_same_command_goes_on(tmp_path):
     first = not_so_clevr("failures", *row, "--budget", "1s")
     assert first.returncode == 0, first.stderr
     assert "1 runs to do, about" in first.stdout
-    assert "the time is over; the same command goes on from here." in first.stdout
+    assert "the time is over; this command continues it." in first.stdout
     assert "not run" in first.stdout
     (partial,) = tmp_path.rglob("*.incomplete")
     saved = (partial / "checkpoint.npz").stat().st_mtime_ns
@@ -170,26 +182,47 @@ def test_what_is_there_is_tabulated_and_not_run_again(tmp_path):
     assert [(row["seeds"], row["verdict"]) for row in rows] == [(1, "reproduced"), (1, "reproduced")]
 
 
+def test_a_training_that_fails_keeps_no_other_back(tmp_path, monkeypatch, capsys):
+    """The first of two rows diverges; the second is trained, the table is printed, and at the end it is told."""
+    small = Experiment("regression", "uniform_16_square3", "coordconv", settings={"epochs": 1}, test="right", low=0)
+    diverges = dataclasses.replace(small, settings={"epochs": 2, "learning_rate": 1e30})
+    monkeypatch.setitem(SUITES, "article", (diverges, small))
+    with pytest.raises(ValueError, match="The loss of coordconv became"):
+        cli.reproduce_published(["article"], seeds=1, runs=tmp_path, data="memory")
+    table = [line.split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
+    assert [cells[-1].rstrip("| ") for cells in table[-2:]] == ["not run", "reproduced"]
+
+
+def test_a_damaged_run_of_another_model_keeps_nothing_back(tmp_path):
+    (tmp_path / "result.json").write_text("{}")
+    done = not_so_clevr("article", "--row", "regression/uniform/conv-article", "--runs", tmp_path, "--only-print")
+    assert done.returncode == 2
+    assert "not run" in done.stdout
+    assert f"delete {tmp_path}, and run it again." in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         (["articel"], "There is no suite 'articel'"),
-        (["article", "--row", "x"], "--row x is none of the 10 rows"),
+        (["article", "--row", "x"], "--row x is none of the 12 rows"),
         (["article", "--seeds", "0"], "--seeds=0 is"),
         (["article", "--budget", "1"], "--budget 1 is no time"),
         (["article", "-o", "table.txt"], "table.txt does not tell the format"),
+        (["article", "--data", "disk"], "data='disk' is unknown; expected one of tfds, memory."),
+        (["article", "--runs", __file__], "There is no folder"),
     ],
 )
 def test_bad_input_is_one_sentence(arguments, sentence):
     done = not_so_clevr(*arguments, "--only-print")
     assert done.returncode == 2
-    assert done.stderr.startswith("not-so-clevr: ")
-    assert sentence in done.stderr
+    (told,) = (line for line in done.stderr.splitlines() if line.startswith("not-so-clevr: "))
+    assert sentence in told
     assert "Traceback" not in done.stderr
 
 
 def test_the_markdown_has_a_row_for_each(tmp_path):
-    results.write(tmp_path / "t.md", reproduce.table(SUITES["article"], []), reproduce.to_markdown)
+    results.write(tmp_path / "t.md", reproduce.table(reproduce.plan(SUITES["article"]), []), reproduce.to_markdown)
     lines = [line for line in (tmp_path / "t.md").read_text().splitlines() if line.startswith("| article")]
-    assert len(lines) == 10
+    assert len(lines) == 12
     assert all("not run" in line for line in lines)

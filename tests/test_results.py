@@ -90,6 +90,8 @@ def test_a_result_is_written_and_read(tmp_path):
         lambda text: text.replace('"parameters": 1234', '"parameters": "12"'),
         lambda text: text.replace('"closeness": "distance"', '"closeness": "accuracy"'),
         lambda text: text.replace('"environment": {}', '"environment": 1'),
+        lambda text: text.replace('"parameters": 1234', '"parameters": -1'),
+        lambda text: text.replace('"distance": 0.0', '"distance": NaN'),
     ],
 )
 def test_a_damaged_file_is_named_and_the_rest_is_shown(tmp_path, damage):
@@ -101,7 +103,7 @@ def test_a_damaged_file_is_named_and_the_rest_is_shown(tmp_path, damage):
     assert [run.model for run in found] == ["good"]
     assert len(problems) == 1
     assert problems[0].startswith(f"{file} is not the result of a run (")
-    assert problems[0].endswith("delete it, or run it again.")
+    assert problems[0].endswith(f"delete {file.parent}, and run it again.")
 
 
 def test_the_same_run_counts_once_and_two_of_one_name_are_told_apart(tmp_path):
