@@ -139,7 +139,7 @@ def draw(name: str, root: pathlib.Path = ROOT) -> Figure:
     runs, _ = results.load([root / RUNS / each for each in ids])
     figure = function([run.with_examples() for run in runs])
     if figure is None:
-        raise ValueError(f"There is nothing to draw in the runs of {name}; make them with: not-so-clevr reproduce failures")
+        raise ValueError(f"there is nothing to draw in {', '.join(ids)}; run it again.")
     return figure
 
 
@@ -159,11 +159,15 @@ def main(arguments: Sequence[str], root: pathlib.Path = ROOT) -> str | None:
     for page, text in pages.items():
         page.write_text(text)
         print(f"{page.relative_to(root)} is written anew")
+    problems = []
     for file, digest in drawings.items():
         name = file.relative_to(root).as_posix()
-        figures.write(draw(name, root), file, dpi=120, **{_DIGEST: digest})
-        print(f"{name} is drawn anew")
-    return None
+        try:
+            figures.write(draw(name, root), file, dpi=120, **{_DIGEST: digest})
+            print(f"{name} is drawn anew")
+        except ValueError as error:
+            problems.append(f"{name} cannot be drawn: {error}")
+    return "\n".join(problems) or None
 
 
 if __name__ == "__main__":

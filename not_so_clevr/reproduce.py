@@ -28,6 +28,7 @@ COLUMNS = (
     "train",
     "test",
     "time",
+    "hardware",
     "verdict",
 )
 
@@ -143,6 +144,7 @@ def cells(row: Mapping[str, Any]) -> list[str]:
         number(row["train"]),
         number(row["test"]) + ("" if half is None else f" ± {results.points(scale * half)}"),
         "" if row["seconds"] is None else results.duration(row["seconds"]),
+        row["hardware"],
         row["verdict"] + (f" ({row['remark']})" if row["remark"] else ""),
     ]
 
