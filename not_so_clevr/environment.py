@@ -27,7 +27,7 @@ def describe() -> dict[str, Any]:
             versions[package] = importlib.metadata.version(package)
     return {
         "backend": keras.backend.backend(),
-        "device": _gpu() or f"{_cores()} cores of {_cpu()}",
+        "device": _gpu() or f"{_cores()} core{'s' * (_cores() > 1)} of {_cpu()}",
         "platform": platform.platform(),
         "versions": versions,
         "commit": _commit(),

@@ -134,7 +134,9 @@ def comparison(tasks: Sequence[Sequence[Sequence[Result]]]) -> Figure:
             _held_out(cell, runs[0].config)
             right = sum(run.metrics["test"][run.right] for run in runs) / len(runs)
             cell.set(
-                title=f"{runs[0].task}\n{_wrapped(runs[0].label, 26)}: {results.percent(right)} of test", xticks=[], yticks=[]
+                title=f"{runs[0].task}\n{_wrapped(runs[0].label, 26)}: {results.percent(right)} of test right",
+                xticks=[],
+                yticks=[],
             )
             cell.title.set_fontsize(9)
         bar = figure.colorbar(image, ax=list(column), location="bottom", aspect=25, label=_scale(models[0][0]))
