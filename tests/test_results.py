@@ -115,6 +115,18 @@ def test_the_same_run_counts_once_and_two_of_one_name_are_told_apart(tmp_path):
     assert "is another run of classification/quadrant/net/seed0, and left out" in problems[0]
 
 
+def test_seeds_of_one_name_are_judged_by_the_same_metrics(tmp_path):
+    result().write(tmp_path / "seed0")
+    metrics = {split: {"accuracy": 1.0, "iou": 1.0} for split in ("train", "test")}
+    result(seed=1, closeness="iou", metrics=metrics).write(tmp_path / "seed1")
+    found, problems = results.load([tmp_path])
+    assert [run.seed for run in found] == [0]
+    assert problems == [
+        f"{tmp_path}/seed1/result.json is measured by accuracy and iou, unlike others of its name, and left out."
+    ]
+    assert len(results.leaderboard(found)) == 1
+
+
 def test_interrupted_runs_are_no_results(tmp_path):
     result().write(tmp_path / "seed0")
     result().write(tmp_path / f"seed1{results.INCOMPLETE}")
