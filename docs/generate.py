@@ -91,7 +91,7 @@ FIGURES: Mapping[str, tuple[Sequence[str], Callable[[Sequence[Result]], Figure |
     "docs/figures/errors.png": (_QUADRANT, _comparison),
     "docs/figures/mean-pooling.png": (["regression/uniform/coordconv-article-pooling=mean"], figures.errors),
     "docs/figures/low-rate.png": (["regression/uniform/coordconv-article-learning_rate=0.0001"], figures.errors),
-    "docs/figures/too-long.png": (["regression/uniform/coordconv-article-learning_rate=0.01"], figures.curves),
+    "docs/figures/too-long.png": (["regression/uniform/coordconv-article-epochs=200-learning_rate=0.01"], figures.curves),
     "docs/figures/tiled.png": (["classification/quadrant/tiled_conv"], figures.errors),
     "docs/figures/deconv.png": (["classification/quadrant/deconv-article"], figures.errors),
     "docs/figures/small-filters.png": (["rendering/quadrant/coordconv-article"], figures.paintings),

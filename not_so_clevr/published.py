@@ -128,7 +128,7 @@ _USER = "titu1994/keras-coordconv, issue 9"
 # The article, in words, and a user of another implementation
 _STUCK = ("regression", "uniform", "coordconv", "article", ARTICLE, "", "", "always (31.5, 31.5)", "within_half_pixel", 0, 0.05)
 _TILED = ("tiled_conv", "", ARTICLE, "", "", "hardly learns")
-_MEAN, _LOW_RATE, _TOO_LONG = {"pooling": "mean"}, {"learning_rate": 1e-4}, {"learning_rate": 0.01}
+_MEAN, _LOW_RATE, _TOO_LONG = {"pooling": "mean"}, {"learning_rate": 1e-4}, {"epochs": 200, "learning_rate": 0.01}
 _FAILURES = (
     Experiment(*_STUCK, settings=_MEAN, remark="mean pooling instead of max pooling"),
     Experiment(*_STUCK, settings=_LOW_RATE, remark="a learning rate of 0.0001"),
