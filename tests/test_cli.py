@@ -54,8 +54,8 @@ def test_generate_takes_its_folder_from_the_environment_as_tfds_does(tmp_path):
         (["show", "quadrant_9000"], "canvas_size=9000 is out of range; expected an integer from 1 to 4096."),
         (["show", "quadrant"], "There is no display to open a window on; write a file instead: --output quadrant.png"),
         (["show", "quadrant", "--output", "/dev/null/below/a.png"], "Cannot write /dev/null/below/a.png: Not a directory."),
-        (["show", "quadrant", "--output", "a.txt"], "--output a.txt does not tell the format; expected a name that"),
-        (["show", "quadrant", "--output", "a"], "--output a does not tell the format; expected a name that"),
+        (["show", "quadrant", "--output", "a.txt"], "a.txt does not tell the format; expected a name that"),
+        (["show", "quadrant", "--output", "a"], "a does not tell the format; expected a name that"),
     ],
 )
 def test_bad_input_gives_one_sentence_and_status_2(arguments, sentence, tmp_path):

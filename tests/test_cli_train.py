@@ -143,7 +143,7 @@ def test_list_shows_every_model_with_source_and_parameters(folder):
     output = run(folder, "list").stdout
     assert "| coordconv | classification | tuned, article, paper | 7,553 | Liu et al. 2018 |" in output
     assert "| coordconv | regression | tuned, article, paper | 906 |" in output
-    assert "| conv | regression | tuned, article, article_quadrant | 72,850 |" in output
+    assert "| conv | regression | tuned, article, article_quadrant, paper, paper_quadrant | 72,850 |" in output
     for name in ("deconv", "tiled_conv", "upsample_conv", "upsample_coordconv"):
         assert f"| {name} | classification |" in output
 
@@ -167,7 +167,7 @@ def test_list_shows_every_model_with_source_and_parameters(folder):
             ["train", "keras:build", *QUICK],
             "Module 'keras' has no function 'build'; expected one that takes a task. keras.py here is",
         ),
-        (["train", "coordconv", *QUICK, "--recipe", "fast"], "coordconv has no recipe 'fast'; expected one of tuned, article."),
+        (["train", "coordconv", *QUICK, "--recipe", "fast"], "coordconv has no recipe 'fast'; expected one of tuned, article, paper."),
         (
             ["train", "coordconv", *QUICK, "--set", "epochs"],
             "--set epochs is no setting; expected NAME=VALUE, such as epochs=10.",
