@@ -167,7 +167,10 @@ def test_list_shows_every_model_with_source_and_parameters(folder):
             ["train", "keras:build", *QUICK],
             "Module 'keras' has no function 'build'; expected one that takes a task. keras.py here is",
         ),
-        (["train", "coordconv", *QUICK, "--recipe", "fast"], "coordconv has no recipe 'fast'; expected one of tuned, article, paper."),
+        (
+            ["train", "coordconv", *QUICK, "--recipe", "fast"],
+            "coordconv has no recipe 'fast'; expected one of tuned, article, paper.",
+        ),
         (
             ["train", "coordconv", *QUICK, "--set", "epochs"],
             "--set epochs is no setting; expected NAME=VALUE, such as epochs=10.",
