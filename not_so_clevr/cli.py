@@ -149,7 +149,8 @@ def reproduce_published(
     planned = reproduce.plan(experiments)
     complete = {run.id for row in planned for run in row.runs(found)}
     left = [(row, seed) for seed in range(seeds) for row in planned if row.job.id(seed) not in complete]
-    times = [row.estimate([*found, *_reference()]) for row, _ in left]
+    known = [*found, *_reference()]
+    times = [row.estimate(known) for row, _ in left]
     unknown = f", and {times.count(None)} of unknown length" if None in times else ""
     print(f"{len(left)} runs to do, about {results.duration(sum(filter(None, times)))}{unknown}", flush=True)
     if only_print:
@@ -175,8 +176,7 @@ def reproduce_published(
     for file in output or []:
         results.write(file, measured, reproduce.to_markdown)
         print(f"The table is in {file.resolve()}")
-    if problems:
-        raise ValueError("\nnot-so-clevr: ".join(problems))
+    _tell(problems)
 
 
 def _trained(job: Plan, seed: int, again: str, *, until: float | None = None, **options: Any) -> results.Result | None:
@@ -251,8 +251,7 @@ def leaderboard(
     for file in output or []:
         results.write_leaderboard(results.leaderboard(found), file)
         print(f"The leaderboard is in {file.resolve()}")
-    if problems:
-        raise ValueError("\nnot-so-clevr: ".join(problems))
+    _tell(problems)
 
 
 @app.command()
@@ -275,8 +274,7 @@ def report(
     if figures is not None:
         pages.write_figures(figures, found)
         print(f"The figures are in {figures.resolve()}")
-    if problems:
-        raise ValueError("\nnot-so-clevr: ".join(problems))
+    _tell(problems)
 
 
 @app.command()
@@ -329,6 +327,12 @@ def _reference() -> list[results.Result]:
     spec = importlib.util.find_spec("not_so_clevr.baselines")
     folder = pathlib.Path(spec.origin).parent / "results" if spec and spec.origin else None
     return results.load([folder])[0] if folder and folder.is_dir() else []
+
+
+def _tell(problems: Sequence[str]) -> None:
+    """Raises ValueError, a sentence a line, if there are problems; what could be shown has been shown by then."""
+    if problems:
+        raise ValueError("\nnot-so-clevr: ".join(problems))
 
 
 def _print_leaderboard(found: Sequence[results.Result]) -> None:

@@ -195,7 +195,7 @@ def _worst(run: Result) -> str:
 def _close(runs: Sequence[Result], split: str) -> str:
     """Returns how close the answers of runs are in the mean: `0.31 px`, or the IOU."""
     mean = statistics.fmean(run.metrics[split][run.closeness] for run in runs)
-    return f"{mean:.3g}" + ("" if runs[0].closeness == "iou" else " px")
+    return f"{mean:.3g}{results.UNITS[runs[0].closeness]}"
 
 
 def _curves(models: Mapping[str, Sequence[Result]]) -> str:
@@ -238,15 +238,11 @@ def _details(runs: Sequence[Result]) -> dict[str, Any]:
 def _seed(run: Result) -> list[str]:
     shares = (results.percent(run.metrics[split][run.right]) for split in ("train", "test"))
     speed = f"{run.examples_per_second:,.0f}" if run.examples_per_second else ""
-    return [str(run.seed), *shares, _close([run], "test"), _duration(run.seconds), speed, _commit(run)]
+    return [str(run.seed), *shares, _close([run], "test"), results.duration(run.seconds), speed, _commit(run)]
 
 
 def _commit(run: Result) -> str:
     return _text(run.environment.get("commit", "unknown"))
-
-
-def _duration(seconds: float | None) -> str:
-    return "" if seconds is None else results.duration(seconds)
 
 
 def _distinct(values: Iterable[Any]) -> str:

@@ -143,7 +143,7 @@ def cells(row: Mapping[str, Any]) -> list[str]:
         str(row["seeds"]),
         number(row["train"]),
         number(row["test"]) + ("" if half is None else f" ± {results.points(scale * half)}"),
-        "" if row["seconds"] is None else results.duration(row["seconds"]),
+        results.duration(row["seconds"]),
         row["hardware"],
         row["verdict"] + (f" ({row['remark']})" if row["remark"] else ""),
     ]

@@ -295,7 +295,7 @@ def cells(row: Mapping[str, Any]) -> list[str]:
         f"{row['perfect']} of {row['seeds']}",
         f"{closeness} {row[closeness]:.4g}{unit}",
         "" if row["parameters"] is None else f"{row['parameters']:,}",
-        "" if row["seconds"] is None else duration(row["seconds"]),
+        duration(row["seconds"]),
         row["hardware"],
     ]
 
@@ -306,8 +306,10 @@ def percent(share: float) -> str:
     return "100 %" if share == 1 else f"{'99.9' if text == '100.0' else text} %"
 
 
-def duration(seconds: float) -> str:
-    """Returns a time as text: `12 s`, `34 min`, `5.6 h`."""
+def duration(seconds: float | None) -> str:
+    """Returns a time as text: `12 s`, `34 min`, `5.6 h`; nothing for none."""
+    if seconds is None:
+        return ""
     if seconds < 100:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:.1f} h"
