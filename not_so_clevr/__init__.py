@@ -5,6 +5,7 @@ Importing this package registers the data set with TFDS, and imports neither Ten
 
 from not_so_clevr.arrays import load_arrays
 from not_so_clevr.not_so_clevr_dataset_builder import NotSoClevrConfig
+from not_so_clevr.streaming import stream, stream_batches
 
 __version__ = "0.1.0"
-__all__ = ["NotSoClevrConfig", "load_arrays"]
+__all__ = ["NotSoClevrConfig", "load_arrays", "stream", "stream_batches"]

@@ -2,11 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 from not_so_clevr import canvas
 from not_so_clevr.not_so_clevr_dataset_builder import NotSoClevrConfig, as_config
+
+
+class Drawn(Mapping[str, Any]):
+    """The examples around some centres, as `load_arrays` returns those of a split; each array is drawn when it is asked for.
+
+    Args:
+        centres: (row i, column j) in pixels, int64 `[n, 2]`.
+        config: the data set.
+        on_device: draw images and one-hot targets with `keras.ops`, as tensors on the device of Keras' backend.
+    """
+
+    def __init__(self, centres: npt.NDArray[np.int64], config: NotSoClevrConfig, on_device: bool = False) -> None:
+        self.centres = centres
+        self.config = config
+        self.on_device = on_device
+
+    def at(self, chosen: Any) -> Drawn:
+        """Returns the examples at an index, a slice or an array of indices."""
+        return Drawn(self.centres[chosen], self.config, self.on_device)
+
+    def __getitem__(self, name: str) -> Any:
+        size = self.config.canvas_size
+        if name == "image":
+            draw = canvas.draw_on_device if self.on_device else canvas.draw
+            return draw(self.centres, size, self.config.square_size)
+        if name == "one_hot":
+            return _one_hot_on_device(self.centres, size) if self.on_device else canvas.one_hot(self.centres, size)
+        return {"label": canvas.labels(self.centres, size), "coordinates": self.centres}[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(("image", "one_hot", "label", "coordinates"))
+
+    def __len__(self) -> int:
+        return 4
 
 
 def load_arrays(config: str | NotSoClevrConfig = "uniform") -> dict[str, dict[str, npt.NDArray[np.generic]]]:
@@ -27,13 +64,10 @@ def load_arrays(config: str | NotSoClevrConfig = "uniform") -> dict[str, dict[st
         ValueError: if no config has that name.
     """
     config = as_config(config)
-    size = config.canvas_size
-    return {
-        split: {
-            "image": canvas.draw(centres, size, config.square_size),
-            "one_hot": canvas.one_hot(centres, size),
-            "label": canvas.labels(centres, size),
-            "coordinates": centres,
-        }
-        for split, centres in config.split_centres().items()
-    }
+    return {split: dict(Drawn(centres, config)) for split, centres in config.split_centres().items()}
+
+
+def _one_hot_on_device(centres: npt.NDArray[np.int64], size: int) -> Any:
+    from keras import ops
+
+    return ops.one_hot(canvas.labels(centres, size).astype(np.int32), size**2, dtype="uint8")

@@ -24,13 +24,13 @@ import numpy as np
 import numpy.typing as npt
 
 from not_so_clevr import canvas, disk, environment, models, naming, results
-from not_so_clevr.arrays import load_arrays
+from not_so_clevr.arrays import Drawn
+from not_so_clevr.batches import Arrays, Batches, Examples
 from not_so_clevr.not_so_clevr_dataset_builder import NotSoClevrConfig, as_config
 from not_so_clevr.recipe import Recipe
 from not_so_clevr.results import Result
 from not_so_clevr.tasks import Task, as_task
 
-Arrays = Mapping[str, npt.NDArray[Any]]
 Build = Callable[..., keras.Model]
 
 DATA = ("tfds", "memory")
@@ -308,54 +308,21 @@ def _all_white(columns: Arrays) -> bool:
     return bool(((columns["iou"] == columns["pixel_accuracy"]) & (columns["exact"] == 0)).all())
 
 
-def load(config: NotSoClevrConfig, data: str = "tfds", data_dir: str | pathlib.Path | None = None) -> Mapping[str, Arrays]:
-    """Returns what `load_arrays` returns, row-major, drawn in memory or read with TFDS."""
+def load(
+    config: NotSoClevrConfig, data: str = "tfds", data_dir: str | pathlib.Path | None = None
+) -> Mapping[str, Arrays | Drawn]:
+    """Returns what `load_arrays` returns, row-major: read with TFDS, or drawn when it is asked for."""
     if data == "memory":
-        return load_arrays(config)
+        return {split: Drawn(centres, config) for split, centres in config.split_centres().items()}
     import tensorflow_datasets as tfds
 
     loaded = tfds.load(f"not_so_clevr/{config.name}", batch_size=-1, data_dir=data_dir)
-    splits: dict[str, Arrays] = {}
+    splits: dict[str, Arrays | Drawn] = {}
     for split in ("train", "test"):
         arrays = tfds.as_numpy(loaded[split])
         order = np.argsort(arrays["label"])
         splits[split] = {name: values[order] for name, values in arrays.items()}
     return splits
-
-
-class Examples:
-    """The examples of a split, in arrays, as a task sees them."""
-
-    def __init__(self, arrays: Arrays, task: Task) -> None:
-        self.arrays = arrays
-        self.task = task
-
-    def __len__(self) -> int:
-        return len(self.arrays["label"])
-
-    def xy(self, chosen: Any) -> tuple[Any, Any]:
-        """Returns (x, y) of the examples at an index, a slice or an array of indices."""
-        return self.task.xy({name: values[chosen] for name, values in self.arrays.items()})
-
-
-class Batches(keras.utils.PyDataset):
-    """Batches of examples in an order that follows from the seed and the epoch alone, so that a run can be resumed."""
-
-    def __init__(self, examples: Examples, batch_size: int, seed: int) -> None:
-        super().__init__()
-        self.examples = examples
-        self.batch_size = batch_size
-        self.seed = seed
-        self.begin(0)
-
-    def begin(self, epoch: int) -> None:
-        self.order = np.random.RandomState([self.seed, epoch]).permutation(len(self.examples))
-
-    def __len__(self) -> int:
-        return -(-len(self.examples) // self.batch_size)
-
-    def __getitem__(self, index: int) -> tuple[Any, Any]:
-        return self.examples.xy(self.order[index * self.batch_size : (index + 1) * self.batch_size])
 
 
 class OutOfTime(Exception):  # noqa: N818 - no error: the run is saved, and goes on when it is resumed.
@@ -595,7 +562,7 @@ def _measured(predict: Callable[..., Any], examples: Examples, name: str) -> dic
         if (pixels := task.pixels(predictions)) is not None:
             columns.setdefault(results.PREDICTED, []).append(pixels)
     measured = {metric: np.concatenate(values) for metric, values in columns.items()}
-    return {"coordinates": examples.arrays["coordinates"], **measured}
+    return {"coordinates": examples.coordinates, **measured}
 
 
 def _paint(predict: Callable[..., Any], examples: Examples, measured: dict[str, npt.NDArray[Any]], name: str) -> None:
@@ -611,7 +578,7 @@ def _paint(predict: Callable[..., Any], examples: Examples, measured: dict[str, 
 
 def _checked(predictions: Any, examples: Examples, chosen: Any, name: str) -> npt.NDArray[np.float32]:
     """Returns predictions as an array. Raises ValueError, one sentence, unless they have the task's shape and are finite."""
-    task, coordinates = examples.task, examples.arrays["coordinates"][chosen]
+    task, coordinates = examples.task, examples.coordinates[chosen]
     try:
         array = np.asarray(keras.ops.convert_to_numpy(predictions), np.float32)
     except (TypeError, ValueError):

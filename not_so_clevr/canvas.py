@@ -107,7 +107,7 @@ def draw(centres: npt.ArrayLike, canvas_size: int = CANVAS_SIZE, square_size: in
     """
     canvas_size, square_size = check_sizes(canvas_size, square_size)
     rows, columns = _check_centres(centres, canvas_size).T
-    return _outer_products(np, _convolved_lines(canvas_size, square_size), rows, columns)
+    return outer_products(np, convolved_lines(canvas_size, square_size), rows, columns)
 
 
 def draw_on_device(centres: npt.ArrayLike, canvas_size: int = CANVAS_SIZE, square_size: int = SQUARE_SIZE) -> Any:
@@ -127,7 +127,7 @@ def draw_on_device(centres: npt.ArrayLike, canvas_size: int = CANVAS_SIZE, squar
     ones = np.ones((1, square_size, 1, 1), dtype="float32")
     convolved = ops.conv(one_hots, ones, padding="same", data_format="channels_last")[0]
     lines = ops.where(convolved > 0.5, np.uint8(WHITE), np.uint8(0))  # A GPU may compute a convolution of ones as 0.9999.
-    return _outer_products(ops, lines, rows, columns)
+    return outer_products(ops, lines, rows, columns)
 
 
 def chunks(centres: npt.NDArray[np.int64], canvas_size: int = CANVAS_SIZE) -> Iterator[npt.NDArray[np.int64]]:
@@ -143,7 +143,7 @@ def _one_hot_lines(canvas_size: int) -> npt.NDArray[np.uint8]:
 
 
 @functools.lru_cache(maxsize=8)
-def _convolved_lines(canvas_size: int, square_size: int) -> npt.NDArray[np.uint8]:
+def convolved_lines(canvas_size: int, square_size: int) -> npt.NDArray[np.uint8]:
     """Returns those lines, each convolved with k ones, times 255: uint8 `[S + 1, S, 1]`, read-only."""
     ones = np.full(square_size, WHITE, np.uint8)
     lines = np.stack([np.convolve(line, ones, mode="same") for line in _one_hot_lines(canvas_size)])[..., None]
@@ -151,14 +151,16 @@ def _convolved_lines(canvas_size: int, square_size: int) -> npt.NDArray[np.uint8
     return lines
 
 
-def _outer_products(ops: Any, lines: Any, rows: Any, columns: Any) -> Any:
-    """Returns the outer product of the lines at `rows` and at `columns`, computed by `ops`, NumPy or keras.ops.
+def outer_products(ops: Any, lines: Any, rows: Any, columns: Any) -> Any:
+    """Returns the outer product of the lines at `rows` and at `columns`.
+
+    It is computed by `ops`: NumPy, `keras.ops` or `tf.experimental.numpy`.
 
     A pixel of a line is white or black. So row p of the product is the line at the column, where the line at the row is
     white in p, and the black line, which is the last, elsewhere: copies of whole lines, as fast as memory takes them.
     """
     white = ops.take(lines[..., 0], rows, axis=0) > 0  # [N, S]
-    return ops.take(lines, ops.where(white, columns[:, None], len(lines) - 1), axis=0)
+    return ops.take(lines, ops.where(white, columns[:, None], lines.shape[0] - 1), axis=0)
 
 
 def _check_centres(centres: npt.ArrayLike, canvas_size: int) -> npt.NDArray[np.int64]:

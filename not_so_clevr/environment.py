@@ -47,6 +47,11 @@ def make_deterministic() -> None:
         torch.use_deterministic_algorithms(True)
 
 
+def has_gpu() -> bool:
+    """Returns whether Keras' backend has a GPU."""
+    return _gpu() is not None
+
+
 def _gpu() -> str | None:
     backend = keras.backend.backend()
     if backend == "jax":

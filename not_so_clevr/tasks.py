@@ -182,13 +182,15 @@ def as_task(task: str | Task, canvas_size: int) -> Task:
 
 def _float32(array: Any) -> Any:
     library = _library(array)
-    return array.astype(np.float32) if library is np else library.cast(array, library.float32)
+    return array.astype(np.float32) if library is np else library.cast(array, "float32")
 
 
 def _library(array: Any) -> Any:
-    """Returns NumPy, or TensorFlow for what `tf.data` maps over."""
+    """Returns NumPy; keras.ops for tensors of Keras' backend; or TensorFlow, for what `tf.data` maps over on other backends."""
     if isinstance(array, (np.ndarray, np.generic)):
         return np
+    if keras.ops.is_tensor(array):
+        return keras.ops
     import tensorflow as tf
 
     return tf

@@ -31,5 +31,12 @@ def test_the_picture_needs_no_tensorflow():
     assert not {"tensorflow", "keras"} & set(modules)
 
 
+def test_batches_for_another_backend_need_no_tensorflow():
+    code = "import not_so_clevr; not_so_clevr.stream_batches('quadrant', task='rendering')[0]"
+    modules = heavy_modules_after(f"import os; os.environ['KERAS_BACKEND'] = 'jax'; {code}").split()
+    assert "jax" in modules
+    assert "tensorflow" not in modules
+
+
 def test_a_heavy_import_would_be_seen():
     assert "keras" in heavy_modules_after("import not_so_clevr, keras").split()

@@ -1,0 +1,150 @@
+"""The data set without a disk: endless batches, drawn on the fly, for `tf.data` and for Keras on any backend."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from not_so_clevr import canvas
+from not_so_clevr.arrays import Drawn
+from not_so_clevr.not_so_clevr_dataset_builder import NotSoClevrConfig, as_config
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from not_so_clevr.batches import Batches
+    from not_so_clevr.tasks import Task
+
+
+def stream(
+    config: str | NotSoClevrConfig = "uniform",
+    split: str = "train",
+    batch_size: int = 32,
+    seed: int | None = 0,
+    *,
+    task: str | Task | None = None,
+    epochs: int | None = None,
+    device: str | None = None,
+) -> tf.data.Dataset:
+    """Returns batches of the examples that `tfds.load` yields, drawn on the fly: endless, nothing read, nothing stored.
+
+    Each epoch has every example once, in an order that follows from `seed` and the epoch; its last batch is smaller if the
+    examples do not divide evenly. The state of an iterator is the number of the step, so it is saved and restored as any of
+    `tf.data`, with `tf.train.Checkpoint(iterator=iterator)`.
+
+    Args:
+        config: a config or its name, of any size.
+        split: "train" or "test".
+        batch_size: B, examples in a batch.
+        seed: of the order, 0 to 2^32 - 1; row-major in every epoch if None.
+        task: "classification", "regression" or "rendering", for (x, y) as in `tasks`; if None, examples as `tfds.load` yields
+            them: `image` uint8 `[B, S, S, 1]`, `one_hot` uint8 `[B, S * S]`, `label` int64 `[B]`, `coordinates` int64 `[B, 2]`.
+        epochs: after which it ends; never if None.
+        device: that draws, such as "CPU" or "GPU:1"; if None, the first GPU, or the CPU where there is none.
+
+    Raises:
+        ValueError: one sentence, if an argument is not as above.
+    """
+    config, centres, batch_size, seed = _checked(config, split, batch_size, seed)
+    epochs = None if epochs is None else canvas.integer("epochs", epochs, 1, 2**31 - 1)
+    view = None if task is None else _task(task, config)
+    import tensorflow as tf
+
+    device = _device(device)
+    count, steps = len(centres), -(-len(centres) // batch_size)
+    all_centres = tf.constant(centres.astype(np.int16))  # Pixels are 0 to 4095.
+    lines = tf.constant(canvas.convolved_lines(config.canvas_size, config.square_size))
+
+    def draw(step: Any) -> Any:
+        first = step % steps * batch_size
+        chosen = tf.range(first, tf.minimum(first + batch_size, count))
+        if seed is not None:
+            chosen = tf.random.experimental.index_shuffle(chosen, tf.stack([tf.cast(seed, tf.int64), step // steps]), count - 1)
+        with tf.device(device):
+            coordinates = tf.cast(tf.gather(all_centres, chosen), tf.int64)
+            examples = _examples(coordinates, lines, config.canvas_size)
+            return examples if view is None else view.xy(examples)
+
+    numbers = tf.data.Dataset.counter() if epochs is None else tf.data.Dataset.range(steps * epochs)
+    return numbers.map(draw, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
+
+
+def stream_batches(
+    config: str | NotSoClevrConfig = "uniform",
+    split: str = "train",
+    batch_size: int = 32,
+    seed: int | None = 0,
+    *,
+    task: str | Task,
+) -> Batches:
+    """Returns the same for `Model.fit` on any backend of Keras, without TensorFlow: a `keras.utils.PyDataset` of one epoch.
+
+    Canvases are drawn on the GPU if Keras' backend has one, with NumPy otherwise. The order follows from `seed` and the epoch,
+    too, but is not that of `stream`; `Batches.begin` sets the epoch, to go on with an interrupted training.
+
+    Args:
+        config: a config or its name, of any size.
+        split: "train" or "test".
+        batch_size: B, examples in a batch.
+        seed: of the order, 0 to 2^32 - 1; row-major in every epoch if None.
+        task: "classification", "regression" or "rendering".
+
+    Returns:
+        Batches of (x, y) as in `tasks`, float32.
+
+    Raises:
+        ValueError: one sentence, if an argument is not as above.
+    """
+    config, centres, batch_size, seed = _checked(config, split, batch_size, seed)
+    view = _task(task, config)
+    from not_so_clevr import environment
+    from not_so_clevr.batches import Batches, Examples
+
+    return Batches(Examples(Drawn(centres, config, on_device=environment.has_gpu()), view), batch_size, seed)
+
+
+def _checked(
+    config: str | NotSoClevrConfig, split: str, batch_size: int, seed: int | None
+) -> tuple[NotSoClevrConfig, npt.NDArray[np.int64], int, int | None]:
+    config = as_config(config)
+    batch_size = canvas.integer("batch_size", batch_size, 1, 2**31 - 1)
+    seed = None if seed is None else canvas.integer("seed", seed, 0, 2**32 - 1)
+    by_split = config.split_centres()
+    if split not in by_split:
+        raise ValueError(f"split={split!r} is unknown; expected one of {', '.join(by_split)}.")
+    return config, by_split[split], batch_size, seed
+
+
+def _task(task: str | Task, config: NotSoClevrConfig) -> Task:
+    from not_so_clevr.tasks import as_task
+
+    return as_task(task, config.canvas_size)
+
+
+def _device(device: str | None) -> str:
+    """Returns a device that TensorFlow has. Raises ValueError, one sentence, if it does not have this one."""
+    import tensorflow as tf
+
+    names = [each.name.removeprefix("/device:") for each in tf.config.list_logical_devices()]
+    if device is None:
+        return next((name for name in names if name.startswith("GPU")), "CPU:0")
+    wanted = device.upper().removeprefix("/").removeprefix("DEVICE:")
+    if (wanted if ":" in wanted else f"{wanted}:0") not in names:
+        raise ValueError(f"device={device!r} is none that TensorFlow has; expected one of {', '.join(names)}.")
+    return wanted
+
+
+def _examples(coordinates: Any, lines: Any, size: int) -> dict[str, Any]:
+    """Returns the examples around centres `[B, 2]`, with operations of TensorFlow, whatever backend Keras has."""
+    import tensorflow as tf
+
+    rows, columns = coordinates[:, 0], coordinates[:, 1]
+    label = rows * size + columns
+    return {
+        "image": canvas.outer_products(tf.experimental.numpy, lines, rows, columns),
+        "one_hot": tf.one_hot(label, size**2, dtype=tf.uint8),
+        "label": label,
+        "coordinates": coordinates,
+    }

@@ -1,0 +1,176 @@
+import itertools
+
+import numpy as np
+import pytest
+import subprocesses
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import not_so_clevr
+from not_so_clevr import environment, tasks
+
+SMALL = "quadrant_16_square3"
+ARRAYS = not_so_clevr.load_arrays(SMALL)
+
+
+def joined(batches):
+    """Arrays of all batches, one after the other."""
+    batches = list(batches)
+    return {name: np.concatenate([batch[name] for batch in batches]) for name in ARRAYS["train"]}
+
+
+def labels(dataset):
+    return [batch["label"].tolist() for batch in dataset.as_numpy_iterator()]
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+@pytest.mark.parametrize("config", ["uniform_32", "quadrant", "uniform_20_square5_seed3", "uniform_4_square3"])
+def test_an_epoch_is_the_stored_data_set(config, split):
+    arrays = not_so_clevr.load_arrays(config)[split]
+    streamed = joined(not_so_clevr.stream(config, split, 50, epochs=1).as_numpy_iterator())
+    order = np.argsort(streamed["label"])
+    for name, values in arrays.items():
+        assert streamed[name].dtype == values.dtype
+        np.testing.assert_array_equal(streamed[name][order], values)
+
+
+@given(st.integers(1, 200), st.integers(0, 2**32 - 1))
+@settings(max_examples=15, deadline=None)
+def test_every_epoch_has_every_example_once_in_an_order_of_its_own(batch_size, seed):
+    steps = -(-len(ARRAYS["train"]["label"]) // batch_size)
+    both = labels(not_so_clevr.stream(SMALL, "train", batch_size, seed, epochs=2))
+    assert len(both) == 2 * steps
+    first, second = (list(itertools.chain(*epoch)) for epoch in (both[:steps], both[steps:]))
+    assert sorted(first) == sorted(second) == ARRAYS["train"]["label"].tolist()
+    assert first != second
+    assert all(len(batch) == batch_size for batch in [*both[: steps - 1], *both[steps:-1]])
+    assert labels(not_so_clevr.stream(SMALL, "train", batch_size, seed, epochs=2)) == both
+    assert labels(not_so_clevr.stream(SMALL, "train", batch_size, seed ^ 1, epochs=2)) != both
+
+
+def test_the_order_is_as_good_as_random():
+    """Where the first example comes to stand, over many seeds, is uniform: chi-squared over 16 bins, 15 degrees of freedom."""
+    streams = [not_so_clevr.stream(SMALL, "test", 1, seed, epochs=1) for seed in range(320)]
+    firsts = [int(next(iter(each))["label"][0]) for each in streams]
+    rank = np.searchsorted(ARRAYS["test"]["label"], firsts)
+    counts = np.bincount(rank * 16 // len(ARRAYS["test"]["label"]), minlength=16)
+    expected = np.bincount(np.arange(len(ARRAYS["test"]["label"])) * 16 // len(ARRAYS["test"]["label"])) * 320 / 49
+    assert ((counts - expected) ** 2 / expected).sum() < 44.3  # 0.01 % of uniform draws exceed it.
+
+
+def test_without_a_seed_the_order_is_that_of_load_arrays():
+    streamed = joined(not_so_clevr.stream(SMALL, "train", 13, None, epochs=1).as_numpy_iterator())
+    np.testing.assert_array_equal(streamed["label"], ARRAYS["train"]["label"])
+    batches = not_so_clevr.stream_batches(SMALL, "train", 13, None, task="regression")
+    y = np.concatenate([batches[k][1] for k in range(len(batches))])
+    np.testing.assert_array_equal(y, tasks.Regression(16).xy(ARRAYS["train"])[1])
+
+
+def test_it_ends_only_if_it_is_told_to():
+    assert not_so_clevr.stream(SMALL).cardinality() == tf.data.INFINITE_CARDINALITY
+    assert not_so_clevr.stream(SMALL, "test", 20, epochs=3).cardinality() == 3 * 3  # 49 examples: 20, 20 and 9
+
+
+@pytest.mark.parametrize("name", tasks.TASKS)
+def test_a_task_sees_what_it_sees_of_the_arrays(name):
+    expected = tasks.as_task(name, 16).xy(ARRAYS["test"])
+    streamed = zip(*not_so_clevr.stream(SMALL, "test", 20, None, task=name, epochs=1).as_numpy_iterator(), strict=True)
+    batches = not_so_clevr.stream_batches(SMALL, "test", 20, None, task=name)
+    drawn = zip(*(batches[k] for k in range(len(batches))), strict=True)
+    for a, b, c in zip(expected, streamed, drawn, strict=True):
+        for each in (np.concatenate(b), np.concatenate(c)):
+            assert each.dtype == np.float32
+            np.testing.assert_array_equal(each, a)
+
+
+def test_the_state_of_an_iterator_is_saved_and_restored(tmp_path):
+    iterator = iter(not_so_clevr.stream(SMALL, "train", 10, seed=3))
+    for _ in range(20):  # Into the second epoch
+        next(iterator)
+    path = tf.train.Checkpoint(iterator=iterator).write(tmp_path / "state")
+    expected = [next(iterator)["label"].numpy().tolist() for _ in range(20)]
+    assert sum(file.stat().st_size for file in tmp_path.iterdir()) < 10_000  # Its size does not follow the data set's.
+    another = iter(not_so_clevr.stream(SMALL, "train", 10, seed=3))
+    tf.train.Checkpoint(iterator=another).read(path)
+    assert [next(another)["label"].numpy().tolist() for _ in range(20)] == expected
+
+
+def test_canvases_are_drawn_on_the_device_that_was_asked_for(capfd):
+    code = f"""
+import tensorflow as tf, not_so_clevr
+cpu, = tf.config.list_physical_devices("CPU")
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+tf.debugging.set_log_device_placement(True)
+images = [next(iter(not_so_clevr.stream({SMALL!r}, device=device)))["image"] for device in (None, "/cpu:1")]
+print("same" if tf.reduce_all(images[0] == images[1]) else "other")
+"""
+    lines = subprocesses.run(code).splitlines()
+    assert lines[-1] == "same"
+    gathers = [line for line in lines if "GatherV2" in line]
+    assert any("CPU:0" in line for line in gathers)
+    assert any("CPU:1" in line for line in gathers)
+
+
+def test_keras_sees_every_example_once_in_each_epoch():
+    batches = not_so_clevr.stream_batches(SMALL, "train", 10, 5, task="classification")
+    epochs = []
+    for _ in range(2):
+        epochs.append(np.concatenate([batches[k][1].argmax(axis=1) for k in range(len(batches))]).tolist())
+        batches.on_epoch_end()
+    assert sorted(epochs[0]) == sorted(epochs[1]) == ARRAYS["train"]["label"].tolist()
+    assert epochs[0] != epochs[1]
+    batches.begin(1)
+    assert batches[0][1].argmax(axis=1).tolist() == epochs[1][:10]
+
+
+@pytest.mark.parametrize("name", tasks.TASKS)
+def test_drawn_on_the_device_of_the_backend_it_is_the_same(name, monkeypatch):
+    import keras
+
+    expected = not_so_clevr.stream_batches(SMALL, "train", 10, 5, task=name)[2]
+    monkeypatch.setattr(environment, "has_gpu", lambda: True)
+    drawn = not_so_clevr.stream_batches(SMALL, "train", 10, 5, task=name)[2]
+    assert [keras.ops.is_tensor(each) for each in drawn] == [name == "regression", name != "regression"]  # The pixels
+    for a, b in zip(expected, drawn, strict=True):
+        np.testing.assert_array_equal(keras.ops.convert_to_numpy(b), a)
+
+
+def test_a_model_trains_on_it_and_needs_no_memory_for_the_data_set():
+    code = """
+import resource, keras, not_so_clevr
+batches = not_so_clevr.stream_batches("quadrant_512", "test", 1, 0, task="regression")
+model = keras.Sequential([keras.Input((512, 512, 1)), keras.layers.GlobalMaxPooling2D(), keras.layers.Dense(2)])
+model.compile("sgd", "mse")
+model.fit(batches, steps_per_epoch=3, verbose=0)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 3e6)  # kB; the canvases alone are 16 GB.
+"""
+    assert subprocesses.run(code) == "True"
+
+
+@pytest.mark.parametrize("backend", subprocesses.other_backends())
+def test_on_the_other_backends(backend):
+    subprocesses.run_tests(__file__, "task or device_of_the_backend or keras_sees or trains", backend)
+
+
+@pytest.mark.parametrize("make", [not_so_clevr.stream, not_so_clevr.stream_batches])
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"config": "quadrnt"}, "Unknown config 'quadrnt'"),
+        ({"split": "validation"}, "split='validation' is unknown; expected one of train, test."),
+        ({"batch_size": 0}, "batch_size=0 is out of range; expected an integer from 1 to 2147483647."),
+        ({"seed": -1}, "seed=-1 is out of range; expected an integer from 0 to 4294967295."),
+        ({"task": "painting"}, "Unknown task 'painting'; expected one of classification, regression, rendering."),
+    ],
+)
+def test_bad_input(make, wrong, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        make(**({"config": SMALL, "task": "regression"} | wrong))
+
+
+def test_bad_input_of_tf_data():
+    with pytest.raises(ValueError, match="epochs=0 is out of range"):
+        not_so_clevr.stream(SMALL, epochs=0)
+    with pytest.raises(ValueError, match="device='GPU:7' is none that TensorFlow has; expected one of CPU:0"):
+        not_so_clevr.stream(SMALL, device="GPU:7")
