@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from not_so_clevr.arrays import Drawn
+from not_so_clevr.distribution import padded, weights
 from not_so_clevr.tasks import Task
 
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -40,13 +41,16 @@ class Batches(keras.utils.PyDataset):
         examples: what to draw from.
         batch_size: examples in a batch; the last one of an epoch is smaller if they do not divide evenly.
         seed: of the order, 0 to 2^32 - 1; row-major in every epoch if None.
+        parts: on how many devices a batch is to be distributed. If several, batches are padded to divide evenly, and are
+            (x, y, sample weights), where the weights leave out what was padded.
     """
 
-    def __init__(self, examples: Examples, batch_size: int, seed: int | None) -> None:
+    def __init__(self, examples: Examples, batch_size: int, seed: int | None, parts: int = 1) -> None:
         super().__init__()
         self.examples = examples
         self.batch_size = batch_size
         self.seed = seed
+        self.parts = parts
         self.begin(0)
 
     def begin(self, epoch: int) -> None:
@@ -60,5 +64,9 @@ class Batches(keras.utils.PyDataset):
     def __len__(self) -> int:
         return -(-len(self.examples) // self.batch_size)
 
-    def __getitem__(self, index: int) -> tuple[Any, Any]:
-        return self.examples.xy(self.order[index * self.batch_size : (index + 1) * self.batch_size])
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
+        chosen = self.order[index * self.batch_size : (index + 1) * self.batch_size]
+        if self.parts == 1:
+            return self.examples.xy(chosen)
+        x, y = self.examples.xy(padded(chosen, self.parts))
+        return x, y, weights(len(chosen), y)

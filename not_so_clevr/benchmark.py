@@ -23,7 +23,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from not_so_clevr import canvas, disk, environment, models, naming, results
+from not_so_clevr import canvas, disk, distribution, environment, models, naming, results
 from not_so_clevr.arrays import Drawn
 from not_so_clevr.batches import Arrays, Batches, Examples
 from not_so_clevr.not_so_clevr_dataset_builder import NotSoClevrConfig, as_config
@@ -61,12 +61,12 @@ class Plan:
         """Returns the id of the run with this seed."""
         return naming.run_id(self.task.name, self.config.name, naming.label(self.model.name, self.recipe_name), seed)
 
-    def command(self, seed: int) -> str | None:
+    def command(self, seed: int, distribute: bool = False) -> str | None:
         """Returns the command line that makes the run with this seed, if there is one."""
         if not self.model.findable:
             return None
         what = ["--task", self.task.name, "--config", self.config.name, "--seed", str(seed)]
-        return shlex.join(["not-so-clevr", "train", self.model.name, *what, *self.arguments])
+        return shlex.join(["not-so-clevr", "train", self.model.name, *what, *self.arguments, *["--distribute"] * distribute])
 
 
 def plan(
@@ -117,6 +117,7 @@ def run(
     resume: bool = False,
     replace: bool = False,
     tensorboard: bool = False,
+    distribute: bool = False,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Result:
     """Trains a model and measures it on every example of train and test. Nothing is selected on the test split.
@@ -138,6 +139,7 @@ def run(
         resume: continue where an interrupted run with the same id stopped; return what it gave if it is complete.
         replace: train anew, and replace the run with the same id once the new one is complete.
         tensorboard: write logs for TensorBoard into the run's folder.
+        distribute: share each batch among all GPUs (all of the CPU devices where there is none), on JAX or TensorFlow.
         callbacks: of Keras, for the training. At the end of an epoch they see the metrics of test as `val_<metric>`.
 
     Raises:
@@ -160,6 +162,7 @@ def run(
         resume=resume,
         replace=replace,
         tensorboard=tensorboard,
+        distribute=distribute,
         callbacks=callbacks,
     )
 
@@ -174,6 +177,7 @@ def execute(
     resume: bool = False,
     replace: bool = False,
     tensorboard: bool = False,
+    distribute: bool = False,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Result:
     """Does what was planned; `run` tells the arguments and the errors."""
@@ -185,7 +189,9 @@ def execute(
         raise ValueError("tensorboard needs a folder to write to; give runs=, such as runs='runs'.")
     if tensorboard and not importlib.util.find_spec("tensorboard"):
         raise ImportError("TensorBoard is not installed; run: pip install 'not-so-clevr[tensorboard]'")
-    with _claimed(runs, job.id(seed), resume, replace) as folder:
+    devices = distribution.devices() if distribute else []
+    parts = max(1, len(devices))
+    with distribution.over(devices), _claimed(runs, job.id(seed), resume, replace) as folder:
         if folder is not None and resume and folder.complete:
             return folder.result(job.saved_recipe)
         began = time.perf_counter()
@@ -194,12 +200,16 @@ def execute(
         environment.make_deterministic()
         splits = {split: Examples(arrays, job.task) for split, arrays in load(job.config, data, data_dir).items()}
         network = _built(job, splits["train"])
-        batches = Batches(splits["train"], job.recipe.batch_size, seed)
+        batches = Batches(splits["train"], job.recipe.batch_size, seed, parts)
+        if devices:
+            distribution.check(network, job.model.name, parts, len(splits["train"]) % job.recipe.batch_size)
+            about["device"] = f"{parts} devices: {', '.join(devices)} of {about['device']}"
+        predict = distribution.predictor(network, parts)
         if network.compiled:
             _check_compiled(network, job)
         else:
             job.recipe.compile(network, job.task.loss, len(batches))
-        log = _Log(network, job, splits["test"], batches, folder)
+        log = _Log(network, predict, job, splits["test"], batches, folder)
         if folder is not None and resume:
             log.restore()
         if folder is not None and replace:
@@ -213,8 +223,8 @@ def execute(
             shuffle=False,  # `Batches` has an order of its own.
             callbacks=[log, *boards, *callbacks],
         )
-        measured = {split: _measured(network.predict_on_batch, each, job.model.name) for split, each in splits.items()}
-        _paint(network.predict_on_batch, splits["test"], measured["test"], job.model.name)
+        measured = {split: _measured(predict, each, job.model.name) for split, each in splits.items()}
+        _paint(predict, splits["test"], measured["test"], job.model.name)
         result = Result(
             model=job.model.name,
             recipe=job.recipe_name,
@@ -230,7 +240,7 @@ def execute(
             seconds=log.seconds_before + time.perf_counter() - began,
             examples_per_second=len(splits["train"]) * len(log.epochs) / sum(epoch["seconds"] for epoch in log.epochs),
             environment=about,
-            command=job.command(seed),
+            command=job.command(seed, distribute),
             examples=measured,
         )
         if folder is not None:
@@ -344,9 +354,18 @@ class StopAt(keras.callbacks.Callback):
 class _Log(keras.callbacks.Callback):
     """Records each epoch: its loss, the metrics of test, the seconds of training. Saves it, if there is a folder."""
 
-    def __init__(self, network: keras.Model, job: Plan, test: Examples, batches: Batches, folder: _Folder | None) -> None:
+    def __init__(
+        self,
+        network: keras.Model,
+        predict: Callable[..., Any],
+        job: Plan,
+        test: Examples,
+        batches: Batches,
+        folder: _Folder | None,
+    ) -> None:
         super().__init__()
         self.network = network
+        self.predict = predict
         self.job = job
         self.test = test
         self.batches = batches
@@ -368,7 +387,7 @@ class _Log(keras.callbacks.Callback):
                 f"The loss of {self.job.model.name} became {loss} in epoch {epoch + 1}; "
                 "lower the learning rate, or look for a division by 0 or a logarithm of 0."
             )
-        measured = _measured(self.network.predict_on_batch, self.test, self.job.model.name)
+        measured = _measured(self.predict, self.test, self.job.model.name)
         test = _means({"test": measured}, self.job.task)["test"]
         logs.update({f"val_{metric}": value for metric, value in test.items()})
         self.epochs.append({"epoch": epoch + 1, "loss": loss, "test": test, "seconds": seconds})

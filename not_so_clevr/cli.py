@@ -87,6 +87,9 @@ def train(
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Write logs for TensorBoard into the run's folder.")
     ] = False,
+    distribute: Annotated[
+        bool, typer.Option("--distribute", help="Share each batch among all GPUs, with TensorFlow or JAX.")
+    ] = False,
 ) -> None:
     """Train a model, measure it on every example, and set it beside the reference results."""
     if seed is not None and seeds is not None:
@@ -94,8 +97,10 @@ def train(
     chosen = [seed or 0] if seeds is None else list(range(canvas.integer("--seeds", seeds, 1, 10_000)))
     changed = dict(map(naming.read, settings or []))
     checked = as_config(config)
-    from not_so_clevr import benchmark, models
+    from not_so_clevr import benchmark, distribution, models
 
+    if distribute:
+        distribution.devices()
     job = benchmark.plan(models.find(model), task=task, config=checked, recipe=recipe, settings=changed)
     for each in chosen:
         benchmark.check_free(runs, job.id(each), resume=resume, replace=replace)
@@ -103,7 +108,7 @@ def train(
     if data == "tfds":
         _generate(Builder(config=checked, data_dir=data_dir))
     options: dict[str, Any] = {"runs": runs, "data": data, "data_dir": data_dir, "tensorboard": tensorboard}
-    options |= {"resume": resume, "replace": replace}
+    options |= {"resume": resume, "replace": replace, "distribute": distribute}
     trained = [run for each in chosen if (run := _trained(job, each, "the same command with --resume", **options))]
     rivals = [run for run in _reference() if (run.task, run.config) == (task, checked.name)]
     own = {run.label for run in trained}

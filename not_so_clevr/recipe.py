@@ -88,9 +88,8 @@ class Recipe:
 
 
 def _mean_squared_error(y: Any, logits: Any) -> Any:
-    """Returns that of the probabilities for each example."""
-    squares = keras.ops.square(y - keras.ops.sigmoid(logits))
-    return keras.ops.mean(squares, axis=tuple(range(1, len(squares.shape))))
+    """Returns that of the probabilities for each pixel, as Keras' losses do: the mean over the last axis."""
+    return keras.ops.mean(keras.ops.square(y - keras.ops.sigmoid(logits)), axis=-1)
 
 
 def announce(*, source: str, **recipes: Mapping[str, Recipe]) -> Callable[[_Build], _Build]:

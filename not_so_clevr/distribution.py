@@ -1,0 +1,107 @@
+"""One training on several devices: each has all weights and a part of every batch, which together give one step.
+
+With JAX this is `keras.distribution.DataParallel`, with TensorFlow `tf.distribute.MirroredStrategy`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+
+def devices() -> list[str]:
+    """Returns the GPUs of Keras' backend, or its CPUs if there are none.
+
+    Raises:
+        ValueError: one sentence, if the backend cannot distribute, or if there are not two of them.
+    """
+    backend = keras.backend.backend()
+    if backend not in ("jax", "tensorflow"):
+        raise ValueError(f"distribute is for the backends tensorflow and jax, and this is {backend}; set KERAS_BACKEND=jax.")
+    found = keras.distribution.list_devices()
+    if len(found) < 2:
+        raise ValueError(f"distribute needs two devices or more, and {backend} has {', '.join(found)}; leave it out.")
+    return found
+
+
+@contextlib.contextmanager
+def over(names: list[str]) -> Iterator[None]:
+    """Distributes the models that are built, trained and asked for predictions within; does nothing if there are no devices."""
+    if not names:
+        yield
+        return
+    if keras.backend.backend() == "tensorflow":
+        with _strategy(*names).scope():
+            yield
+        return
+    before = keras.distribution.distribution()
+    keras.distribution.set_distribution(keras.distribution.DataParallel(devices=names))
+    try:
+        yield
+    finally:
+        keras.distribution.set_distribution(before)
+
+
+@functools.cache  # Two of them in a process get in each other's way: TensorFlow counts their reductions as one.
+def _strategy(*names: str) -> Any:
+    import tensorflow as tf
+
+    return tf.distribute.MirroredStrategy([name.upper() for name in names])
+
+
+def check(network: keras.Model, name: str, parts: int, last_batch: int) -> None:
+    """Raises ValueError, one sentence, if a network cannot give on several devices what it gives on one.
+
+    Args:
+        network: that is to be distributed.
+        name: of it.
+        parts: the number of devices.
+        last_batch: examples in the last batch of an epoch.
+    """
+    if not any(isinstance(layer, keras.layers.BatchNormalization) for layer in _layers(network)):
+        return
+    if keras.backend.backend() == "tensorflow":
+        raise ValueError(
+            f"{name} has batch normalization, of which each device would take the statistics of its own part of a batch; "
+            "set KERAS_BACKEND=jax, where they are those of the whole batch."
+        )
+    if last_batch % parts:
+        raise ValueError(
+            f"{name} has batch normalization, and the last batch of an epoch has {last_batch} examples, which do not divide "
+            f"evenly among {parts} devices; choose another batch_size, or another number of devices."
+        )
+
+
+def _layers(layer: keras.Layer) -> Iterator[keras.Layer]:
+    for each in getattr(layer, "layers", []):
+        yield each
+        yield from _layers(each)
+
+
+def padded(array: npt.NDArray[Any], parts: int) -> npt.NDArray[Any]:
+    """Returns an array `[n, ...]` with its last row repeated until it divides into so many equal parts."""
+    missing = -len(array) % parts
+    return np.concatenate([array, np.repeat(array[-1:], missing, axis=0)]) if missing else array
+
+
+def weights(count: int, y: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """Returns sample weights for a batch that was padded, with which its mean loss is that of its first `count` examples.
+
+    They have the shape of the losses that Keras takes of `y`, `[n, ...]` without its last axis, each axis but the first 1.
+    """
+    weight = np.zeros((len(y), *(1,) * (y.ndim - 2)), np.float32)
+    weight[:count] = len(y) / count
+    return weight
+
+
+def predictor(network: keras.Model, parts: int) -> Callable[[npt.NDArray[Any]], Any]:
+    """Returns a function from x to predictions; every device of TensorFlow predicts all, those of JAX a part each."""
+    if parts == 1:
+        return network.predict_on_batch
+    return lambda x: network.predict_on_batch(padded(x, parts))[: len(x)]

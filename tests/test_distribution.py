@@ -1,0 +1,147 @@
+"""Each test runs in a process of its own with two virtual devices, which is what a CPU can offer."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+import subprocesses
+from hypothesis import given
+from hypothesis import strategies as st
+
+from not_so_clevr import benchmark, distribution
+
+SMALL = {"config": "quadrant_16_square3", "data": "memory", "seed": 3}
+TWO_DEVICES = """
+import json, sys
+import keras
+import numpy as np
+if keras.backend.backend() == "tensorflow":
+    import tensorflow as tf
+    cpu, = tf.config.list_physical_devices("CPU")
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from not_so_clevr import benchmark
+"""
+BACKENDS = [name for name in ("tensorflow", "jax") if name in [keras.backend.backend(), *subprocesses.other_backends()]]
+
+
+def run(code, backend):
+    flags = "--xla_force_host_platform_device_count=2"
+    return json.loads(subprocesses.run(TWO_DEVICES + code, KERAS_BACKEND=backend, XLA_FLAGS=flags).splitlines()[-1])
+
+
+# 147 examples for training: of 49, an odd number; or of 32 and at last 19. The test split has 49.
+CASES = [
+    ("regression", {"batch_size": 49}),
+    ("classification", {"batch_size": 32}),
+    ("rendering", {"batch_size": 32, "l2": 1e-4}),
+    ("rendering", {"batch_size": 32, "loss": "mean_squared"}),
+]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_two_devices_give_the_result_of_one(backend, tmp_path):
+    code = f"""
+found = []
+for task, settings in {CASES!r}:
+    for distribute in (False, True):
+        run = benchmark.run(
+            "coordconv", task=task, settings=settings | {{"epochs": 2}}, runs=f"{tmp_path}/{{distribute}}",
+            distribute=distribute, **{SMALL!r}
+        )
+        found.append([run.metrics, run.history, run.parameters, run.command, run.hardware, run.id])
+print(json.dumps(found))
+"""
+    found = run(code, backend)
+    for (_, settings), one, two in zip(CASES, found[::2], found[1::2], strict=True):
+        for a, b in zip(one[:2], two[:2], strict=True):
+            assert_close(a, b, loss=settings["batch_size"] == 49)
+        assert two[2] == one[2]
+        assert two[3] == f"{one[3]} --distribute"
+        assert two[4].startswith("2 devices: cpu:0, cpu:1 of ")
+        a, b = (_weights(tmp_path / distribute / one[5]) for distribute in ("False", "True"))
+        assert np.linalg.norm(b - a) < 1e-4 * np.linalg.norm(a)  # Adam makes much of a little where gradients are near 0.
+
+
+def assert_close(a, b, loss):
+    if isinstance(a, dict):
+        assert a.keys() == b.keys()
+        for key in a.keys() - {"seconds"} - ({"loss"} if not loss else set()):
+            assert_close(a[key], b[key], loss)
+    elif isinstance(a, list):
+        for x, y in zip(a, b, strict=True):
+            assert_close(x, y, loss)
+    else:
+        assert b == pytest.approx(a, rel=1e-3, abs=1e-4)
+
+
+def _weights(folder):
+    import h5py
+
+    arrays = []
+    with h5py.File(folder / "model.weights.h5") as file:
+        file.visititems(lambda name, each: arrays.append(np.asarray(each)) if isinstance(each, h5py.Dataset) else None)
+    return np.concatenate([array.ravel() for array in arrays if np.issubdtype(array.dtype, np.floating)])
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_an_interrupted_run_goes_on(backend, tmp_path):
+    code = f"""
+class Interrupt(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch == 0:
+            raise KeyboardInterrupt
+options = dict(task="regression", distribute=True, settings={{"epochs": 3}}, **{SMALL!r})
+whole = benchmark.run("coordconv", **options)
+try:
+    benchmark.run("coordconv", runs={str(tmp_path)!r}, callbacks=[Interrupt()], **options)
+except KeyboardInterrupt:
+    resumed = benchmark.run("coordconv", runs={str(tmp_path)!r}, resume=True, **options)
+print(json.dumps([[run.metrics, [epoch["loss"] for epoch in run.history]] for run in (whole, resumed)]))
+"""
+    whole, resumed = run(code, backend)
+    assert_close(whole, resumed, loss=True)
+    assert len(resumed[1]) == 3
+
+
+@pytest.mark.parametrize(
+    ("backend", "sentence"),
+    [
+        ("tensorflow", "upsample_conv has batch normalization, of which each device would take the statistics of its own part"),
+        (
+            "jax",
+            "upsample_conv has batch normalization, and the last batch of an epoch has 3 examples, which do not divide evenly",
+        ),
+    ],
+)
+def test_batch_normalization_is_refused_where_it_would_change_the_result(backend, sentence):
+    if backend not in BACKENDS:
+        pytest.skip(f"{backend} is not installed")
+    code = f"""
+try:
+    benchmark.run("upsample_conv", task="classification", distribute=True, **{SMALL!r})
+except ValueError as error:
+    print(json.dumps(str(error)))
+"""
+    assert run(code, backend).startswith(sentence)
+
+
+def test_one_device_is_refused(monkeypatch):
+    monkeypatch.setattr(keras.distribution, "list_devices", lambda: ["gpu:0"])
+    if keras.backend.backend() == "torch":
+        expected = "distribute is for the backends tensorflow and jax, and this is torch; set KERAS_BACKEND=jax."
+    else:
+        expected = f"distribute needs two devices or more, and {keras.backend.backend()} has gpu:0; leave it out."
+    with pytest.raises(ValueError, match=expected):
+        benchmark.run("coordconv", task="regression", distribute=True, **SMALL)
+
+
+@given(st.integers(1, 40), st.integers(1, 9))
+def test_weights_leave_out_what_was_padded(count, parts):
+    losses = np.random.RandomState(count).rand(count)
+    padded = distribution.padded(losses, parts)
+    assert len(padded) % parts == 0
+    assert len(padded) - count < parts
+    for y in (np.zeros((len(padded), 5)), np.zeros((len(padded), 4, 3, 1))):
+        each = np.broadcast_to(padded.reshape(-1, *(1,) * (y.ndim - 2)), y.shape[:-1])
+        np.testing.assert_allclose(np.mean(each * distribution.weights(count, y)), losses.mean())
