@@ -133,7 +133,8 @@ def run(
         settings: settings of the recipe to change, see `Recipe.replace`.
         seed: of the weights and of the order of the examples, 0 to 2^32 - 1.
         name: of the model, if `build` is a function; if None, its path.
-        data: "tfds", for `tfds.load`; or "memory", for the same without disk and without TensorFlow.
+        data: "tfds", for `tfds.load`; or "memory", for the same without disk and without TensorFlow: each batch is drawn when
+            it is needed, so that the canvas may be of any size.
         data_dir: the folder of TFDS' data sets.
         runs: the folder of all runs, in which this one is written; if None, nothing is written.
         resume: continue where an interrupted run with the same id stopped; return what it gave if it is complete.
@@ -182,7 +183,7 @@ def execute(
 ) -> Result:
     """Does what was planned; `run` tells the arguments and the errors."""
     seed = canvas.integer("seed", seed, 0, 2**32 - 1)
-    check_data(data)
+    check_data(data, job.config)
     if resume and replace:
         raise ValueError("resume and replace were both asked for; a run can be continued or replaced, not both.")
     if tensorboard and runs is None:
@@ -485,10 +486,18 @@ class _Folder:
         shutil.rmtree(replaced, ignore_errors=True)
 
 
-def check_data(data: str) -> None:
-    """Raises ValueError, one sentence, unless `data` is one of `DATA`."""
+def check_data(data: str, config: NotSoClevrConfig | None = None) -> None:
+    """Raises ValueError, one sentence, unless `data` is one of `DATA`, and has room in memory for a data set that is read."""
     if data not in DATA:
         raise ValueError(f"data={data!r} is unknown; expected one of {', '.join(DATA)}.")
+    if data == "tfds" and config is not None:
+        pixels = sum(map(len, config.split_centres().values())) * config.canvas_size**2
+        needed, there = 4 * pixels, environment.memory()  # Canvases and one-hot targets, twice while they are sorted
+        if there is not None and needed > there:
+            raise ValueError(
+                f"{config.name} takes {needed / 1e9:.0f} GB of memory when it is read, and this machine has {there / 1e9:.0f} "
+                "GB; use data='memory' (--data memory), which draws each batch when it is needed."
+            )
 
 
 def check_free(runs: str | pathlib.Path, run_id: str, *, resume: bool = False, replace: bool = False) -> None:

@@ -102,6 +102,7 @@ def train(
     if distribute:
         distribution.devices()
     job = benchmark.plan(models.find(model), task=task, config=checked, recipe=recipe, settings=changed)
+    benchmark.check_data(data, checked)
     for each in chosen:
         benchmark.check_free(runs, job.id(each), resume=resume, replace=replace)
     data_dir = _expanded(data_dir)

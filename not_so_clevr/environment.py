@@ -47,6 +47,14 @@ def make_deterministic() -> None:
         torch.use_deterministic_algorithms(True)
 
 
+def memory() -> int | None:
+    """Returns the bytes of memory that the machine has; None if it does not tell."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
 def has_gpu() -> bool:
     """Returns whether Keras' backend has a GPU."""
     return _gpu() is not None
