@@ -71,15 +71,19 @@ def off(run: Result, closeness: Any) -> Any:
 
 
 def outline(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
-    """Returns the sides that the pixels of a mask `[S, S]` do not share: segments `[E, 2, 2]` from (x, y) to (x, y).
+    """Returns the border of the pixels of a mask `[S, S]`: straight lines `[E, 2, 2]`, each from (x, y) to (x, y).
 
     The centre of a pixel (i, j) is at x = j, y = i.
     """
-    padded = np.pad(mask, 1)
-    below = np.argwhere(padded[:-1, 1:-1] != padded[1:, 1:-1])  # (i, j): between the pixels (i - 1, j) and (i, j)
-    beside = np.argwhere(padded[1:-1, :-1] != padded[1:-1, 1:])
-    segments = [pixels[:, None, ::-1] + np.array([[0, 0], end]) for pixels, end in ((below, [1, 0]), (beside, [0, 1]))]
-    return np.concatenate(segments) - 0.5
+    across, down = _level_borders(mask), _level_borders(mask.T)
+    return np.concatenate([across[..., ::-1], down]) - 0.5
+
+
+def _level_borders(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """Returns the lines between unlike rows, each as long as it can be, from (row, column) to (row, column)."""
+    rows = np.pad(mask, ((1, 1), (0, 0)))
+    turns = np.diff(np.pad(rows[1:] != rows[:-1], ((0, 0), (1, 1))).astype(int), axis=1)
+    return np.stack([np.argwhere(turns == 1), np.argwhere(turns == -1)], axis=1)
 
 
 def outlined(config: str) -> bool:

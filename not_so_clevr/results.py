@@ -18,6 +18,7 @@ import io
 import json
 import math
 import pathlib
+import re
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import NoneType
@@ -104,7 +105,8 @@ class Result:
     def hardware(self) -> str:
         """Where it ran, such as `2 cores of Intel Xeon, tensorflow`."""
         about = self.environment
-        return ", ".join(str(about[key]) for key in ("device", "backend") if key in about)
+        words = ", ".join(str(about[key]) for key in ("device", "backend") if key in about)
+        return re.sub(r"\((R|TM)\)| (Processor|CPU)\b", "", re.sub(r"\b1 cores\b", "1 core", words))
 
     @property
     def perfect(self) -> bool:

@@ -107,13 +107,20 @@ def test_a_map_holds_the_mean_errors_at_the_centres():
 def test_the_outline_of_the_quadrant_is_its_border():
     mask = np.zeros((4, 4), bool)
     mask[2:, 2:] = True
-    expected = {
-        *(((x, y), (x + 1, y)) for x in (1.5, 2.5) for y in (1.5, 3.5)),
-        *(((x, y), (x, y + 1)) for x in (1.5, 3.5) for y in (1.5, 2.5)),
-    }
-    found = [tuple(map(tuple, segment)) for segment in figures.outline(mask).tolist()]
-    assert len(found) == 8
-    assert set(found) == expected
+    corners = [(1.5, 1.5), (3.5, 1.5), (3.5, 3.5), (1.5, 3.5)]
+    found = [frozenset(map(tuple, line)) for line in figures.outline(mask).tolist()]
+    assert len(found) == 4
+    assert set(found) == {frozenset(pair) for pair in zip(corners, corners[1:] + corners[:1], strict=True)}
+
+
+def test_the_outline_goes_around_holes_and_corners():
+    mask = np.zeros((5, 6), bool)
+    mask[1:4, 1:5] = True
+    mask[2, 2] = False
+    mask[1, 4] = False
+    lengths = np.abs(np.diff(figures.outline(mask), axis=1)).sum(axis=(1, 2))
+    assert lengths.sum() == 14 + 4  # Around the outside, and around the hole
+    assert len(lengths) == 6 + 4
 
 
 def test_a_comparison_has_a_column_for_each_task_and_one_scale_a_column(runs):
