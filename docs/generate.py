@@ -11,6 +11,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+import scaling
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -19,6 +20,7 @@ from not_so_clevr.results import Result
 
 ROOT = pathlib.Path(__file__).parents[1]
 RUNS = pathlib.Path("baselines", "results")
+COST = pathlib.Path("docs", "scaling.json")
 
 
 def leaderboard(runs: Sequence[Result]) -> str:
@@ -61,6 +63,11 @@ def citation(runs: Sequence[Result]) -> str:
     return f"```bibtex\n{(ROOT / 'not_so_clevr' / 'CITATIONS.bib').read_text().strip()}\n```\n"
 
 
+def cost(runs: Sequence[Result]) -> str:
+    """Returns what `python tests/speed/scaling.py docs/scaling.json` measured."""
+    return scaling.table(scaling.load(ROOT / COST))
+
+
 # Whatever is made of files: a page with markers, <!-- name --> and <!-- /name -->, from one to the other, any other whole.
 PAGES: Mapping[str, Callable[[Sequence[Result]], str]] = {
     "README.md": quadrant,
@@ -69,6 +76,7 @@ PAGES: Mapping[str, Callable[[Sequence[Result]], str]] = {
     "docs/index.md": home,
     "docs/reproduction.md": reproduction,
     "docs/results.md": leaderboard,
+    "docs/scaling.md": cost,
 }
 
 
@@ -86,7 +94,7 @@ def _comparison(runs: Sequence[Result]) -> Figure:
 _QUADRANT = [f"{task}/quadrant/coordconv" for task in ("classification", "regression", "rendering")]
 _QUADRANT += ["classification/quadrant/deconv", "regression/quadrant/conv", "rendering/quadrant/deconv"]
 
-# Each figure: the ids of its runs without the seed, and what draws it.
+# Each figure of runs: their ids without the seed, and what draws it.
 FIGURES: Mapping[str, tuple[Sequence[str], Callable[[Sequence[Result]], Figure | None]]] = {
     "docs/figures/errors.png": (_QUADRANT, _comparison),
     "docs/figures/mean-pooling.png": (["regression/uniform/coordconv-article-pooling=mean"], figures.errors),
@@ -97,6 +105,8 @@ FIGURES: Mapping[str, tuple[Sequence[str], Callable[[Sequence[Result]], Figure |
     "docs/figures/small-filters.png": (["rendering/quadrant/coordconv-article"], figures.paintings),
     "docs/figures/no-decay.png": (["classification/quadrant/coordconv-weight_decay=0.0"], figures.errors),
 }
+
+COST_FIGURE = "docs/figures/scaling.png"
 
 _DIGEST = "Run files"  # What the text in a figure is called that tells from which files it was drawn
 _MARKED = re.compile(r"<!-- (\w+) -->\n(.*)<!-- /\1 -->", re.DOTALL)
@@ -119,12 +129,14 @@ def stale(root: pathlib.Path = ROOT) -> dict[pathlib.Path, str]:
 
 def stale_figures(root: pathlib.Path = ROOT) -> dict[pathlib.Path, str]:
     """Returns each figure that was not drawn from the run files as they are, and the digest of those."""
-    digests = {root / name: _digest(root, ids) for name, (ids, _) in FIGURES.items()}
+    digests = {root / name: _digest(root, [RUNS / each for each in ids]) for name, (ids, _) in FIGURES.items()}
+    digests[root / COST_FIGURE] = _digest(root, [COST])
     return {file: digest for file, digest in digests.items() if not file.exists() or _drawn_from(file) != digest}
 
 
-def _digest(root: pathlib.Path, ids: Sequence[str]) -> str:
-    files = sorted(file for name in ids for file in (root / RUNS / name).rglob("*") if file.is_file())
+def _digest(root: pathlib.Path, sources: Iterable[pathlib.Path]) -> str:
+    every = [each for source in sources for each in (root / source, *(root / source).rglob("*"))]
+    files = sorted(file for file in every if file.is_file())
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
@@ -134,7 +146,9 @@ def _drawn_from(file: pathlib.Path) -> str | None:
 
 
 def draw(name: str, root: pathlib.Path = ROOT) -> Figure:
-    """Returns a figure of `FIGURES`. Raises ValueError, one sentence, if there are no run files to draw it from."""
+    """Returns a figure. Raises ValueError, one sentence, if there are no run files to draw it from."""
+    if name == COST_FIGURE:
+        return scaling.figure(scaling.load(root / COST))
     ids, function = FIGURES[name]
     runs, _ = results.load([root / RUNS / each for each in ids])
     figure = function([run.with_examples() for run in runs])
