@@ -35,8 +35,8 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 _FORMATS = (".png", ".pdf", ".svg")
 _CONFIG = f"One of {', '.join(config.name for config in CONFIGS)}, or any other, such as quadrant_48."
 _BEAM = (
-    f"Options of Apache Beam, as `tfds build` takes them. Canvases from {BEAM_CANVAS_SIZE} pixels on are generated with "
-    "Beam, smaller ones only if options are given. On all cores of this machine: direct_running_mode=multi_processing,direct_num_workers=0."
+    "Options of Apache Beam, as `tfds build` takes them, such as direct_running_mode=multi_processing,direct_num_workers=0 for "
+    f"all cores. Canvases from {BEAM_CANVAS_SIZE} pixels on are generated with Beam, smaller ones only if options are given."
 )
 _DATA_DIR = "The folder of TFDS' data sets; if not given, TFDS_DATA_DIR or ~/tensorflow_datasets."
 

@@ -1,9 +1,11 @@
-"""Generates data sets in a process of its own each; prints time and the memory of it and all its workers as a row of a table.
+"""Generates data sets in a process of its own each; prints a row of a table: config, options, examples, time,
+core-seconds, and the memory, processes, shards and bytes of all workers together.
 
 `python tests/speed/large.py quadrant_512 [OPTIONS_OF_BEAM]`
 """
 
 import pathlib
+import resource
 import subprocess
 import sys
 import tempfile
@@ -35,10 +37,9 @@ def main(config: str, options: str = "") -> None:
         examples = int(words[1]) + int(words[4])
         shards = list(pathlib.Path(folder).rglob("*tfrecord*"))
         size = sum(file.stat().st_size for file in shards)
-    print(
-        f"| {config} | {options} | {examples:,} | {seconds:.0f} s | {examples / seconds:,.0f} | {peak / 2**20:,.0f} MiB |",
-        end=" ",
-    )
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cores, memory = usage.ru_utime + usage.ru_stime, peak / 2**20
+    print(f"| {config} | {options} | {examples:,} | {seconds:.0f} s | {cores:.0f} s | {memory:,.0f} MiB |", end=" ")
     print(f"{processes} | {len(shards)} | {size / 1e6:.1f} MB |", flush=True)
 
 
