@@ -28,11 +28,13 @@ def options(text: str) -> PipelineOptions:
     found = PipelineOptions([f"--{option}" for option in text.split(",")])
     with contextlib.redirect_stderr(io.StringIO()) as errors:
         try:
-            unknown = found.get_all_options(retain_unknown_options=True).keys() - found.get_all_options().keys()
+            unknown = set(found.get_all_options(retain_unknown_options=True)) - set(found.get_all_options())
             beam.Pipeline(runner=_runner(found), options=found)  # Raises what it would raise after the work has begun.
         except (SystemExit, ValueError) as error:
             reason = str(error) if isinstance(error, ValueError) else errors.getvalue().strip().rpartition("error: ")[2]
             raise ValueError(f"Beam cannot use the options {text!r}: {reason}") from None
+    if not text:
+        unknown = {text}
     if unknown and _runner(found):  # Another runner may know more options than Beam does.
         raise ValueError(
             f"Unknown Beam option {min(unknown)!r} in {text!r}; expected OPTION=VALUE,..., such as "
@@ -67,12 +69,12 @@ def counted(on_progress: Callable[[int], object] | None, download_config: Any) -
         file.touch()
 
         def watch() -> None:
-            seen = 0
-            while not ended.wait(0.2):
-                size = file.stat().st_size
-                if size > seen:
+            seen, last = 0, False
+            while not last:
+                last = ended.wait(0.2)
+                if (size := file.stat().st_size) > seen:
                     on_progress(size - seen)
-                seen = size
+                    seen = size
 
         watcher = threading.Thread(target=watch)
         watcher.start()
@@ -81,6 +83,17 @@ def counted(on_progress: Callable[[int], object] | None, download_config: Any) -
         finally:
             ended.set()
             watcher.join()
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Makes a KeyboardInterrupt of what Beam makes of one."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not str(error).startswith("KeyboardInterrupt"):
+            raise
+        raise KeyboardInterrupt from error
 
 
 def _append(file: pathlib.Path, count: int) -> None:
