@@ -131,10 +131,15 @@ def draw_on_device(centres: npt.ArrayLike, canvas_size: int = CANVAS_SIZE, squar
 
 
 def chunks(centres: npt.NDArray[np.int64], canvas_size: int = CANVAS_SIZE) -> Iterator[npt.NDArray[np.int64]]:
-    """Yields `centres` in order, `[n, 2]` at a time, so few that n canvases take 64 MiB at most (but at least one)."""
-    size = max(1, _CHUNK_BYTES // canvas_size**2)
+    """Yields `centres` in order, `[n, 2]` at a time, n = `chunk_length(canvas_size)` but for the last."""
+    size = chunk_length(canvas_size)
     for start in range(0, len(centres), size):
         yield centres[start : start + size]
+
+
+def chunk_length(canvas_size: int = CANVAS_SIZE) -> int:
+    """Returns how many canvases take 64 MiB at most, but at least 1."""
+    return max(1, _CHUNK_BYTES // canvas_size**2)
 
 
 def _one_hot_lines(canvas_size: int) -> npt.NDArray[np.uint8]:

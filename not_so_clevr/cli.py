@@ -24,7 +24,7 @@ import typer
 
 import not_so_clevr
 from not_so_clevr import canvas, disk, naming, progress, reproduce, results
-from not_so_clevr.not_so_clevr_dataset_builder import CONFIGS, Builder, as_config
+from not_so_clevr.not_so_clevr_dataset_builder import BEAM_CANVAS_SIZE, CONFIGS, Builder, as_config, import_beam
 from not_so_clevr.published import PUBLISHED, PUBLISHED_COLUMNS, SUITES
 
 if TYPE_CHECKING:
@@ -34,6 +34,10 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 
 _FORMATS = (".png", ".pdf", ".svg")
 _CONFIG = f"One of {', '.join(config.name for config in CONFIGS)}, or any other, such as quadrant_48."
+_BEAM = (
+    "Options of Apache Beam, as `tfds build` takes them, such as direct_running_mode=multi_processing,direct_num_workers=0 for "
+    f"all cores. Canvases from {BEAM_CANVAS_SIZE} pixels on are generated with Beam, smaller ones only if options are given."
+)
 _DATA_DIR = "The folder of TFDS' data sets; if not given, TFDS_DATA_DIR or ~/tensorflow_datasets."
 
 
@@ -59,10 +63,11 @@ def _options(version: Annotated[bool, typer.Option("--version", help="Print the 
 def generate(
     configs: Annotated[list[str], typer.Argument(metavar="CONFIG...", help=_CONFIG)],
     data_dir: Annotated[pathlib.Path | None, typer.Option(help=_DATA_DIR)] = None,
+    beam_pipeline_options: Annotated[str | None, typer.Option(metavar="OPTION=VALUE,...", help=_BEAM)] = None,
 ) -> None:
     """Generate data sets on disk, for tfds.load to read. What is there already stays as it is."""
     builders = [Builder(config=config, data_dir=_expanded(data_dir)) for config in configs]
-    _generate(*builders)
+    _generate(*builders, beam_pipeline_options=beam_pipeline_options)
     for builder in builders:
         counts = " and ".join(f"{split.num_examples} {name}" for name, split in builder.info.splits.items())
         print(f"{builder.info.full_name}: {counts} examples in {builder.data_dir}")
@@ -312,11 +317,18 @@ def show(
         print(f"The picture is in {output.resolve()}")
 
 
-def _generate(*builders: Builder) -> None:
+def _generate(*builders: Builder, beam_pipeline_options: str | None = None) -> None:
     """Generates the data sets that are not there yet."""
-    logging.getLogger("absl").setLevel(logging.ERROR)
+    for name in ("absl", "apache_beam", "root"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     tfds.disable_progress_bar()
-    if not all(builder.data_path.exists() for builder in builders):
+    download_config = tfds.download.DownloadConfig(try_download_gcs=False)
+    missing = [builder for builder in builders if not builder.data_path.exists()]
+    for builder in missing:
+        if builder.with_beam or beam_pipeline_options is not None:
+            beam = import_beam(builder.builder_config.name)
+            download_config.beam_options = beam.options(beam_pipeline_options) if beam_pipeline_options is not None else None
+    if missing:
         importlib.import_module("tensorflow")  # Its log messages would break into the bar.
     with progress.bars("examples") as bars:
         for builder in builders:
@@ -324,7 +336,7 @@ def _generate(*builders: Builder) -> None:
             bar = bars.add_task(builder.builder_config.name, total=examples, state="")
             builder.on_progress = functools.partial(bars.advance, bar)
             with contextlib.redirect_stdout(io.StringIO()):  # TFDS tells of a download; there is none.
-                builder.download_and_prepare()
+                builder.download_and_prepare(download_config=download_config)
             bars.update(bar, completed=examples)
 
 

@@ -108,6 +108,6 @@ def _why_not_written(error: BaseException | None, folder: pathlib.Path) -> str |
             return error.strerror
         path, _, reason = str(error).rpartition("; ")  # TensorFlow's errors: "<path>; No space left on device"
         if error.__cause__ is None and os.fspath(folder) in path:
-            return reason
+            return reason.partition(" [while running ")[0]  # So Beam goes on, and with a traceback.
         error = error.__cause__
     return None

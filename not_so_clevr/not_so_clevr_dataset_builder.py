@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
+import importlib
+import importlib.util
+import itertools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,6 +17,9 @@ import numpy.typing as npt
 import tensorflow_datasets as tfds
 
 from not_so_clevr import canvas, disk, splits
+
+#: From this canvas on, in pixels, a data set is generated with Apache Beam; docs/large.md tells why.
+BEAM_CANVAS_SIZE = 512
 
 
 @dataclasses.dataclass(eq=False, kw_only=True)
@@ -131,6 +138,14 @@ def as_config(config: str | NotSoClevrConfig) -> NotSoClevrConfig:
     return NotSoClevrConfig.from_name(config)
 
 
+def import_beam(config: str) -> Any:
+    """Returns the module `not_so_clevr.beam`. Raises ImportError, naming `config`, if Apache Beam is not installed."""
+    if not importlib.util.find_spec("apache_beam"):
+        pip = "pip install 'not-so-clevr[beam]'"
+        raise ImportError(f"{config} is generated with Apache Beam, which is not installed; run: {pip}")
+    return importlib.import_module("not_so_clevr.beam")
+
+
 class _Configs(dict[str, NotSoClevrConfig]):
     """The named configs, of which TFDS makes lists; any other is in it, too, so that TFDS knows it for ours."""
 
@@ -139,6 +154,16 @@ class _Configs(dict[str, NotSoClevrConfig]):
             return bool(as_config(name))  # type: ignore[arg-type]
         except ValueError:
             return False
+
+
+class _ExampleWriter(tfds.core.ExampleWriter):
+    """Writes the features of each example by name; by default their order differs from process to process."""
+
+    def write(self, path: Any, examples: Iterable[tuple[Any, bytes]]) -> Any:
+        from tensorflow.train import Example
+
+        by_name = ((key, Example.FromString(data).SerializeToString(deterministic=True)) for key, data in examples)
+        return super().write(path, by_name)
 
 
 class Builder(tfds.core.GeneratorBasedBuilder):
@@ -153,13 +178,19 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     DEFAULT_BUILDER_CONFIG_NAME = CONFIGS[0].name
     builder_configs: ClassVar = _Configs({config.name: config for config in CONFIGS})
 
-    #: Called with the number of examples generated since the last call.
+    #: Called with the number of examples generated since the last call; with Beam, by the local runner only.
     on_progress: Callable[[int], object] | None = None
+
+    #: Whether it is generated with Apache Beam.
+    with_beam: bool
+
+    _count: Callable[[int], object] | None = None
 
     def __init__(self, *, config: str | NotSoClevrConfig | None = None, **kwargs: Any) -> None:
         if not (config is None or isinstance(config, str)):
             config = as_config(config).name  # From here on a config is its name.
         super().__init__(config=config, **kwargs)
+        self.with_beam = self.builder_config.canvas_size >= BEAM_CANVAS_SIZE
 
     @classmethod
     def get_builder_config(cls, name: str, version: str | None = None) -> NotSoClevrConfig:
@@ -169,11 +200,18 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     def download_and_prepare(self, *, download_config: Any = None, **kwargs: Any) -> None:
         """Generates the data set unless it is there, once, whatever the number of processes that ask for it.
 
+        It is generated with Apache Beam if the canvas is `BEAM_CANVAS_SIZE` wide, or wider, or `download_config` holds a runner
+        or options of Beam.
+
         Raises:
             OSError: one sentence that names the folder, if it cannot be written.
+            ImportError: if Beam is needed and not installed.
         """
         download_config = download_config or tfds.download.DownloadConfig(try_download_gcs=False)  # It is nowhere to be found.
         reuse = self.data_path.exists() and not download_config.download_mode.overwrite_dataset
+        self.with_beam |= bool(download_config.beam_runner or download_config.beam_options)
+        if self.with_beam and not reuse:
+            import_beam(self.builder_config.name)
         with contextlib.nullcontext() if reuse else disk.exclusive(self.data_path):  # A lock needs a folder to write in.
             super().download_and_prepare(download_config=download_config, **kwargs)
         self.info.read_from_directory(self.data_dir)  # Another process may have generated it since this builder was made.
@@ -188,9 +226,19 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         disk.verify_checksums(self.data_path)
         return super().as_data_source(*args, **kwargs)
 
-    def _download_and_prepare(self, *args: Any, **kwargs: Any) -> None:
-        super()._download_and_prepare(*args, **kwargs)
+    def _download_and_prepare(self, *, dl_manager: Any, download_config: Any) -> None:
+        with contextlib.ExitStack() as stack:
+            self._count = self.on_progress
+            if self.with_beam:
+                beam = import_beam(self.builder_config.name)
+                download_config = beam.with_runner(download_config)
+                self._count = stack.enter_context(beam.counted(self.on_progress, download_config))
+                stack.enter_context(beam.interruptible())
+            super()._download_and_prepare(dl_manager=dl_manager, download_config=download_config)
         disk.write_checksums(self.data_path)
+
+    def _example_writer(self) -> tfds.core.ExampleWriter:
+        return _ExampleWriter(file_format=self.info.file_format)
 
     def _info(self) -> tfds.core.DatasetInfo:
         size = self.builder_config.canvas_size
@@ -213,19 +261,37 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             homepage="https://arxiv.org/abs/1807.03247",
         )
 
-    def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[tuple[int, dict[str, Any]]]]:
-        return {split: self._generate_examples(centres) for split, centres in self.builder_config.split_centres().items()}
+    def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
+        return {split: self._generate_examples(split) for split in self.builder_config.split_centres()}
 
-    def _generate_examples(self, centres: npt.NDArray[np.int64]) -> Iterator[tuple[int, dict[str, Any]]]:
-        import keras
-        import tensorflow as tf
+    def _generate_examples(self, split: str) -> Any:
+        """Returns the examples of a split with their keys: an iterator or, of a large data set, a Beam pipeline."""
+        config = self.builder_config
+        draw = functools.partial(_examples, config.name, split, on_progress=self._count)
+        starts = range(0, len(_split_centres(config.name)[split]), canvas.chunk_length(config.canvas_size))
+        if self.with_beam:
+            return import_beam(config.name).pipeline(draw, starts)
+        return itertools.chain.from_iterable(map(draw, starts))
 
-        size, square_size = self.builder_config.canvas_size, self.builder_config.square_size
-        for chunk in canvas.chunks(centres, size):
-            images = keras.ops.convert_to_numpy(canvas.draw_on_device(chunk, size, square_size))
-            pngs = tf.io.encode_png(images).numpy()  # One call for many: TFDS makes one for each array that it is given.
-            labels = canvas.labels(chunk, size).tolist()
-            for png, one_hot, label, centre in zip(pngs, canvas.one_hot(chunk, size), labels, chunk, strict=True):
-                yield label, {"image": png, "one_hot": one_hot, "label": label, "coordinates": centre}
-            if self.on_progress:
-                self.on_progress(len(chunk))
+
+def _examples(
+    config: str, split: str, start: int, *, on_progress: Callable[[int], object] | None
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yields the examples of the chunk of centres that begins with number `start` of a split."""
+    import keras
+    import tensorflow as tf
+
+    size, square_size = as_config(config).canvas_size, as_config(config).square_size
+    chunk = _split_centres(config)[split][start : start + canvas.chunk_length(size)]
+    images = keras.ops.convert_to_numpy(canvas.draw_on_device(chunk, size, square_size))
+    pngs = tf.io.encode_png(images).numpy()  # One call for many: TFDS makes one for each array that it is given.
+    labels = canvas.labels(chunk, size).tolist()
+    for png, one_hot, label, centre in zip(pngs, canvas.one_hot(chunk, size), labels, chunk, strict=True):
+        yield label, {"image": png, "one_hot": one_hot, "label": label, "coordinates": centre}
+    if on_progress:
+        on_progress(len(chunk))
+
+
+@functools.lru_cache(maxsize=1)
+def _split_centres(config: str) -> dict[str, npt.NDArray[np.int64]]:
+    return as_config(config).split_centres()

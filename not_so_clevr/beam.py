@@ -1,0 +1,106 @@
+"""Large data sets on Apache Beam: the same examples, drawn by all workers of a runner. See docs/large.md."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import io
+import pathlib
+import tempfile
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+
+#: Runs on this machine and needs nothing else; Beam's own default first tries to download a program.
+LOCAL_RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
+
+
+def options(text: str) -> PipelineOptions:
+    """Returns the options that `tfds build --beam_pipeline_options` reads from the same text, such as "runner=FlinkRunner".
+
+    Raises:
+        ValueError: if Beam does not know the runner or an option, or cannot read a value.
+        ImportError: if the runner is not installed.
+    """
+    found = PipelineOptions([f"--{option}" for option in text.split(",")])
+    with contextlib.redirect_stderr(io.StringIO()) as errors:
+        try:
+            unknown = set(found.get_all_options(retain_unknown_options=True)) - set(found.get_all_options())
+            beam.Pipeline(runner=_runner(found), options=found)  # Raises what it would raise after the work has begun.
+        except (SystemExit, ValueError) as error:
+            reason = str(error) if isinstance(error, ValueError) else errors.getvalue().strip().rpartition("error: ")[2]
+            raise ValueError(f"Beam cannot use the options {text!r}: {reason}") from None
+    if not text:
+        unknown = {text}
+    if unknown and _runner(found):  # Another runner may know more options than Beam does.
+        raise ValueError(
+            f"Unknown Beam option {min(unknown)!r} in {text!r}; expected OPTION=VALUE,..., such as "
+            "'direct_running_mode=multi_processing,direct_num_workers=2'."
+        )
+    return found
+
+
+def with_runner(download_config: Any) -> Any:
+    """Returns the `tfds.download.DownloadConfig` with the local runner, if it names none."""
+    runner = download_config.beam_runner or _runner(download_config.beam_options or PipelineOptions())
+    return download_config.replace(beam_runner=runner)
+
+
+def pipeline(draw: Callable[[int], Iterable[Any]], starts: range) -> beam.PTransform:
+    """Returns a pipeline of what `draw(start)` yields for every start, in no order, shared out to all workers."""
+    every = "Split" >> beam.Create([starts]) | "Starts" >> beam.FlatMap(iter)  # One small element, however many starts
+    return every | "Share out" >> beam.Reshuffle() | "Draw" >> beam.FlatMap(draw)
+
+
+@contextlib.contextmanager
+def counted(on_progress: Callable[[int], object] | None, download_config: Any) -> Iterator[Callable[[int], object] | None]:
+    """Yields a function for workers in other processes to call with a number of examples; `on_progress` is called with it here.
+
+    None if there is nothing to call, or the workers may be on another machine.
+    """
+    if on_progress is None or download_config.beam_runner != LOCAL_RUNNER:
+        yield None
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        file, ended = pathlib.Path(folder) / "examples", threading.Event()
+        file.touch()
+
+        def watch() -> None:
+            seen, last = 0, False
+            while not last:
+                last = ended.wait(0.2)
+                if (size := file.stat().st_size) > seen:
+                    on_progress(size - seen)
+                    seen = size
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        try:
+            yield functools.partial(_append, file)
+        finally:
+            ended.set()
+            watcher.join()
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Makes a KeyboardInterrupt of what Beam makes of one."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not str(error).startswith("KeyboardInterrupt"):
+            raise
+        raise KeyboardInterrupt from error
+
+
+def _append(file: pathlib.Path, count: int) -> None:
+    with file.open("ab") as stream:  # Appended at once, whatever other processes append.
+        stream.write(b"." * count)
+
+
+def _runner(found: PipelineOptions) -> str | None:
+    """Returns the local runner, or None if the options name another."""
+    return None if found.view_as(StandardOptions).runner else LOCAL_RUNNER

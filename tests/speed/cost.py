@@ -1,0 +1,38 @@
+"""Measures what an example costs, and prints what the whole data set will: `python tests/speed/cost.py quadrant_1024`.
+
+Draws, encodes and serialises three chunks from all over the train split in this process; counts the time of its cores.
+"""
+
+import sys
+import time
+
+from tensorflow_datasets.core import example_serializer
+
+from not_so_clevr import canvas
+from not_so_clevr.not_so_clevr_dataset_builder import Builder, _examples
+
+_OVERHEAD = 16  # Bytes of a TFRecord
+
+
+def main(config: str) -> None:
+    builder = Builder(config=config)
+    encode = builder.info.features.encode_example
+    serialize = example_serializer.ExampleSerializer(builder.info.features.get_serialized_info()).serialize_example
+    splits = {split: len(centres) for split, centres in builder.builder_config.split_centres().items()}
+    chunk = canvas.chunk_length(builder.builder_config.canvas_size)
+
+    def sizes(start: int) -> list[int]:
+        return [len(serialize(encode(example))) for _, example in _examples(config, "train", start, on_progress=None)]
+
+    sizes(0)  # Imports, and what is made only once
+    start = time.process_time()
+    found = [size for where in (1, 3, 5) for size in sizes(where * splits["train"] // 6)]
+    each = (time.process_time() - start) / len(found)
+    size, examples = sum(found) / len(found) + _OVERHEAD, sum(splits.values())
+    total = {split: count * size for split, count in splits.items()}
+    print(f"| {config} | {examples:,} | {each * 1e3:.1f} ms | {examples * each / 3600:,.2f} | {size:,.0f} |", end=" ")
+    print(f"{sum(total.values()) / 1e9:,.2f} GB | {chunk} |", flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

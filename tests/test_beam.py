@@ -1,0 +1,225 @@
+"""Large data sets on Apache Beam: the same bytes, whatever the path, the runner and the process."""
+
+import itertools
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import apache_beam
+import numpy as np
+import psutil
+import pytest
+import subprocesses
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+import not_so_clevr
+from not_so_clevr import beam
+from not_so_clevr.not_so_clevr_dataset_builder import BEAM_CANVAS_SIZE, Builder
+
+COMMAND = pathlib.Path(sys.executable).with_name("not-so-clevr")
+TWO_PROCESSES = "direct_running_mode=multi_processing,direct_num_workers=2"
+LARGE = f"quadrant_{BEAM_CANVAS_SIZE}_square{BEAM_CANVAS_SIZE - 3}"  # 16 examples
+
+
+def generate(*arguments):
+    return subprocess.run([COMMAND, "generate", *arguments], capture_output=True, text=True, env=subprocesses.environment())
+
+
+def download_config(**values):
+    return tfds.download.DownloadConfig(try_download_gcs=False, **values)
+
+
+def files(folder: pathlib.Path, config: str) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in (folder / "not_so_clevr" / config / "1.0.0").iterdir()}
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("local")
+    Builder(config="quadrant_32", data_dir=folder).download_and_prepare()
+    return files(folder, "quadrant_32")
+
+
+def test_two_worker_processes_write_the_same_files_as_the_local_path(local, tmp_path):
+    process = generate("quadrant_32", "--data-dir", tmp_path, "--beam-pipeline-options", TWO_PROCESSES)
+    assert process.returncode == 0, process.stderr
+    assert "Python sdk harness starting" in process.stderr  # There were workers.
+    assert files(tmp_path, "quadrant_32") == local
+    assert len(local) == 5
+
+
+def test_the_default_runner_writes_the_same_array_records(tmp_path):
+    for name, options in (("local", None), ("beam", beam.options("direct_num_workers=1"))):
+        builder = Builder(config="quadrant_32", data_dir=tmp_path / name, file_format="array_record")
+        builder.download_and_prepare(download_config=download_config(beam_options=options))
+    assert files(tmp_path / "local", "quadrant_32") == files(tmp_path / "beam", "quadrant_32")
+
+
+def test_several_shards_hold_the_same_examples_in_the_same_order(local, tmp_path):
+    builder = Builder(config="quadrant_32", data_dir=tmp_path)
+    builder.download_and_prepare(download_config=download_config(beam_runner=beam.LOCAL_RUNNER, num_shards=3))
+    shards = files(tmp_path, "quadrant_32")
+    for split in ("train", "test"):
+        assert len(builder.info.splits[split].shard_lengths) == 3
+        joined = b"".join(content for name, content in sorted(shards.items()) if f"-{split}." in name)
+        assert joined == local[f"not_so_clevr-{split}.tfrecord-00000-of-00001"]
+
+
+def test_features_are_written_by_name(data_dir):
+    """Without that their order, and the checksums, would differ from process to process."""
+    tfds.load("not_so_clevr/quadrant_32", data_dir=data_dir)
+    (shard,) = (data_dir / "not_so_clevr" / "quadrant_32").rglob("*-test.*")
+    for record in tf.data.TFRecordDataset(str(shard)).as_numpy_iterator():
+        positions = [record.index(name) for name in (b"coordinates", b"image", b"label", b"one_hot")]
+        assert positions == sorted(positions)
+
+
+def test_beam_is_for_large_canvases_and_for_those_who_ask(tmp_path):
+    for config, is_beam in ((LARGE, True), (f"quadrant_{BEAM_CANVAS_SIZE - 1}", False), ("quadrant_32", False)):
+        examples = Builder(config=config, data_dir=tmp_path)._generate_examples("train")
+        assert isinstance(examples, apache_beam.PTransform) == is_beam
+    seen = []
+    builder = Builder(config="quadrant_32", data_dir=tmp_path)
+    builder.on_progress = seen.append
+    builder.download_and_prepare(download_config=download_config(beam_runner=beam.LOCAL_RUNNER))
+    assert sum(seen) == 576
+    assert isinstance(builder._generate_examples("train"), apache_beam.PTransform)
+
+
+def test_two_processes_at_once_generate_a_large_data_set_once(tmp_path):
+    command = [COMMAND, "generate", LARGE, "--data-dir", tmp_path]
+    processes = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=subprocesses.environment())
+        for _ in range(2)
+    ]
+    outputs = {subprocesses.finish(process) for process in processes}
+    assert len(outputs) == 1
+    assert f"{LARGE}/1.0.0: 12 train and 4 test examples in" in outputs.pop()
+
+    loaded = tfds.load(f"not_so_clevr/{LARGE}", data_dir=tmp_path, batch_size=-1)
+    arrays = not_so_clevr.load_arrays(LARGE)
+    for split, key in itertools.product(arrays, ("image", "one_hot", "label", "coordinates")):
+        order = np.argsort(loaded[split]["label"])
+        np.testing.assert_array_equal(loaded[split][key].numpy()[order], arrays[split][key])
+
+
+def test_a_kill_ends_the_workers_and_leaves_nothing_that_is_taken_for_a_data_set(tmp_path):
+    code = f"""
+import os, psutil, signal
+from not_so_clevr import beam
+from not_so_clevr.not_so_clevr_dataset_builder import Builder
+import tensorflow_datasets as tfds
+builder = Builder(config="quadrant_128", data_dir={str(tmp_path)!r})
+def die(*_):
+    print(*[child.pid for child in psutil.Process().children(recursive=True)], flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+builder.on_progress = die
+builder.download_and_prepare(download_config=tfds.download.DownloadConfig(beam_options=beam.options({TWO_PROCESSES!r})))
+"""
+    process = subprocesses.start(code)
+    output, _ = process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    workers = list(map(int, output.splitlines()[-1].split()))
+    assert len(workers) >= 2
+    ends = time.monotonic() + 60
+    while any(map(psutil.pid_exists, workers)) and time.monotonic() < ends:
+        time.sleep(0.2)
+    assert not any(map(psutil.pid_exists, workers))
+    folder = tmp_path / "not_so_clevr" / "quadrant_128"
+    assert "1.0.0" not in os.listdir(folder)
+    assert any(name.startswith("incomplete.") for name in os.listdir(folder))
+    tfds.load("not_so_clevr/quadrant_128", data_dir=tmp_path)
+    assert set(os.listdir(folder)) == {".1.0.0.lock", "1.0.0"}
+
+
+def test_an_interrupt_stops_at_once_and_leaves_nothing(tmp_path):
+    code = f"""
+import signal
+from not_so_clevr import beam
+from not_so_clevr.not_so_clevr_dataset_builder import Builder
+import tensorflow_datasets as tfds
+builder = Builder(config="quadrant_256", data_dir={str(tmp_path)!r})
+builder.on_progress = lambda _: signal.raise_signal(signal.SIGINT)
+try:
+    builder.download_and_prepare(download_config=tfds.download.DownloadConfig(beam_runner=beam.LOCAL_RUNNER))
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+    assert subprocesses.run(code).splitlines()[-1] == "interrupted"
+    assert os.listdir(tmp_path / "not_so_clevr" / "quadrant_256") == [".1.0.0.lock"]
+
+
+def test_a_full_disk_gives_one_sentence(tmp_path):
+    code = f"""
+import resource, tensorflow_datasets as tfds, not_so_clevr
+from not_so_clevr import beam
+from not_so_clevr.not_so_clevr_dataset_builder import Builder
+options = beam.options({TWO_PROCESSES!r})
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+try:
+    builder = Builder(config="quadrant_32", data_dir={str(tmp_path)!r})
+    builder.download_and_prepare(download_config=tfds.download.DownloadConfig(beam_options=options))
+except OSError as error:
+    print([str(error)])
+"""
+    message = subprocesses.run(code).splitlines()[-1]
+    folder = tmp_path / "not_so_clevr" / "quadrant_32"
+    assert message.startswith(f"['Cannot write the data set to {folder / '1.0.0'}: File too large. Make room")
+    assert os.listdir(folder) == [".1.0.0.lock"]
+
+
+def test_without_beam_a_large_data_set_is_refused_before_any_work(tmp_path):
+    code = """
+import sys
+sys.modules["apache_beam"] = None
+sys.argv = ["not-so-clevr", "generate", {arguments}]
+from not_so_clevr.cli import main
+main()
+"""
+    for arguments in (["quadrant_32", LARGE], ["quadrant_32", "--beam-pipeline-options", "direct_num_workers=2"]):
+        arguments = [*arguments, "--data-dir", str(tmp_path)]
+        process = subprocesses.start(code.format(arguments=str(arguments)[1:-1]))
+        _, errors = process.communicate()
+        assert process.returncode == 2, errors
+        assert errors.splitlines()[-1].endswith(
+            f"{arguments[1] if LARGE in arguments else 'quadrant_32'} is generated with Apache Beam, which is not installed; "
+            "run: pip install 'not-so-clevr[beam]'"
+        )
+        assert "Traceback" not in errors
+        assert not os.listdir(tmp_path)
+
+
+def test_bad_options_give_one_sentence_and_status_2(tmp_path):
+    process = generate("quadrant_32", "--data-dir", tmp_path, "--beam-pipeline-options", "runner=Nope")
+    errors = [line for line in process.stderr.splitlines() if line.startswith("not-so-clevr: ")]
+    assert len(errors) == 1, process.stderr
+    assert errors[0].startswith("not-so-clevr: Beam cannot use the options 'runner=Nope': Unexpected pipeline runner: Nope.")
+    assert "Traceback" not in process.stderr
+    assert process.returncode == 2
+    assert not os.listdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ("direct_num_workers=x", "Beam cannot use the options 'direct_num_workers=x': argument --direct_num_workers: invalid"),
+        ("direct_running_mode=fast", "Beam cannot use the options 'direct_running_mode=fast': argument --direct_running_mode:"),
+        ("direct_workers=2", "Unknown Beam option 'direct_workers' in 'direct_workers=2'; expected OPTION=VALUE,..., such as"),
+        ("", "Unknown Beam option '' in ''; expected OPTION=VALUE,..., such as"),
+    ],
+)
+def test_options_that_beam_cannot_use_are_named(options, sentence, capsys):
+    with pytest.raises(ValueError, match=f"^{sentence}"):
+        beam.options(options)
+    assert capsys.readouterr().err == ""
+
+
+def test_options_of_other_runners_are_left_to_them():
+    options = beam.options("runner=FlinkRunner,flink_master=localhost:8081,of_a_newer_flink=1")
+    assert beam.with_runner(download_config(beam_options=options)).beam_runner is None
+    assert beam.with_runner(download_config()).beam_runner == beam.LOCAL_RUNNER
+    assert beam.with_runner(download_config(beam_runner="DirectRunner")).beam_runner == "DirectRunner"
