@@ -27,13 +27,15 @@ def load_arrays(config: str | NotSoClevrConfig = "uniform") -> dict[str, dict[st
         ValueError: if no config has that name.
     """
     config = as_config(config)
+    return {split: draw_arrays(config, centres) for split, centres in config.split_centres().items()}
+
+
+def draw_arrays(config: NotSoClevrConfig, centres: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.generic]]:
+    """Returns what `load_arrays` has of a split, for the examples with some centres (row i, column j) in pixels, `[n, 2]`."""
     size = config.canvas_size
     return {
-        split: {
-            "image": canvas.draw(centres, size, config.square_size),
-            "one_hot": canvas.one_hot(centres, size),
-            "label": canvas.labels(centres, size),
-            "coordinates": centres,
-        }
-        for split, centres in config.split_centres().items()
+        "image": canvas.draw(centres, size, config.square_size),
+        "one_hot": canvas.one_hot(centres, size),
+        "label": canvas.labels(centres, size),
+        "coordinates": centres,
     }

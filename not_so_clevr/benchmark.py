@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from not_so_clevr import canvas, disk, environment, models, naming, results
-from not_so_clevr.arrays import load_arrays
+from not_so_clevr.arrays import draw_arrays, load_arrays
 from not_so_clevr.not_so_clevr_dataset_builder import NotSoClevrConfig, as_config
 from not_so_clevr.recipe import Recipe
 from not_so_clevr.results import Result
@@ -362,6 +362,10 @@ class OutOfTime(Exception):  # noqa: N818 - no error: the run is saved, and goes
     """The time that was given to a run is over."""
 
 
+class Busy(OSError):  # noqa: N818 - as OutOfTime
+    """Another process is writing the run; what it says is one sentence."""
+
+
 class StopAt(keras.callbacks.Callback):
     """Raises `OutOfTime` at the end of the first epoch that ends after a time of `time.monotonic`, unless it is the last."""
 
@@ -511,6 +515,21 @@ def check_free(runs: str | pathlib.Path, run_id: str, *, resume: bool = False, r
         folder.check_free(resume, replace)
 
 
+def check_resumable(runs: str | pathlib.Path, job: Plan, seed: int) -> None:
+    """Raises ValueError, one sentence, if the run's folder holds one that is damaged, or was made with other settings."""
+    folder = _folder(runs, job.id(seed))
+    if folder.complete:
+        folder.result(job.saved_recipe)
+
+
+def check_model(job: Plan) -> None:
+    """Raises ValueError, one sentence, unless the model can be built, and gives finite numbers of the right shape."""
+    centres = job.config.split_centres()["train"][:2]
+    network = _built(job, Examples(draw_arrays(job.config, centres), job.task))
+    if network.compiled:
+        _check_compiled(network, job)
+
+
 def _state(network: keras.Model) -> list[keras.Variable]:
     """Returns everything that training changes: weights, statistics, random numbers, and the optimizer's own."""
     return [*network.variables, *network.optimizer.variables]
@@ -549,7 +568,7 @@ def _worded(folder: _Folder) -> Iterator[None]:
             raise
         raise OSError(f"Cannot write {folder.final}: {error.strerror}; choose another folder.") from error
     except filelock.Timeout:
-        raise OSError(f"{folder.final} is being written by another process; wait for it, or choose another folder.") from None
+        raise Busy(f"{folder.final} is being written by another process; wait for it, or choose another folder.") from None
     except OSError as error:
         raise OSError(f"Cannot write {folder.final}: {error.strerror or error}; choose another folder.") from error
 
