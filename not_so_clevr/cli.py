@@ -206,6 +206,7 @@ def sweep_grid(
     if seeds is not None:
         chosen = dataclasses.replace(chosen, seeds=range(canvas.integer("--seeds", seeds, 1, 10_000)))
     sweep.check_place(cpus_per_run, gpus_per_run)
+    sweep.check_address(address)
     found, problems = results.load([runs], none=True) if runs.exists() else ([], [])
     with sweep.without_gpus():
         from not_so_clevr import benchmark

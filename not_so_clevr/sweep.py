@@ -13,6 +13,7 @@ import logging
 import os
 import pathlib
 import platform
+import socket
 import statistics
 import sys
 import tempfile
@@ -55,7 +56,7 @@ class Run:
         attempt: 0 before it was handed to Ray, then 1 or 2.
         offset: where in the log the attempt begins, in bytes.
         result: what came of it, once it is done.
-        failure: why the last attempt failed, in one line; "" if it did not.
+        failure: why the last attempt failed, in one line; "" if it did not, or has not yet.
     """
 
     row: reproduce.Row
@@ -121,6 +122,24 @@ def check_place(cpus: int, gpus: float) -> None:
     canvas.integer("--cpus-per-run", cpus, 1, 10_000)
     if not (0 <= gpus <= 1 or (gpus > 1 and gpus.is_integer())):
         raise ValueError(f"--gpus-per-run={gpus:g} is no share of GPUs; expected 0 to 1, such as 0.5, or a whole number.")
+
+
+def check_address(address: str | None) -> None:
+    """Sees whether there is anything at the address of a cluster, for which Ray itself would wait many minutes.
+
+    Raises:
+        ValueError: one sentence, if it is no address.
+        OSError: one sentence, if nothing answers there.
+    """
+    if address in (None, "auto"):
+        return
+    host, _, port = str(address).rpartition(":")
+    if not (host and port.isdecimal() and "//" not in host):
+        raise ValueError(f"--address {address} is no address; expected HOST:PORT, such as 10.0.0.1:6379, or auto.")
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except (OSError, OverflowError, UnicodeError) as error:
+        raise OSError(f"Nothing answers at --address {address} ({error}); `ray start --head` starts a cluster.") from error
 
 
 @contextlib.contextmanager
@@ -198,7 +217,7 @@ def run(todo: Sequence[Run], *, cpus: int, gpus: float, **options: Any) -> Itera
     place = {"folder": os.getcwd(), "backend": keras.backend.backend(), "cpus": cpus, "gpus": gpus}
 
     def hand_over(run: Run) -> Any:
-        run.attempt += 1
+        run.attempt, run.failure = run.attempt + 1, ""
         run.offset = run.log.stat().st_size if run.log.exists() else 0
         return work.options(name=run.id).remote(run.row.experiment, run.seed, run.log, run.attempt, place, options)
 
@@ -210,17 +229,23 @@ def run(todo: Sequence[Run], *, cpus: int, gpus: float, **options: Any) -> Itera
         for reference in done:
             run = pending.pop(reference)
             run.result, run.failure = _outcome(reference)
+            yield run
             if not run.over:
                 pending[hand_over(run)] = run
-            yield run
 
 
 def shown(todo: Sequence[Run], slots: int) -> rich.console.RenderableType:
     """Returns a table of the runs that go on, below a line that counts them all and tells the time that is left."""
     epochs = {run: progress.Epoch.read(text) for run in todo if not run.over and run.attempt and (text := run.printed())}
-    table = rich.table.Table("run", "epoch", "state", "left", box=rich.box.SIMPLE_HEAD)
+    table = rich.table.Table("run", box=rich.box.SIMPLE_HEAD)
+    for column in ("epoch", "state", "left"):
+        table.add_column(column, no_wrap=True)
     for run, epoch in list(epochs.items())[:_SHOWN]:
-        state = ["", "begins", "?"] if epoch is None else [f"{epoch.done} of {epoch.total}", epoch.state, f"{epoch.left:.0f} s"]
+        state = (
+            ["", "begins", "?"]
+            if epoch is None
+            else [f"{epoch.done} of {epoch.total}", epoch.state, results.duration(epoch.left)]
+        )
         table.add_row(rich.markup.escape(run.id), *state)
     failed = sum(run.over and run.result is None for run in todo)
     counts = {
