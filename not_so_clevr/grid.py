@@ -131,12 +131,13 @@ def _axes(name: str, table: Any) -> dict[str, list[Any]]:
         raise ValueError(f"{name}: grid = {table!r} is no table; expected [grid], and below it such as l2 = [0.0, 0.001].")
     axes = {}
     for setting, value in table.items():
-        where = f"{name}: {setting}"
         if not setting.isidentifier():
-            raise ValueError(f"{where!r} is no name of a setting; expected such as learning_rate.")
-        axes[setting] = _several(where, value)
+            raise ValueError(f"{name}: {setting!r} is no name of a setting; expected such as learning_rate.")
+        axes[setting] = _several(f"{name}: {setting}", value)
         if not _plain(axes[setting]):
-            raise ValueError(f"{where} = {value!r} is no setting; expected numbers, text, true, false, or lists of them.")
+            raise ValueError(
+                f"{name}: {setting} = {value!r} is no setting; expected numbers, text, true, false, or lists of them."
+            )
     return axes
 
 
