@@ -79,7 +79,7 @@ class Run:
 
     @property
     def over(self) -> bool:
-        return self.result is not None or (self.attempt == ATTEMPTS and bool(self.failure))
+        return self.result is not None or (self.attempt >= ATTEMPTS and bool(self.failure))
 
     def printed(self) -> str:
         """Returns the end of what the last attempt has printed; "" if it has not begun."""
@@ -246,18 +246,13 @@ def shown(todo: Sequence[Run], slots: int) -> rich.console.RenderableType:
     for column in ("epoch", "state", "left"):
         table.add_column(column, no_wrap=True)
     for run, epoch in list(epochs.items())[:_SHOWN]:
-        state = (
-            ["", "begins", "?"]
-            if epoch is None
-            else [f"{epoch.done} of {epoch.total}", epoch.state, results.duration(epoch.left)]
-        )
-        table.add_row(rich.markup.escape(run.id), *state)
-    failed = sum(run.over and run.result is None for run in todo)
+        cells = (f"{epoch.done} of {epoch.total}", epoch.state, results.duration(epoch.left)) if epoch else ("", "begins", "?")
+        table.add_row(rich.markup.escape(run.id), *cells)
     counts = {
         "running": len(epochs),
         "waiting": sum(not run.over for run in todo) - len(epochs),
         "done": sum(run.result is not None for run in todo),
-        "failed": failed,
+        "failed": sum(run.over and run.result is None for run in todo),
     }
     line = ", ".join(f"{number} {word}" for word, number in counts.items() if number)
     left = time_left(todo, {run: epoch.left for run, epoch in epochs.items() if epoch}, slots)
@@ -340,7 +335,7 @@ def _work(
             from not_so_clevr import models
 
             traceback.print_exc()
-            return str(error) if models.is_sentence(error) else models.where(error)
+            return str(error) if str(error) and models.is_sentence(error) else models.where(error)
 
 
 def _executed(experiment: Experiment, seed: int, options: Mapping[str, Any]) -> Result:

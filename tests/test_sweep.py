@@ -23,6 +23,7 @@ from not_so_clevr.results import Result
 MINE = """
 import os
 import pathlib
+import signal
 
 import keras
 
@@ -91,7 +92,7 @@ def start(folder, *arguments, **streams):
 
 
 def finish(process):
-    output, errors = process.communicate(timeout=300)
+    output, errors = process.communicate(timeout=600)
     return process.returncode, output, errors
 
 
@@ -136,7 +137,7 @@ def assert_same_run(one, other):
     assert {file.name for file in one.iterdir()} == {file.name for file in other.iterdir()}
 
 
-def wait_until(condition, seconds=120.0):
+def wait_until(condition, seconds=300.0):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it took too long"
