@@ -42,6 +42,7 @@ _RAY = {
     "RAY_worker_niceness": "0",  # Else runs yield to all else on the machine, as `nice -n 15` does.
 }
 _NO_GPU = {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}
+_PAUSE = 5.0  # Seconds between two tries to begin a run that another process is writing
 _SECONDS = 1.0  # Between two looks at what the runs do
 _SHOWN = 30
 _TAIL = 8192  # Bytes
@@ -184,10 +185,15 @@ def cluster(address: str | None, cpus: int, gpus: float) -> Iterator[int]:
         "include_dashboard": False,
         "object_store_memory": _OBJECTS,
     }
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            ray.init(address or "local", log_to_driver=False, logging_level=logging.ERROR, **({} if address else own))
+            try:
+                ray.init(address or "local", **quiet, **({} if address else own))
+            except RuntimeError:  # On a machine that is busy the half minute may be over that Ray gives itself to start.
+                ray.shutdown()
+                ray.init(address or "local", **quiet, **({} if address else own))
     except Exception as error:
         reason = next(filter(None, map(str.strip, str(error).splitlines())), type(error).__name__)
         place = f"Ray cluster at {address}" if address else "Ray on this machine"
@@ -348,7 +354,7 @@ def _executed(experiment: Experiment, seed: int, options: Mapping[str, Any]) -> 
             return benchmark.execute(row.job, seed=seed, resume=True, callbacks=[progress.lines()], **options)
         except benchmark.Busy as error:
             print(f"{error} It is waited for.")
-            time.sleep(5)
+            time.sleep(_PAUSE)
 
 
 def _print_to(log: pathlib.Path) -> None:

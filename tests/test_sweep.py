@@ -1,5 +1,6 @@
 """`not-so-clevr sweep` with Ray: what fails, what is killed, what it shows, and that a run is the same as one by `train`."""
 
+import concurrent.futures
 import contextlib
 import json
 import os
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 
+import filelock
 import h5py
 import numpy as np
 import pytest
@@ -158,7 +160,7 @@ def read_terminal(main):
 
 
 def test_a_sweep_outlives_failures_and_kills(folder):
-    """The sweep is killed; again, one run dies once and one fails twice; then that is mended, and two sweeps start at once."""
+    """The sweep is killed; again, one run dies once and one fails twice; then that is mended."""
     pytest.importorskip("ray")
     base = folder / "runs" / "regression" / "quadrant_16_square3"
     fine, dies, raises = (base / f"my_module.{name}-epochs=150" / "seed5" for name in ("fine", "dies", "raises"))
@@ -195,12 +197,11 @@ def test_a_sweep_outlives_failures_and_kills(folder):
 
     (folder / "mended").touch()
     before = (fine / "result.json").stat().st_mtime_ns
-    both = [start(folder, "sweep", "grid.toml") for _ in range(2)]
-    for status, output, errors in map(finish, both):
-        assert status == 0, errors
-        assert "1 runs to do" in output
-        assert "my_module.raises-epochs=150 | 1 |" in output
-        assert "my_module.dies-epochs=150 | 1 |" in output
+    status, output, errors = finish(start(folder, "sweep", "grid.toml"))
+    assert status == 0, errors
+    assert "1 runs to do" in output
+    assert "my_module.raises-epochs=150 | 1 |" in output
+    assert "my_module.dies-epochs=150 | 1 |" in output
     assert len(re.findall(r"epoch 150 of 150, loss", read_log(raises))) == 1
     assert (fine / "result.json").stat().st_mtime_ns == before
     wait_until(lambda: not any(map(alive, processes(base))))
@@ -220,6 +221,39 @@ def test_ctrl_c_says_how_to_go_on(folder, monkeypatch, capsys):
         cli.main()
     assert ended.value.code == 130
     assert "the sweep was interrupted; the same command goes on with 3 runs." in capsys.readouterr().err
+
+
+def test_a_run_that_another_process_is_writing_is_waited_for(tmp_path, monkeypatch, capsys):
+    """And not made again: what the other one has made is the result."""
+    experiment = Experiment("regression", "quadrant_16_square3", "coordconv", settings={"epochs": 1})
+    options = {"runs": tmp_path, "data": "memory"}
+    folder = tmp_path / experiment.id / "seed0"
+    folder.parent.mkdir(parents=True)
+    monkeypatch.setattr(sweep, "_PAUSE", 0.01)
+    with concurrent.futures.ThreadPoolExecutor() as other:
+        with filelock.FileLock(folder.with_name(".seed0.lock")):
+            waiting = other.submit(sweep._executed, experiment, 0, options)
+            wait_until(lambda: "is being written by another process" in capsys.readouterr().out)
+            made = made_elsewhere(folder, experiment)
+        assert waiting.result(60) == made
+
+
+def made_elsewhere(folder, experiment):
+    (row,) = reproduce.plan([experiment])
+    metrics = {split: {"within_half_pixel": 1.0, "error": 0.0} for split in ("train", "test")}
+    result = Result(
+        model="coordconv",
+        recipe="epochs=1",
+        task="regression",
+        config="quadrant_16_square3",
+        seed=0,
+        metrics=metrics,
+        right="within_half_pixel",
+        closeness="error",
+        settings=row.job.saved_recipe,
+    )
+    result.write(folder)
+    return result
 
 
 def read_log(run):
