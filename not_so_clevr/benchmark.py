@@ -340,6 +340,10 @@ class OutOfTime(Exception):  # noqa: N818 - no error: the run is saved, and goes
     """The time that was given to a run is over."""
 
 
+class Busy(OSError):  # noqa: N818 - as OutOfTime
+    """Another process is writing the run; what it says is one sentence."""
+
+
 class StopAt(keras.callbacks.Callback):
     """Raises `OutOfTime` at the end of the first epoch that ends after a time of `time.monotonic`, unless it is the last."""
 
@@ -506,6 +510,21 @@ def check_free(runs: str | pathlib.Path, run_id: str, *, resume: bool = False, r
         folder.check_free(resume, replace)
 
 
+def check_resumable(runs: str | pathlib.Path, job: Plan, seed: int) -> None:
+    """Raises ValueError, one sentence, if the run's folder holds one that is damaged, or was made with other settings."""
+    folder = _folder(runs, job.id(seed))
+    if folder.complete:
+        folder.result(job.saved_recipe)
+
+
+def check_model(job: Plan) -> None:
+    """Raises ValueError, one sentence, unless the model can be built, and gives finite numbers of the right shape."""
+    centres = job.config.split_centres()["train"][:2]
+    network = _built(job, Examples(Drawn(centres, job.config), job.task))
+    if network.compiled:
+        _check_compiled(network, job)
+
+
 def _state(network: keras.Model) -> list[keras.Variable]:
     """Returns everything that training changes: weights, statistics, random numbers, and the optimizer's own."""
     return [*network.variables, *network.optimizer.variables]
@@ -544,7 +563,7 @@ def _worded(folder: _Folder) -> Iterator[None]:
             raise
         raise OSError(f"Cannot write {folder.final}: {error.strerror}; choose another folder.") from error
     except filelock.Timeout:
-        raise OSError(f"{folder.final} is being written by another process; wait for it, or choose another folder.") from None
+        raise Busy(f"{folder.final} is being written by another process; wait for it, or choose another folder.") from None
     except OSError as error:
         raise OSError(f"Cannot write {folder.final}: {error.strerror or error}; choose another folder.") from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import importlib
 import importlib.util
@@ -11,8 +12,9 @@ import logging
 import os
 import pathlib
 import sys
+import textwrap
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import rich
@@ -23,7 +25,8 @@ import tensorflow_datasets as tfds
 import typer
 
 import not_so_clevr
-from not_so_clevr import canvas, disk, naming, progress, reproduce, results
+from not_so_clevr import canvas, disk, naming, progress, reproduce, results, sweep
+from not_so_clevr import grid as grids
 from not_so_clevr.not_so_clevr_dataset_builder import BEAM_CANVAS_SIZE, CONFIGS, Builder, as_config, import_beam
 from not_so_clevr.published import PUBLISHED, PUBLISHED_COLUMNS, SUITES
 
@@ -158,18 +161,12 @@ def reproduce_published(
 
     benchmark.check_data(data)
     planned = reproduce.plan(experiments)
-    complete = {run.id for row in planned for run in row.runs(found)}
-    left = [(row, seed) for seed in range(seeds) for row in planned if row.job.id(seed) not in complete]
-    known = [*found, *_reference()]
-    times = [row.estimate(known) for row, _ in left]
-    unknown = f", and {times.count(None)} of unknown length" if None in times else ""
-    print(f"{len(left)} runs to do, about {results.duration(sum(filter(None, times)))}{unknown}", flush=True)
+    left = reproduce.left(planned, range(seeds), found)
+    _print_left(left, reproduce.estimates(planned, [*found, *_reference()]), only_print)
     if only_print:
-        estimates = [results.duration(time) if time else "?" for time in times]
-        _print_table(["run", "estimate"], [[row.job.id(seed), text] for (row, seed), text in zip(left, estimates, strict=True)])
         left = []
-    if data == "tfds" and left:
-        _generate(*(Builder(config=name, data_dir=data_dir) for name in {row.job.config.name: None for row, _ in left}))
+    if data == "tfds":
+        _generate_for(left, data_dir)
     limit = None if given is None else time.monotonic() + given
     for row, seed in left:
         if limit is not None and time.monotonic() > limit:
@@ -188,6 +185,100 @@ def reproduce_published(
         results.write(file, measured, reproduce.to_markdown)
         print(f"The table is in {file.resolve()}")
     _tell(problems)
+
+
+@app.command("sweep")
+def sweep_grid(
+    grid: Annotated[str, typer.Argument(metavar="GRID", help=f"One of {', '.join(SUITES)}; or a file such as grid.toml.")],
+    rows: Annotated[
+        list[str] | None,
+        typer.Option("--row", metavar="ID", help="Only these rows: an id, or a pattern with *. Can be repeated."),
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(help="How many runs of each row, with seeds 0, 1, ...; if not given, as the file says, or 3.")
+    ] = None,
+    only_print: Annotated[
+        bool, typer.Option("--only-print", help="Run nothing: list what would run and how long it takes.")
+    ] = (False),
+    runs: Annotated[pathlib.Path, typer.Option(help="The folder of all runs. Those that are complete are not run again.")] = (
+        pathlib.Path("runs")
+    ),
+    address: Annotated[
+        str | None, typer.Option(help="Of a Ray cluster, such as 10.0.0.1:6379, or auto; if not given, this machine.")
+    ] = None,
+    cpus_per_run: Annotated[int, typer.Option(help="Cores for each run, and so threads.")] = 1,
+    gpus_per_run: Annotated[float, typer.Option(help="GPUs for each run; less than 1 to share one.")] = 0,
+    data: Annotated[str, typer.Option(help="tfds, or memory: the same without disk and without TensorFlow.")] = "tfds",
+    data_dir: Annotated[pathlib.Path | None, typer.Option(help=_DATA_DIR)] = None,
+) -> None:
+    """Run a grid, many runs at once, on this machine or on a Ray cluster. Goes on where it was interrupted."""
+    runs, data_dir = runs.expanduser().resolve(), data_dir and data_dir.expanduser().resolve()
+    chosen = grids.read(grid)
+    if seeds is not None:
+        chosen = dataclasses.replace(chosen, seeds=range(canvas.integer("--seeds", seeds, 1, 10_000)))
+    sweep.check_place(cpus_per_run, gpus_per_run)
+    sweep.check_address(address)
+    found, problems = results.load([runs], none=True) if runs.exists() else ([], [])
+    with sweep.without_gpus():
+        from not_so_clevr import benchmark
+
+        benchmark.check_data(data)
+        planned = chosen.plan(rows or [])
+        left = reproduce.left(planned, chosen.seeds or range(3), found)
+        estimates = reproduce.estimates(planned, [*found, *_reference()])
+        _print_left(left, estimates, only_print)
+        todo = [] if only_print else sweep.runs(left, runs, estimates)
+    if data == "tfds" and todo:
+        _generate_for(left, data_dir)
+    if todo:
+        _swept(todo, address, cpus_per_run, gpus_per_run, runs=runs, data=data, data_dir=data_dir)
+    if not only_print:
+        made = [run for row in planned for run in row.runs([*found, *(each.result for each in todo if each.result)])]
+        _print_leaderboard(made)
+        print(f"The runs are in {runs}")
+    failed = [run for run in todo if run.result is None]
+    for run in failed:
+        print(f"not-so-clevr: {run.id} failed {run.attempt} times: {run.failure}", file=sys.stderr)
+        print(f"Its log is {run.log}, and ends so:\n{textwrap.indent(run.end(), '    ')}", file=sys.stderr)
+    _tell(problems)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _swept(todo: Sequence[sweep.Run], address: str | None, cpus: int, gpus: float, **options: Any) -> None:
+    """Makes runs, shows those that go on, and prints what each has come to."""
+    try:
+        with progress.live() as show, contextlib.ExitStack() as stack:
+            show(lambda: "Ray starts")
+            slots = stack.enter_context(sweep.cluster(address, cpus, gpus))
+            for run in sweep.run(todo, cpus=cpus, gpus=gpus, **options):
+                if run and run.result:
+                    _print_result(run.result)
+                elif run:
+                    again = "" if run.over else "; it is tried again"
+                    print(f"{run.id} failed: {run.failure}{again}", flush=True)
+                show(lambda: sweep.shown(todo, slots))
+    except KeyboardInterrupt:
+        left = sum(not run.over for run in todo)
+        print(f"not-so-clevr: the sweep was interrupted; the same command goes on with {left} runs.", file=sys.stderr)
+        raise typer.Exit(130) from None
+
+
+def _print_left(left: Sequence[tuple[reproduce.Row, int]], seconds: Mapping[str, float | None], each: bool) -> None:
+    """Prints how many runs are left and how long they take, one after the other; and each of them, if asked for."""
+    times = [seconds[row.id] for row, _ in left]
+    unknown = f", and {times.count(None)} of unknown length" if None in times else ""
+    print(f"{len(left)} runs to do, about {results.duration(sum(filter(None, times)))}{unknown}", flush=True)
+    if each:
+        texts = [results.duration(time) if time else "?" for time in times]
+        _print_table(["run", "estimate"], [[row.job.id(seed), text] for (row, seed), text in zip(left, texts, strict=True)])
+
+
+def _generate_for(left: Sequence[tuple[reproduce.Row, int]], data_dir: pathlib.Path | None) -> None:
+    """Generates the data sets of some runs, those that are not there yet."""
+    names = dict.fromkeys(row.job.config.name for row, _ in left)
+    if names:
+        _generate(*(Builder(config=name, data_dir=data_dir) for name in names))
 
 
 def _trained(job: Plan, seed: int, again: str, *, until: float | None = None, **options: Any) -> results.Result | None:
@@ -214,12 +305,16 @@ def _trained(job: Plan, seed: int, again: str, *, until: float | None = None, **
         print(f"{job.id(seed)}: the time is over; {again} continues it.", flush=True)
         return None
     except Exception as error:
-        if isinstance(error, (OSError, ImportError)) or (isinstance(error, ValueError) and "\n" not in str(error)):
+        if models.is_sentence(error):
             raise
         raise ValueError(f"{job.model.name} cannot be trained for {job.task.name}: {models.where(error)}.") from error
+    _print_result(result)
+    return result
+
+
+def _print_result(result: results.Result) -> None:
     shares = ", ".join(f"{results.percent(values[result.right])} of {split}" for split, values in result.metrics.items())
     print(f"{result.id}: {shares} right, in {result.seconds or 0:.0f} s", flush=True)
-    return result
 
 
 def _expanded(path: pathlib.Path | None) -> pathlib.Path | None:

@@ -112,6 +112,11 @@ def describe(build: Callable[..., keras.Model], name: str | None = None) -> Mode
     return Model(name or path, build, str(getattr(function, "source", path)), recipes, findable and name in (None, path))
 
 
+def is_sentence(error: BaseException) -> bool:
+    """Returns whether what an error says is fit to be shown as it is: one of ours, or the operating system's."""
+    return isinstance(error, (OSError, ImportError)) or (isinstance(error, ValueError) and "\n" not in str(error))
+
+
 def where(error: BaseException) -> str:
     """Returns `TypeError: sentence (file.py, line 3)` for an error in somebody's code, in one line."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<")]

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import dataclasses
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import rich.console
+import rich.live
 import rich.progress
 
 if TYPE_CHECKING:
@@ -51,9 +56,72 @@ def training(name: str) -> Iterator[list[keras.callbacks.Callback]]:
             shown.update(bar, advance=1, state=state)
 
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            metrics = [f"{key[4:]} {value:.4g}" for key, value in logs.items() if key.startswith("val_")]
-            self.test = f", test {', '.join(metrics[:2])}"
+            self.test = _test(logs)
 
     with bars("steps") as shown:
         bar = shown.add_task(name, total=None, state="")
         yield [] if shown.disable else [Bar()]
+
+
+def lines() -> keras.callbacks.Callback:
+    """Returns a callback that prints a line at the end of each epoch, from which `Epoch.read` gets how far a training is."""
+    import keras
+
+    class Lines(keras.callbacks.Callback):
+        epochs = 0  # That were trained by this process
+
+        def on_train_begin(self, logs: Any = None) -> None:
+            self.began = time.monotonic()
+
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            self.epochs += 1
+            done, total = epoch + 1, self.params["epochs"]
+            left = (time.monotonic() - self.began) / self.epochs * (total - done)
+            print(f"epoch {done} of {total}, loss {logs['loss']:.4g}{_test(logs)}, {left:.1f} s left", flush=True)
+
+    return Lines()
+
+
+@dataclasses.dataclass(frozen=True)
+class Epoch:
+    """How far a training is.
+
+    Attributes:
+        done: epochs that are complete.
+        total: epochs in all.
+        state: loss and metrics of test, as text.
+        left: seconds that the others will take.
+    """
+
+    done: int
+    total: int
+    state: str
+    left: float
+
+    @classmethod
+    def read(cls, text: str) -> Epoch | None:
+        """Returns what the last line of `lines` tells in a text; None if there is none."""
+        found = re.findall(r"^epoch (\d+) of (\d+), (.*), ([\d.]+) s left$", text, re.MULTILINE)
+        return cls(int(found[-1][0]), int(found[-1][1]), found[-1][2], float(found[-1][3])) if found else None
+
+
+def _test(logs: Mapping[str, float]) -> str:
+    """Returns the first two metrics of test as text."""
+    metrics = [f"{key[4:]} {value:.4g}" for key, value in logs.items() if key.startswith("val_")]
+    return f", test {', '.join(metrics[:2])}"
+
+
+@contextlib.contextmanager
+def live() -> Iterator[Callable[[Callable[[], rich.console.RenderableType]], None]]:
+    """Yields a function that shows what another one returns, in the place of what was shown before.
+
+    Nothing is shown, and the other one not called, where standard error is no terminal.
+    """
+    console = rich.console.Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda _: None
+        return
+    with rich.live.Live(
+        console=console, auto_refresh=False, transient=True, redirect_stdout=sys.stdout.isatty(), redirect_stderr=True
+    ) as shown:
+        yield lambda render: shown.update(render(), refresh=True)

@@ -47,13 +47,20 @@ def select(suites: Iterable[str], patterns: Sequence[str] = ()) -> list[Experime
             raise ValueError(f"There is no suite {name!r}; expected one of {', '.join(SUITES)}.")
         for experiment in SUITES[name]:
             chosen.setdefault(experiment.id, experiment)
+    return [chosen[key] for key in matching(list(chosen), patterns)]
+
+
+def matching(ids: Sequence[str], patterns: Sequence[str]) -> list[str]:
+    """Returns the ids that are like one of the patterns, with * and ?; all of them if there is no pattern.
+
+    Raises:
+        ValueError: one sentence, if a pattern is like no id.
+    """
     for pattern in patterns:
-        if not fnmatch.filter(chosen, pattern):
-            raise ValueError(
-                f"--row {pattern} is none of the {len(chosen)} rows; expected such as {next(iter(chosen))}, or with *."
-            )
-    wanted = {key for pattern in patterns or ["*"] for key in fnmatch.filter(chosen, pattern)}
-    return [experiment for key, experiment in chosen.items() if key in wanted]
+        if not fnmatch.filter(ids, pattern):
+            raise ValueError(f"--row {pattern} is none of the {len(ids)} rows; expected such as {ids[0]}, or with *.")
+    wanted = {key for pattern in patterns or ["*"] for key in fnmatch.filter(ids, pattern)}
+    return [key for key in ids if key in wanted]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,9 +70,15 @@ class Row:
     experiment: Experiment
     job: Plan
 
+    @property
+    def id(self) -> str:
+        """The id of its runs, without the seed; that of the experiment, unless that names the default recipe."""
+        return self.job.id(0).rpartition("/")[0]
+
     def runs(self, found: Iterable[Result]) -> list[Result]:
         """Returns the runs that were made as planned; a run of the same name with other settings is none."""
-        alike = [run for run in found if run.id.rpartition("/")[0] == self.experiment.id]
+        mine = self.id
+        alike = [run for run in found if run.id.rpartition("/")[0] == mine]
         return [run for run in alike if (run.model, run.settings) == (self.job.model.name, self.job.saved_recipe)]
 
     def estimate(self, known: Iterable[Result]) -> float | None:
@@ -88,6 +101,17 @@ def plan(experiments: Iterable[Experiment]) -> list[Row]:
         )
         for each in experiments
     ]
+
+
+def left(rows: Sequence[Row], seeds: Iterable[int], found: Iterable[Result]) -> list[tuple[Row, int]]:
+    """Returns the runs that are not among those found: every row with the first seed, then every row with the next."""
+    complete = {run.id for row in rows for run in row.runs(found)}
+    return [(row, seed) for seed in seeds for row in rows if row.job.id(seed) not in complete]
+
+
+def estimates(rows: Iterable[Row], known: Sequence[Result]) -> dict[str, float | None]:
+    """Returns for the id of each row how many seconds one of its runs will take, or None; see `Row.estimate`."""
+    return {row.id: row.estimate(known) for row in rows}
 
 
 def table(rows: Iterable[Row], found: Sequence[Result]) -> list[dict[str, Any]]:

@@ -1,0 +1,136 @@
+"""Grids in TOML: every combination once, and one sentence for what is wrong."""
+
+import itertools
+import pathlib
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from not_so_clevr import grid
+from not_so_clevr.published import SUITES
+
+EXAMPLE = """
+model = "coordconv"
+task = "classification"
+config = ["uniform", "quadrant"]
+recipe = "paper"
+seeds = 3
+[grid]
+learning_rate = [0.001, 0.005]
+l2 = [0.0, 0.001]
+"""
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text):
+        file = tmp_path / "grid.toml"
+        file.write_text(text)
+        return str(file)
+
+    return write
+
+
+def test_the_example_is_every_combination(write):
+    read = grid.read(write(EXAMPLE))
+    assert list(read.seeds) == [0, 1, 2]
+    assert [row.id for row in read.plan()] == [
+        f"classification/{config}/coordconv-paper-l2={l2}-learning_rate={rate}"
+        for config in ("uniform", "quadrant")
+        for rate in ("0.001", "0.005")
+        for l2 in ("0.0", "0.001")
+    ]
+    (one,) = read.plan(["*/quadrant/*-l2=0.0-learning_rate=0.005"])
+    assert (one.job.recipe.learning_rate, one.job.recipe.l2, one.job.config.name) == (0.005, 0.0, "quadrant")
+
+
+def test_it_is_the_grid_of_the_paper(write):
+    """The named grid, written as a file, has the same runs."""
+    text = EXAMPLE.replace("[0.001, 0.005]", "[0.001, 0.005, 0.01]") + "batch_size = 16\n"
+    suite = grid.read("paper_coordconv_classification").plan()
+    assert {row.id for row in grid.read(write(text)).plan()} == {row.id for row in suite}
+    assert grid.read("paper").experiments == SUITES["paper"]
+
+
+def test_the_default_recipe_may_be_named(write):
+    text = 'model = "coordconv"\ntask = "regression"\nconfig = "quadrant"\n'
+    (silent,), (named,) = grid.read(write(text)).plan(), grid.read(write(text + 'recipe = "tuned"')).plan()
+    assert silent.id == named.id == "regression/quadrant/coordconv"
+    assert grid.read(write(text)).seeds is None
+    assert list(grid.read(write(text + "seeds = [7, 3]")).seeds) == [7, 3]
+
+
+words = st.lists(st.text("abcz_", min_size=1), min_size=1, max_size=3, unique=True)
+values = st.one_of(
+    st.booleans(), st.integers(), st.floats(allow_nan=False), st.text("a/ '"), st.lists(st.integers(), max_size=2)
+)
+
+
+settings = st.dictionaries(st.text("abz", min_size=1), st.lists(values, min_size=1, max_size=3, unique_by=repr), max_size=3)
+
+
+@given(words, words, words, settings)
+def test_every_combination_is_there_once(tasks, configs, models, axes):
+    read = grid.parse("g.toml", {"task": tasks, "config": configs, "model": models, "grid": axes})
+    seen = [(e.task, e.config, e.model, *map(repr, map(e.settings.get, axes))) for e in read.experiments]
+    expected = itertools.product(tasks, configs, models, *(map(repr, values) for values in axes.values()))
+    assert sorted(seen) == sorted(expected)
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        (
+            "modle = 'conv'",
+            "there is no key 'modle'; expected model, task, config, recipe, seeds, grid. Settings belong below [grid].",
+        ),
+        ("recipe = 3", "recipe = 3 is no word; expected text in quotes, or a list of such."),
+        ("recipe = []", "recipe is an empty list; expected one value or more."),
+        ("recipe = ['paper', 'paper']", "recipe has 'paper' twice; leave one out."),
+        ("seeds = 0", "seeds=0 is out of range; expected an integer from 1 to 10000."),
+        ("seeds = 'a'", "seeds='a' is a str; expected an integer"),
+        ("seeds = true", "seeds=True is a bool; expected an integer"),
+        ("seeds = [-1]", "seeds=-1 is out of range; expected an integer from 0 to"),
+        ("seeds = [1, 1]", "seeds has 1 twice; leave one out."),
+        ("grid = 3", "grid = 3 is no table; expected [grid], and below it such as l2 = [0.0, 0.001]."),
+        ("grid.l2 = []", "l2 is an empty list"),
+        ("grid.l2 = [0.1, 1e-1]", "l2 has 0.1 twice"),
+        ("grid.l2 = 2020-01-01", "is no setting; expected numbers, text, true, false, or lists of them."),
+        ("grid.l2 = {a = 1}", "l2 = {'a': 1} is no setting"),
+        ("grid.'l 2' = 1", "'l 2' is no name of a setting; expected such as learning_rate."),
+        ("grid.l2 = [0.1", "is no TOML file: "),
+        ("grid.l2 = nan", "settings l2=nan cannot be saved"),
+        ("grid.l2 = -1", "l2=-1 is no number of 0 or more"),
+        ("recipe = 'nope'", "coordconv has no recipe 'nope'; expected one of tuned, article, paper."),
+        ("recipe = ['tuned', '']", "has two runs of the name regression/quadrant/coordconv; change or leave out one of them."),
+        (
+            "\n".join(f"grid.a{k} = {list(range(10))}" for k in range(5)),
+            "has 100000 combinations; expected 10000 at most. Make it several grids.",
+        ),
+    ],
+)
+def test_what_is_wrong_is_one_sentence_with_the_file(write, line, sentence):
+    file = write(f"model = 'coordconv'\ntask = 'regression'\nconfig = 'quadrant'\n{line}\n")
+    with pytest.raises(ValueError, match=re.escape(sentence)) as raised:
+        grid.read(file).plan()
+    assert str(raised.value).startswith(file)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("key", ["model", "task", "config"])
+def test_what_is_missing_is_named(key):
+    table = {"model": "coordconv", "task": "regression", "config": "quadrant"}
+    del table[key]
+    with pytest.raises(ValueError, match=f"^g.toml: {key} is missing; expected a word, or a list of words.$"):
+        grid.parse("g.toml", table)
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path):
+    with pytest.raises(OSError, match=r"^Cannot read .*none.toml: No such file or directory; expected a TOML file.$"):
+        grid.read(str(tmp_path / "none.toml"))
+    binary = pathlib.Path(tmp_path, "binary.toml")
+    binary.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ValueError, match="is no TOML file"):
+        grid.read(str(binary))
