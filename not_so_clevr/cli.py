@@ -199,7 +199,7 @@ def sweep_grid(
     ] = None,
     only_print: Annotated[
         bool, typer.Option("--only-print", help="Run nothing: list what would run and how long it takes.")
-    ] = (False),
+    ] = False,
     runs: Annotated[pathlib.Path, typer.Option(help="The folder of all runs. Those that are complete are not run again.")] = (
         pathlib.Path("runs")
     ),
@@ -222,8 +222,9 @@ def sweep_grid(
     with sweep.without_gpus():
         from not_so_clevr import benchmark
 
-        benchmark.check_data(data)
         planned = chosen.plan(rows or [])
+        for row in planned:
+            benchmark.check_data(data, row.job.config)
         left = reproduce.left(planned, chosen.seeds or range(3), found)
         estimates = reproduce.estimates(planned, [*found, *_reference()])
         _print_left(left, estimates, only_print)
