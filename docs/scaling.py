@@ -35,7 +35,13 @@ def load(file: pathlib.Path) -> Sizes:
 
 def table(sizes: Sizes) -> str:
     """Returns two tables in Markdown, of time and of memory, the last row of each the exponents."""
-    columns = ["canvas", "examples", "on disk", "generate all", *(f"{_LOOKS[name][0]}, /s" for name in ("read", "stream"))]
+    columns = [
+        "canvas",
+        "examples",
+        "on disk",
+        "generate all, core time",
+        *(f"{_LOOKS[name][0]}, /s" for name in ("read", "stream")),
+    ]
     columns += [f"{_LOOKS[name][0]}, /s" for name in ("classification", "regression")]
     rows = []
     for size, row in sizes.items():

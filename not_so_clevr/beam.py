@@ -44,9 +44,12 @@ def options(text: str) -> PipelineOptions:
 
 
 def with_runner(download_config: Any) -> Any:
-    """Returns the `tfds.download.DownloadConfig` with the local runner, if it names none."""
-    runner = download_config.beam_runner or _runner(download_config.beam_options or PipelineOptions())
-    return download_config.replace(beam_runner=runner)
+    """Returns the `tfds.download.DownloadConfig` with the local runner, if it names none.
+
+    It has options then, if only none: without any, Beam reads those of the program that is running.
+    """
+    found = download_config.beam_options or PipelineOptions([])
+    return download_config.replace(beam_options=found, beam_runner=download_config.beam_runner or _runner(found))
 
 
 def pipeline(draw: Callable[[int], Iterable[Any]], starts: range) -> beam.PTransform:

@@ -59,6 +59,18 @@ def test_the_default_runner_writes_the_same_array_records(tmp_path):
     assert files(tmp_path / "local", "quadrant_32") == files(tmp_path / "beam", "quadrant_32")
 
 
+def test_the_arguments_of_the_program_are_none_of_beam(tmp_path):
+    code = f"""
+import sys
+import tensorflow_datasets as tfds, not_so_clevr
+sys.argv = ["train.py", "--runner=NoSuchRunner", "--direct_num_workers=many"]
+builder = tfds.builder("not_so_clevr/{LARGE}", data_dir={str(tmp_path)!r})
+builder.download_and_prepare()
+print(builder.info.splits.total_num_examples)
+"""
+    assert subprocesses.run(code).splitlines()[-1] == "16"
+
+
 def test_several_shards_hold_the_same_examples_in_the_same_order(local, tmp_path):
     builder = Builder(config="quadrant_32", data_dir=tmp_path)
     builder.download_and_prepare(download_config=download_config(beam_runner=beam.LOCAL_RUNNER, num_shards=3))
