@@ -47,7 +47,7 @@ def table(sizes: Sizes) -> str:
     for size, row in sizes.items():
         rates = [_significant(1 / row[f"{name}_seconds"]) for name in ("read", "stream", "classification", "regression")]
         disk = f"{row['disk_bytes'] / 1e6:,.1f} MB"
-        rows.append([_canvas(size), f"{row['examples']:,.0f}", disk, results.duration(row["generate_seconds"]), *rates])
+        rows.append([_canvas(size), f"{row['examples']:,.0f}", disk, _duration(row["generate_seconds"]), *rates])
     keys = ["examples", "disk_bytes", "generate_seconds"]
     powers = [exponent(sizes, key) for key in keys]
     powers += [-exponent(sizes, f"{name}_seconds") for name in ("read", "stream", "classification", "regression")]
@@ -86,6 +86,10 @@ def exponent(sizes: Sizes, key: str) -> float:
 
 def _canvas(size: int) -> str:
     return f"{size} x {size}"
+
+
+def _duration(seconds: float) -> str:
+    return f"{_significant(seconds)} s" if seconds < 10 else results.duration(seconds)
 
 
 def _significant(number: float) -> str:

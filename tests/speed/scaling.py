@@ -43,14 +43,16 @@ def generate(size: int, folder: str) -> dict[str, float]:
 
 
 def read(size: int, folder: str) -> dict[str, float]:
-    """Reads what was prepared, shuffled, again and again."""
+    """Reads what was prepared, shuffled, again and again, from disk each time."""
     import tensorflow as tf
+    import tensorflow_datasets as tfds
 
     from not_so_clevr.not_so_clevr_dataset_builder import Builder, NotSoClevrConfig
 
     builder = Builder(config=NotSoClevrConfig(split="quadrant", canvas_size=size), data_dir=folder)
     before = _memory()
-    dataset = builder.as_dataset(split="train", shuffle_files=True).repeat().shuffle(100)
+    options = tfds.ReadConfig(try_autocache=False)
+    dataset = builder.as_dataset(split="train", shuffle_files=True, read_config=options).repeat().shuffle(100)
     return _loaded(dataset.batch(BATCH, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE), "read", before)
 
 
