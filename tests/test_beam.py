@@ -155,7 +155,8 @@ from not_so_clevr import beam
 from not_so_clevr.not_so_clevr_dataset_builder import Builder
 import tensorflow_datasets as tfds
 builder = Builder(config="quadrant_256", data_dir={str(tmp_path)!r})
-builder.on_progress = lambda _: signal.raise_signal(signal.SIGINT)
+signals = [signal.SIGINT]  # One: a second would interrupt the cleaning up.
+builder.on_progress = lambda _: signals and signal.raise_signal(signals.pop())
 try:
     builder.download_and_prepare(download_config=tfds.download.DownloadConfig(beam_runner=beam.LOCAL_RUNNER))
 except KeyboardInterrupt:
