@@ -155,6 +155,7 @@ from not_so_clevr import beam
 from not_so_clevr.not_so_clevr_dataset_builder import Builder
 import tensorflow_datasets as tfds
 builder = Builder(config="quadrant_256", data_dir={str(tmp_path)!r})
+signal.signal(signal.SIGINT, signal.default_int_handler)  # It may be ignored where tests run in the background.
 signals = [signal.SIGINT]  # One: a second would interrupt the cleaning up.
 builder.on_progress = lambda _: signals and signal.raise_signal(signals.pop())
 try:
