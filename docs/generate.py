@@ -94,19 +94,35 @@ def _comparison(runs: Sequence[Result]) -> Figure:
 _QUADRANT = [f"{task}/quadrant/coordconv" for task in ("classification", "regression", "rendering")]
 _QUADRANT += ["classification/quadrant/deconv", "regression/quadrant/conv", "rendering/quadrant/deconv"]
 
-# Each figure of runs: their ids without the seed, and what draws it.
-FIGURES: Mapping[str, tuple[Sequence[str], Callable[[Sequence[Result]], Figure | None]]] = {
-    "docs/figures/errors.png": (_QUADRANT, _comparison),
-    "docs/figures/mean-pooling.png": (["regression/uniform/coordconv-article-pooling=mean"], figures.errors),
-    "docs/figures/low-rate.png": (["regression/uniform/coordconv-article-learning_rate=0.0001"], figures.errors),
-    "docs/figures/too-long.png": (["regression/uniform/coordconv-article-epochs=200-learning_rate=0.01"], figures.curves),
-    "docs/figures/tiled.png": (["classification/quadrant/tiled_conv"], figures.errors),
-    "docs/figures/deconv.png": (["classification/quadrant/deconv-article"], figures.errors),
-    "docs/figures/small-filters.png": (["rendering/quadrant/coordconv-article"], figures.paintings),
-    "docs/figures/no-decay.png": (["classification/quadrant/coordconv-weight_decay=0.0"], figures.errors),
-}
+Drawing = tuple[Sequence[pathlib.Path], Callable[[pathlib.Path], Figure]]
 
-COST_FIGURE = "docs/figures/scaling.png"
+
+def _of_runs(function: Callable[[Sequence[Result]], Figure | None], *ids: str) -> Drawing:
+    """Returns the folders of runs, by their ids without the seed, and what draws a figure from them."""
+    folders = [RUNS / each for each in ids]
+
+    def drawn(root: pathlib.Path) -> Figure:
+        runs, _ = results.load([root / folder for folder in folders])
+        figure = function([run.with_examples() for run in runs])
+        if figure is None:
+            raise ValueError(f"there is nothing to draw in {', '.join(ids)}; run it again.")
+        return figure
+
+    return folders, drawn
+
+
+# Each figure: the files and folders it is made of, and what draws it, both below the root.
+FIGURES: Mapping[str, Drawing] = {
+    "docs/figures/errors.png": _of_runs(_comparison, *_QUADRANT),
+    "docs/figures/mean-pooling.png": _of_runs(figures.errors, "regression/uniform/coordconv-article-pooling=mean"),
+    "docs/figures/low-rate.png": _of_runs(figures.errors, "regression/uniform/coordconv-article-learning_rate=0.0001"),
+    "docs/figures/too-long.png": _of_runs(figures.curves, "regression/uniform/coordconv-article-epochs=200-learning_rate=0.01"),
+    "docs/figures/tiled.png": _of_runs(figures.errors, "classification/quadrant/tiled_conv"),
+    "docs/figures/deconv.png": _of_runs(figures.errors, "classification/quadrant/deconv-article"),
+    "docs/figures/small-filters.png": _of_runs(figures.paintings, "rendering/quadrant/coordconv-article"),
+    "docs/figures/no-decay.png": _of_runs(figures.errors, "classification/quadrant/coordconv-weight_decay=0.0"),
+    "docs/figures/scaling.png": ([COST], lambda root: scaling.figure(scaling.load(root / COST))),
+}
 
 _DIGEST = "Run files"  # What the text in a figure is called that tells from which files it was drawn
 _MARKED = re.compile(r"<!-- (\w+) -->\n(.*)<!-- /\1 -->", re.DOTALL)
@@ -129,8 +145,7 @@ def stale(root: pathlib.Path = ROOT) -> dict[pathlib.Path, str]:
 
 def stale_figures(root: pathlib.Path = ROOT) -> dict[pathlib.Path, str]:
     """Returns each figure that was not drawn from the run files as they are, and the digest of those."""
-    digests = {root / name: _digest(root, [RUNS / each for each in ids]) for name, (ids, _) in FIGURES.items()}
-    digests[root / COST_FIGURE] = _digest(root, [COST])
+    digests = {root / name: _digest(root, sources) for name, (sources, _) in FIGURES.items()}
     return {file: digest for file, digest in digests.items() if not file.exists() or _drawn_from(file) != digest}
 
 
@@ -147,14 +162,7 @@ def _drawn_from(file: pathlib.Path) -> str | None:
 
 def draw(name: str, root: pathlib.Path = ROOT) -> Figure:
     """Returns a figure. Raises ValueError, one sentence, if there are no run files to draw it from."""
-    if name == COST_FIGURE:
-        return scaling.figure(scaling.load(root / COST))
-    ids, function = FIGURES[name]
-    runs, _ = results.load([root / RUNS / each for each in ids])
-    figure = function([run.with_examples() for run in runs])
-    if figure is None:
-        raise ValueError(f"there is nothing to draw in {', '.join(ids)}; run it again.")
-    return figure
+    return FIGURES[name][1](root)
 
 
 def _renewed(page: str, text: str) -> str:

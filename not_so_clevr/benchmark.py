@@ -495,7 +495,7 @@ def check_data(data: str, config: NotSoClevrConfig | None = None) -> None:
     if data not in DATA:
         raise ValueError(f"data={data!r} is unknown; expected one of {', '.join(DATA)}.")
     if data == "tfds" and config is not None:
-        pixels = sum(map(len, config.split_centres().values())) * config.canvas_size**2
+        pixels = config.num_examples * config.canvas_size**2
         needed, there = 4 * pixels, environment.memory()  # Canvases and one-hot targets, twice while they are sorted
         if there is not None and needed > there:
             raise ValueError(

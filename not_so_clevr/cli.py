@@ -41,7 +41,18 @@ _BEAM = (
     "Options of Apache Beam, as `tfds build` takes them, such as direct_running_mode=multi_processing,direct_num_workers=0 for "
     f"all cores. Canvases from {BEAM_CANVAS_SIZE} pixels on are generated with Beam, smaller ones only if options are given."
 )
-_DATA_DIR = "The folder of TFDS' data sets; if not given, TFDS_DATA_DIR or ~/tensorflow_datasets."
+
+# Options that several commands have
+_Data = Annotated[str, typer.Option(help="tfds, or memory: the same without disk and without TensorFlow.")]
+_DataDir = Annotated[
+    pathlib.Path | None,
+    typer.Option(help="The folder of TFDS' data sets; if not given, TFDS_DATA_DIR or ~/tensorflow_datasets."),
+]
+_Rows = Annotated[
+    list[str] | None,
+    typer.Option("--row", metavar="ID", help="Only these rows: an id, or a pattern with *. Can be repeated."),
+]
+_Runs = Annotated[pathlib.Path, typer.Option(help="The folder of all runs. Those that are complete are not run again.")]
 
 
 def main() -> None:
@@ -65,7 +76,7 @@ def _options(version: Annotated[bool, typer.Option("--version", help="Print the 
 @app.command()
 def generate(
     configs: Annotated[list[str], typer.Argument(metavar="CONFIG...", help=_CONFIG)],
-    data_dir: Annotated[pathlib.Path | None, typer.Option(help=_DATA_DIR)] = None,
+    data_dir: _DataDir = None,
     beam_pipeline_options: Annotated[str | None, typer.Option(metavar="OPTION=VALUE,...", help=_BEAM)] = None,
 ) -> None:
     """Generate data sets on disk, for tfds.load to read. What is there already stays as it is."""
@@ -90,8 +101,8 @@ def train(
     runs: Annotated[pathlib.Path, typer.Option(help="The folder of all runs.")] = pathlib.Path("runs"),
     resume: Annotated[bool, typer.Option("--resume", help="Continue runs that were interrupted, skip complete ones.")] = False,
     replace: Annotated[bool, typer.Option("--replace", help="Train anew, and replace runs that are there.")] = False,
-    data: Annotated[str, typer.Option(help="tfds, or memory: the same without disk and without TensorFlow.")] = "tfds",
-    data_dir: Annotated[pathlib.Path | None, typer.Option(help=_DATA_DIR)] = None,
+    data: _Data = "tfds",
+    data_dir: _DataDir = None,
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Write logs for TensorBoard into the run's folder.")
     ] = False,
@@ -128,10 +139,7 @@ def train(
 @app.command("reproduce")
 def reproduce_published(
     suites: Annotated[list[str], typer.Argument(metavar="SUITE...", help=f"Any of {', '.join(SUITES)}.")],
-    rows: Annotated[
-        list[str] | None,
-        typer.Option("--row", metavar="ID", help="Only these rows: an id, or a pattern with *. Can be repeated."),
-    ] = None,
+    rows: _Rows = None,
     seeds: Annotated[
         int, typer.Option(help="How many runs of each row, with seeds 0, 1, ... The table has those of other seeds, too.")
     ] = 3,
@@ -139,15 +147,13 @@ def reproduce_published(
     only_print: Annotated[
         bool, typer.Option("--only-print", help="Run nothing: list what would run and how long it takes, and what there is.")
     ] = False,
-    runs: Annotated[pathlib.Path, typer.Option(help="The folder of all runs. Those that are complete are not run again.")] = (
-        pathlib.Path("runs")
-    ),
+    runs: _Runs = pathlib.Path("runs"),
     output: Annotated[
         list[pathlib.Path] | None,
         typer.Option("--output", "-o", help="Write the table too: .md, .csv or .json. Can be repeated."),
     ] = None,
-    data: Annotated[str, typer.Option(help="tfds, or memory: the same without disk and without TensorFlow.")] = "tfds",
-    data_dir: Annotated[pathlib.Path | None, typer.Option(help=_DATA_DIR)] = None,
+    data: _Data = "tfds",
+    data_dir: _DataDir = None,
 ) -> None:
     """Run what was published, seed by seed, and set what comes out beside it. Goes on where it was interrupted."""
     runs, data_dir = runs.expanduser(), _expanded(data_dir)
@@ -190,26 +196,21 @@ def reproduce_published(
 @app.command("sweep")
 def sweep_grid(
     grid: Annotated[str, typer.Argument(metavar="GRID", help=f"One of {', '.join(SUITES)}; or a file such as grid.toml.")],
-    rows: Annotated[
-        list[str] | None,
-        typer.Option("--row", metavar="ID", help="Only these rows: an id, or a pattern with *. Can be repeated."),
-    ] = None,
+    rows: _Rows = None,
     seeds: Annotated[
         int | None, typer.Option(help="How many runs of each row, with seeds 0, 1, ...; if not given, as the file says, or 3.")
     ] = None,
     only_print: Annotated[
         bool, typer.Option("--only-print", help="Run nothing: list what would run and how long it takes.")
     ] = False,
-    runs: Annotated[pathlib.Path, typer.Option(help="The folder of all runs. Those that are complete are not run again.")] = (
-        pathlib.Path("runs")
-    ),
+    runs: _Runs = pathlib.Path("runs"),
     address: Annotated[
         str | None, typer.Option(help="Of a Ray cluster, such as 10.0.0.1:6379, or auto; if not given, this machine.")
     ] = None,
     cpus_per_run: Annotated[int, typer.Option(help="Cores for each run, and so threads.")] = 1,
     gpus_per_run: Annotated[float, typer.Option(help="GPUs for each run; less than 1 to share one.")] = 0,
-    data: Annotated[str, typer.Option(help="tfds, or memory: the same without disk and without TensorFlow.")] = "tfds",
-    data_dir: Annotated[pathlib.Path | None, typer.Option(help=_DATA_DIR)] = None,
+    data: _Data = "tfds",
+    data_dir: _DataDir = None,
 ) -> None:
     """Run a grid, many runs at once, on this machine or on a Ray cluster. Goes on where it was interrupted."""
     runs, data_dir = runs.expanduser().resolve(), data_dir and data_dir.expanduser().resolve()
@@ -428,7 +429,7 @@ def _generate(*builders: Builder, beam_pipeline_options: str | None = None) -> N
         importlib.import_module("tensorflow")  # Its log messages would break into the bar.
     with progress.bars("examples") as bars:
         for builder in builders:
-            examples = sum(map(len, builder.builder_config.split_centres().values()))
+            examples = builder.builder_config.num_examples
             bar = bars.add_task(builder.builder_config.name, total=examples, state="")
             builder.on_progress = functools.partial(bars.advance, bar)
             with contextlib.redirect_stdout(io.StringIO()):  # TFDS tells of a download; there is none.

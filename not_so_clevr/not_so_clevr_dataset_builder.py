@@ -88,6 +88,11 @@ class NotSoClevrConfig(tfds.core.BuilderConfig):
             "'quadrant_48' or 'uniform_48_square5_seed1'."
         )
 
+    @property
+    def num_examples(self) -> int:
+        """The number of examples of both splits together, (S - k + 1)^2."""
+        return (self.canvas_size - self.square_size + 1) ** 2
+
     def split_centres(self) -> dict[str, npt.NDArray[np.int64]]:
         """Returns the centres (row i, column j) in pixels, row-major, of "train" and "test": int64 `[n, 2]` each."""
         centres, test = canvas.centres(self.canvas_size, self.square_size), self._is_test()
@@ -262,7 +267,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         )
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
-        return {split: self._generate_examples(split) for split in self.builder_config.split_centres()}
+        return {split: self._generate_examples(split) for split in _split_centres(self.builder_config.name)}
 
     def _generate_examples(self, split: str) -> Any:
         """Returns the examples of a split with their keys: an iterator or, of a large data set, a Beam pipeline."""
@@ -281,7 +286,8 @@ def _examples(
     import keras
     import tensorflow as tf
 
-    size, square_size = as_config(config).canvas_size, as_config(config).square_size
+    about = as_config(config)
+    size, square_size = about.canvas_size, about.square_size
     chunk = _split_centres(config)[split][start : start + canvas.chunk_length(size)]
     images = keras.ops.convert_to_numpy(canvas.draw_on_device(chunk, size, square_size))
     pngs = tf.io.encode_png(images).numpy()  # One call for many: TFDS makes one for each array that it is given.

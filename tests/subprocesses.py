@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -49,3 +50,17 @@ def finish(process: subprocess.Popen[str]) -> str:
 
 def run(code: str, **variables: str | pathlib.Path) -> str:
     return finish(start(code, **variables))
+
+
+def read_terminal(main: int) -> str:
+    """Returns all that was printed on a pseudo-terminal, without colours and moves, once nobody has it open any more."""
+    shown = b""
+    while True:
+        try:
+            read = os.read(main, 65536)
+        except OSError:
+            break
+        if not read:
+            break
+        shown += read
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())

@@ -6,13 +6,13 @@ import shlex
 import signal
 
 import filelock
-import h5py
 import keras
 import numpy as np
 import pytest
 import subprocesses
 from hypothesis import given
 from hypothesis import strategies as st
+from run_files import assert_same_run
 
 import not_so_clevr
 from not_so_clevr import benchmark, naming, results, tasks
@@ -28,26 +28,6 @@ def linear(task):
     x = keras.layers.Dropout(0.1)(keras.layers.Flatten()(x))
     x = keras.layers.BatchNormalization()(keras.layers.Dense(int(np.prod(task.output_shape)))(x))
     return keras.Model(inputs, keras.layers.Reshape(task.output_shape)(x))
-
-
-def weights(folder):
-    """Every array in model.weights.h5, those of the optimizer, too."""
-    arrays = {}
-    with h5py.File(folder / results.WEIGHTS) as file:
-        file.visititems(lambda name, node: arrays.update({name: node[()]}) if isinstance(node, h5py.Dataset) else None)
-    return arrays
-
-
-def assert_same_run(one, other):
-    expected, found = weights(one), weights(other)
-    assert expected.keys() == found.keys()
-    for name in expected:
-        np.testing.assert_array_equal(expected[name], found[name], err_msg=name)
-    a, b = (json.loads((folder / results.FILE).read_text()) for folder in (one, other))
-    assert a["metrics"] == b["metrics"]
-    assert [(e["epoch"], e["loss"], e["test"]) for e in a["history"]] == [
-        (e["epoch"], e["loss"], e["test"]) for e in b["history"]
-    ]
 
 
 @pytest.fixture(scope="module")

@@ -125,17 +125,8 @@ def test_the_terminal_shows_a_bar(folder):
         [COMMAND, "train", "coordconv", *QUICK], env=environment, cwd=folder, stderr=terminal, stdout=subprocess.DEVNULL
     )
     os.close(terminal)
-    shown = b""
-    while True:
-        try:
-            read = os.read(main, 65536)
-        except OSError:
-            break
-        if not read:
-            break
-        shown += read
+    plain = subprocesses.read_terminal(main)
     assert process.wait() == 0
-    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
     assert re.search(r"regression/.*/seed0 .* 10/10 steps, epoch 2 of 2, loss [\d.e-]+, test error [\d.]+.* left", plain)
 
 

@@ -57,6 +57,7 @@ def test_a_config_is_refused_or_yields_a_right_data_set(arguments):
     labels = np.concatenate([arrays[split]["label"] for split in ("train", "test")])
     fits = [i * size + j for i in range(radius, size - radius) for j in range(radius, size - radius)]
     assert sorted(labels.tolist()) == fits  # disjoint and complete
+    assert config.num_examples == len(fits)
 
     for split in arrays.values():
         i, j = split["coordinates"].T

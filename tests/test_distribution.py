@@ -5,6 +5,7 @@ import json
 import keras
 import numpy as np
 import pytest
+import run_files
 import subprocesses
 from hypothesis import given
 from hypothesis import strategies as st
@@ -59,8 +60,14 @@ print(json.dumps(found))
         assert two[2] == one[2]
         assert two[3] == f"{one[3]} --distribute"
         assert two[4].startswith("2 devices: cpu:0, cpu:1 of ")
-        a, b = (_weights(tmp_path / distribute / one[5]) for distribute in ("False", "True"))
+        a, b = (floats(tmp_path / distribute / one[5]) for distribute in ("False", "True"))
         assert np.linalg.norm(b - a) < 1e-4 * np.linalg.norm(a)  # Adam makes much of a little where gradients are near 0.
+
+
+def floats(folder):
+    """Every number with a point in model.weights.h5, one after the other."""
+    arrays = run_files.weights(folder).values()
+    return np.concatenate([array.ravel() for array in arrays if np.issubdtype(array.dtype, np.floating)])
 
 
 def assert_close(a, b, loss):
@@ -73,15 +80,6 @@ def assert_close(a, b, loss):
             assert_close(x, y, loss)
     else:
         assert b == pytest.approx(a, rel=1e-3, abs=1e-4)
-
-
-def _weights(folder):
-    import h5py
-
-    arrays = []
-    with h5py.File(folder / "model.weights.h5") as file:
-        file.visititems(lambda name, each: arrays.append(np.asarray(each)) if isinstance(each, h5py.Dataset) else None)
-    return np.concatenate([array.ravel() for array in arrays if np.issubdtype(array.dtype, np.floating)])
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -22,7 +22,7 @@ def test_every_page_agrees_with_the_files_it_is_made_of():
 
 def copy(root):
     """Copies all that is generated."""
-    for name in [*generate.PAGES, *generate.FIGURES, generate.COST_FIGURE, generate.COST]:
+    for name in [*generate.PAGES, *generate.FIGURES, generate.COST]:
         (root / name).parent.mkdir(exist_ok=True, parents=True)
         shutil.copy(ROOT / name, root / name)
 

@@ -2,7 +2,6 @@
 
 import concurrent.futures
 import contextlib
-import json
 import os
 import pathlib
 import pty
@@ -12,10 +11,9 @@ import sys
 import time
 
 import filelock
-import h5py
-import numpy as np
 import pytest
 import subprocesses
+from run_files import assert_same_run
 from test_cli import COMMAND
 
 from not_so_clevr import cli, progress, reproduce, sweep
@@ -114,49 +112,11 @@ def train_on_one_core(folder, *arguments):
     assert status == 0, errors
 
 
-def assert_same_run(one, other):
-    """All but the times is the same, to the last bit."""
-
-    def known(file):
-        run = json.loads((file / "result.json").read_text())
-        for epoch in run["history"]:
-            del epoch["seconds"]
-        del run["seconds"], run["examples_per_second"]
-        return run
-
-    def weights(file):
-        arrays = {}
-        with h5py.File(file / "model.weights.h5") as saved:
-            saved.visititems(lambda name, item: arrays.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None)
-        return arrays
-
-    assert known(one) == known(other)
-    for arrays, others in ((weights(one), weights(other)), (np.load(one / "errors.npz"), np.load(other / "errors.npz"))):
-        assert set(arrays) == set(others)
-        assert len(arrays)
-        for name in arrays:
-            np.testing.assert_array_equal(arrays[name], others[name])
-    assert {file.name for file in one.iterdir()} == {file.name for file in other.iterdir()}
-
-
 def wait_until(condition, seconds=300.0):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it took too long"
         time.sleep(0.05)
-
-
-def read_terminal(main):
-    shown = b""
-    while True:
-        try:
-            read = os.read(main, 65536)
-        except OSError:
-            break
-        if not read:
-            break
-        shown += read
-    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
 
 
 def test_a_sweep_outlives_failures_and_kills(folder):
@@ -174,7 +134,7 @@ def test_a_sweep_outlives_failures_and_kills(folder):
     main, terminal = pty.openpty()
     again = start(folder, "sweep", "grid.toml", stderr=terminal)
     os.close(terminal)
-    shown = read_terminal(main)
+    shown = subprocesses.read_terminal(main)
     status, output, _ = finish(again)
     assert status == 1, shown
     assert "3 runs to do" in output
@@ -193,7 +153,9 @@ def test_a_sweep_outlives_failures_and_kills(folder):
     assert epochs.count("1") == epochs.count("150") == 1  # It went on.
 
     train_on_one_core(folder, "my_module:fine", "--config", "quadrant_16_square3", "--seed", "5", "--set", "epochs=150")
-    assert_same_run(fine, folder / "trained" / fine.relative_to(folder / "runs"))
+    trained = folder / "trained" / fine.relative_to(folder / "runs")
+    assert_same_run(fine, trained)
+    assert {file.name for file in fine.iterdir()} == {file.name for file in trained.iterdir()}
 
     (folder / "mended").touch()
     before = (fine / "result.json").stat().st_mtime_ns
