@@ -52,6 +52,11 @@ def with_runner(download_config: Any) -> Any:
     return download_config.replace(beam_options=found, beam_runner=download_config.beam_runner or _runner(found))
 
 
+def is_local(download_config: Any) -> bool:
+    """Returns whether the runner of a `tfds.download.DownloadConfig` is the local one."""
+    return bool(download_config.beam_runner == LOCAL_RUNNER)
+
+
 def pipeline(draw: Callable[[int], Iterable[Any]], starts: range) -> beam.PTransform:
     """Returns a pipeline of what `draw(start)` yields for every start, in no order, shared out to all workers."""
     every = "Split" >> beam.Create([starts]) | "Starts" >> beam.FlatMap(iter)  # One small element, however many starts
@@ -64,7 +69,7 @@ def counted(on_progress: Callable[[int], object] | None, download_config: Any) -
 
     None if there is nothing to call, or the workers may be on another machine.
     """
-    if on_progress is None or download_config.beam_runner != LOCAL_RUNNER:
+    if on_progress is None or not is_local(download_config):
         yield None
         return
     with tempfile.TemporaryDirectory() as folder:

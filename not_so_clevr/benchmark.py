@@ -486,7 +486,8 @@ class _Folder:
             shutil.rmtree(replaced, ignore_errors=True)
             self.final.rename(replaced)
         self.partial.rename(self.final)
-        (self.final / _CHECKPOINT).unlink(missing_ok=True)
+        for checkpoint in self.final.glob(f"*{_CHECKPOINT}"):  # A kill may have left one half written, too.
+            checkpoint.unlink()
         shutil.rmtree(replaced, ignore_errors=True)
 
 

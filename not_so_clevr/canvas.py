@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -114,7 +113,7 @@ def draw_on_device(centres: npt.ArrayLike, canvas_size: int = CANVAS_SIZE, squar
     """Draws what `draw` draws, with `keras.ops`, on the default device of Keras' backend (the GPU where there is one).
 
     Returns:
-        A tensor of the backend, uint8 `[N, S, S, 1]`. It lives in the device's memory: give it `chunks` of many centres.
+        A tensor of the backend, uint8 `[N, S, S, 1]`. It lives in the device's memory: give it `chunk_length` at a time.
 
     Raises:
         ValueError: as `draw` does.
@@ -128,13 +127,6 @@ def draw_on_device(centres: npt.ArrayLike, canvas_size: int = CANVAS_SIZE, squar
     convolved = ops.conv(one_hots, ones, padding="same", data_format="channels_last")[0]
     lines = ops.where(convolved > 0.5, np.uint8(WHITE), np.uint8(0))  # A GPU may compute a convolution of ones as 0.9999.
     return outer_products(ops, lines, rows, columns)
-
-
-def chunks(centres: npt.NDArray[np.int64], canvas_size: int = CANVAS_SIZE) -> Iterator[npt.NDArray[np.int64]]:
-    """Yields `centres` in order, `[n, 2]` at a time, n = `chunk_length(canvas_size)` but for the last."""
-    size = chunk_length(canvas_size)
-    for start in range(0, len(centres), size):
-        yield centres[start : start + size]
 
 
 def chunk_length(canvas_size: int = CANVAS_SIZE) -> int:

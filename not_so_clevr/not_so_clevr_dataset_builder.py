@@ -9,7 +9,7 @@ import importlib
 import importlib.util
 import itertools
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -190,6 +190,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     with_beam: bool
 
     _count: Callable[[int], object] | None = None
+    _splits: Sequence[str] = ("train", "test")  # Those that a job generates
 
     def __init__(self, *, config: str | NotSoClevrConfig | None = None, **kwargs: Any) -> None:
         if not (config is None or isinstance(config, str)):
@@ -242,6 +243,14 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             super()._download_and_prepare(dl_manager=dl_manager, download_config=download_config)
         disk.write_checksums(self.data_path)
 
+    def _generate_splits(self, dl_manager: Any, download_config: Any) -> list[Any]:
+        """Generates both splits at once or, on Beam's local runner, which keeps all of a job in memory, by a job each."""
+        is_local = self.with_beam and import_beam(self.builder_config.name).is_local(download_config)
+        found: list[Any] = []
+        for self._splits in [["train"], ["test"]] if is_local else [["train", "test"]]:
+            found += super()._generate_splits(dl_manager, download_config)
+        return found
+
     def _example_writer(self) -> tfds.core.ExampleWriter:
         return _ExampleWriter(file_format=self.info.file_format)
 
@@ -267,7 +276,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         )
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
-        return {split: self._generate_examples(split) for split in _split_centres(self.builder_config.name)}
+        return {split: self._generate_examples(split) for split in self._splits}
 
     def _generate_examples(self, split: str) -> Any:
         """Returns the examples of a split with their keys: an iterator or, of a large data set, a Beam pipeline."""

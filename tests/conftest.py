@@ -1,8 +1,12 @@
 import pathlib
 
+import hypothesis
 import pytest
 
 import not_so_clevr  # noqa: F401  Registers the data set.
+
+hypothesis.settings.register_profile("tests", deadline=None)  # By default an example that takes over 0.2 s has failed.
+hypothesis.settings.load_profile("tests")
 
 
 @pytest.fixture(scope="session")

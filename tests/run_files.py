@@ -1,6 +1,7 @@
 """What a run leaves on disk, to be compared with what another one left."""
 
 import json
+import os
 
 import h5py
 import numpy as np
@@ -17,7 +18,8 @@ def weights(folder):
 
 
 def assert_same_run(one, other):
-    """All but the times is the same, to the last bit."""
+    """There are the same files, and all but the times is the same, to the last bit."""
+    assert set(os.listdir(one)) == set(os.listdir(other))
     assert _without_times(one) == _without_times(other)
     for arrays, others in ((weights(one), weights(other)), (np.load(one / results.ERRORS), np.load(other / results.ERRORS))):
         assert set(arrays) == set(others)

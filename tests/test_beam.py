@@ -102,6 +102,25 @@ def test_beam_is_for_large_canvases_and_for_those_who_ask(tmp_path):
     assert isinstance(builder._generate_examples("train"), apache_beam.PTransform)
 
 
+def test_the_local_runner_has_one_split_at_a_time_in_memory(local, tmp_path, monkeypatch):
+    jobs = []
+
+    def record(self, *arguments):
+        jobs.append(sorted(found := split_generators(self, *arguments)))
+        return found
+
+    split_generators = Builder._split_generators
+    monkeypatch.setattr(Builder, "_split_generators", record)
+    builder = Builder(config="quadrant_32", data_dir=tmp_path)
+    overwrite = tfds.download.GenerateMode.REUSE_CACHE_IF_EXISTS
+    for values in ({"beam_runner": beam.LOCAL_RUNNER}, {}):
+        builder.download_and_prepare(download_config=download_config(download_mode=overwrite, **values))
+        assert local.items() <= files(tmp_path, "quadrant_32").items()  # TFDS adds one when it replaces a data set.
+    assert jobs == [["train"], ["test"], ["train"], ["test"]]
+    Builder(config="quadrant_32", data_dir=tmp_path / "without").download_and_prepare()
+    assert jobs[4:] == [["test", "train"]]
+
+
 def test_two_processes_at_once_generate_a_large_data_set_once(tmp_path):
     command = [COMMAND, "generate", LARGE, "--data-dir", tmp_path]
     processes = [

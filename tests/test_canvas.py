@@ -92,20 +92,17 @@ def test_memory_is_bounded_by_the_chunk_whatever_the_number_of_examples():
     assert len(centres) * 128**2 > 3 * 64 * 2**20
     tracemalloc.start()
     try:
-        for chunk in canvas.chunks(centres, 128):
-            canvas.draw(chunk, 128)
+        for start in range(0, len(centres), canvas.chunk_length(128)):
+            canvas.draw(centres[start : start + canvas.chunk_length(128)], 128)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
     assert peak < 2.2 * 64 * 2**20  # This chunk, while the last is still held, and a little beside them.
 
 
-@pytest.mark.parametrize("canvas_size", [64, 512, 4096, 10**5])
-def test_chunks_are_all_centres_in_order(canvas_size):
-    centres = np.arange(2 * 300).reshape(300, 2)
-    pieces = list(canvas.chunks(centres, canvas_size))
-    np.testing.assert_array_equal(np.concatenate(pieces), centres)
-    assert all(len(piece) == 1 or len(piece) * canvas_size**2 <= 64 * 2**20 for piece in pieces)
+@pytest.mark.parametrize(("canvas_size", "canvases"), [(64, 16384), (512, 256), (4096, 4), (10**5, 1)])
+def test_a_chunk_takes_64_mib_at_most_but_holds_one_canvas(canvas_size, canvases):
+    assert canvas.chunk_length(canvas_size) == canvases
 
 
 @pytest.mark.parametrize(

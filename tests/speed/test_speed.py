@@ -91,7 +91,7 @@ def test_import(benchmark, modules):
 @pytest.mark.parametrize("size", [64, 256, 1024])
 @pytest.mark.parametrize("what", ["draw", "fill"])
 def test_device(benchmark, size, what):
-    chunk = next(canvas.chunks(canvas.centres(size), size))
+    chunk = canvas.centres(size)[: canvas.chunk_length(size)]
     shape = (len(chunk), size, size, 1)
     functions = {
         "draw": lambda: on_device(canvas.draw_on_device(chunk, size)),
