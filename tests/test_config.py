@@ -40,7 +40,7 @@ def test_the_named_configs():
     assert Builder.BUILDER_CONFIGS[0].name == Builder.DEFAULT_BUILDER_CONFIG_NAME == "uniform"
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 @given(st.one_of(PLAUSIBLE, ANYTHING))
 def test_a_config_is_refused_or_yields_a_right_data_set(arguments):
     try:

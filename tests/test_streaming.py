@@ -36,7 +36,7 @@ def test_an_epoch_is_the_stored_data_set(config, split):
 
 
 @given(st.integers(1, 200), st.integers(0, 2**32 - 1))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_every_epoch_has_every_example_once_in_an_order_of_its_own(batch_size, seed):
     steps = -(-len(ARRAYS["train"]["label"]) // batch_size)
     both = labels(not_so_clevr.stream(SMALL, "train", batch_size, seed, epochs=2))
