@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
 
 #: Runs on this machine and needs nothing else; Beam's own default first tries to download a program.
 LOCAL_RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
@@ -47,8 +47,13 @@ def with_runner(download_config: Any) -> Any:
     """Returns the `tfds.download.DownloadConfig` with the local runner, if it names none.
 
     It has options then, if only none: without any, Beam reads those of the program that is running.
+
+    Raises:
+        ValueError: if the mode is `multi_threading`, in which Beam's local runner loses elements (Beam 2.77; docs/large.md).
     """
     found = download_config.beam_options or PipelineOptions([])
+    if (mode := found.view_as(DirectOptions).direct_running_mode) == "multi_threading":
+        raise ValueError(f"direct_running_mode={mode} loses examples; use multi_processing or, for one worker, in_memory.")
     return download_config.replace(beam_options=found, beam_runner=download_config.beam_runner or _runner(found))
 
 

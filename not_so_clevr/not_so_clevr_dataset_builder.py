@@ -210,8 +210,9 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         or options of Beam.
 
         Raises:
-            OSError: one sentence that names the folder, if it cannot be written.
+            OSError: one sentence that names the folder, if it cannot be written; or if Beam lost examples.
             ImportError: if Beam is needed and not installed.
+            ValueError: if Beam is asked for a mode that loses examples.
         """
         download_config = download_config or tfds.download.DownloadConfig(try_download_gcs=False)  # It is nowhere to be found.
         reuse = self.data_path.exists() and not download_config.download_mode.overwrite_dataset
@@ -249,7 +250,19 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         found: list[Any] = []
         for self._splits in [["train"], ["test"]] if is_local else [["train", "test"]]:
             found += super()._generate_splits(dl_manager, download_config)
+        if self.with_beam:
+            self._check_complete(found)
         return found
+
+    def _check_complete(self, found: Sequence[Any]) -> None:
+        """Raises OSError unless each split came out of Beam as large as it went in; runners were seen to lose elements."""
+        name = self.builder_config.name
+        for split in found:
+            if split.num_examples != (expected := len(_split_centres(name)[split.name])):
+                raise OSError(
+                    f"Beam gave {split.num_examples:,} of the {expected:,} {split.name} examples of {name}; nothing was kept. "
+                    "Generate it again, or with another runner."
+                )
 
     def _example_writer(self) -> tfds.core.ExampleWriter:
         return _ExampleWriter(file_format=self.info.file_format)

@@ -121,6 +121,34 @@ def test_the_local_runner_has_one_split_at_a_time_in_memory(local, tmp_path, mon
     assert jobs[4:] == [["test", "train"]]
 
 
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_examples_that_a_runner_loses_are_missed_and_nothing_is_kept(split, tmp_path, monkeypatch):
+    def lossy(draw, starts):
+        return pipeline(lambda start: list(draw(start))[: -1 if draw.args[1] == split else None], starts)
+
+    pipeline = beam.pipeline
+    monkeypatch.setattr(beam, "pipeline", lossy)
+    builder = Builder(config=LARGE, data_dir=tmp_path)
+    counts = {"train": "11 of the 12", "test": "3 of the 4"}[split]
+    with pytest.raises(OSError, match=f"Beam gave {counts} {split} examples of {LARGE}; nothing was kept"):
+        builder.download_and_prepare()
+    assert os.listdir(tmp_path / "not_so_clevr" / LARGE) == [".1.0.0.lock"]
+    monkeypatch.undo()
+    builder.download_and_prepare()
+    assert builder.info.splits.total_num_examples == 16
+
+
+def test_the_mode_that_loses_examples_is_refused(tmp_path):
+    options = "direct_running_mode=multi_threading,direct_num_workers=2"
+    sentence = "direct_running_mode=multi_threading loses examples; use multi_processing or, for one worker, in_memory."
+    builder = Builder(config="quadrant_32", data_dir=tmp_path)
+    with pytest.raises(ValueError, match=sentence):
+        builder.download_and_prepare(download_config=download_config(beam_options=beam.options(options)))
+    process = generate("quadrant_32", "--data-dir", tmp_path, "--beam-pipeline-options", options)
+    assert (process.returncode, process.stderr.splitlines()[-1]) == (2, f"not-so-clevr: {sentence}")
+    assert not list(tmp_path.rglob("*1.0.0"))
+
+
 def test_two_processes_at_once_generate_a_large_data_set_once(tmp_path):
     command = [COMMAND, "generate", LARGE, "--data-dir", tmp_path]
     processes = [
