@@ -1,6 +1,6 @@
 """Counts the elements that arrive at the end of a small pipeline of Apache Beam, in each mode of its local runner.
 
-python docs/examples/lost_elements.py [MODE...]
+python tests/speed/lost_elements.py [MODE...]
 """
 
 import os
