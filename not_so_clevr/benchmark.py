@@ -455,7 +455,7 @@ class _Folder:
         """Saves a log and the network's state, of which Keras' own files leave out the random numbers."""
         arrays = {str(k): keras.ops.convert_to_numpy(variable) for k, variable in enumerate(_state(network))}
         with disk.replacing(self.partial / _CHECKPOINT) as temporary, temporary.open("wb") as stream:
-            np.savez(stream, allow_pickle=False, log=np.asarray(json.dumps(log)), **arrays)
+            np.savez(stream, log=np.asarray(json.dumps(log)), **arrays)
 
     def restore(self, network: keras.Model) -> dict[str, Any] | None:
         """Returns the log that was saved last, if any, and gives the network the state that was saved with it."""

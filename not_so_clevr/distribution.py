@@ -20,10 +20,15 @@ def devices() -> list[str]:
 
     Raises:
         ValueError: one sentence, if the backend cannot distribute, or if there are not two of them.
+        ImportError: one sentence, if Keras is too old.
     """
     backend = keras.backend.backend()
     if backend not in ("jax", "tensorflow"):
         raise ValueError(f"distribute is for the backends tensorflow and jax, and this is {backend}; set KERAS_BACKEND=jax.")
+    if backend == "tensorflow" and tuple(map(int, keras.__version__.split(".")[:2])) < (3, 10):
+        raise ImportError(  # 3.6 gives other weights, 3.8 and 3.9 another loss.
+            f"distribute on TensorFlow needs Keras 3.10 or later, and this is {keras.__version__}; run: pip install -U keras"
+        )
     found = keras.distribution.list_devices()
     if len(found) < 2:
         raise ValueError(f"distribute needs two devices or more, and {backend} has {', '.join(found)}; leave it out.")

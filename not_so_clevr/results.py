@@ -116,7 +116,7 @@ class Result:
     def write(self, folder: pathlib.Path) -> None:
         """Writes result.json and errors.npz. Raises OSError, naming the file, if it cannot be written."""
         with disk.replacing(folder / ERRORS) as temporary, temporary.open("wb") as stream:
-            np.savez_compressed(stream, allow_pickle=False, **_flat(self.examples))
+            np.savez_compressed(stream, **_flat(self.examples))
         with disk.replacing(folder / FILE) as temporary:
             temporary.write_text(json.dumps(self._json(), indent=1) + "\n")
 
@@ -388,5 +388,5 @@ def median(values: Iterable[float | None]) -> float | None:
     return statistics.median(known) if known else None
 
 
-def _flat(examples: Examples) -> dict[str, npt.NDArray[Any]]:
+def _flat(examples: Examples) -> dict[str, Any]:
     return {f"{split}/{name}": values for split, columns in examples.items() for name, values in columns.items()}

@@ -134,6 +134,13 @@ def test_one_device_is_refused(monkeypatch):
         benchmark.run("coordconv", task="regression", distribute=True, **SMALL)
 
 
+def test_a_keras_that_distributes_otherwise_is_refused(monkeypatch):
+    monkeypatch.setattr(keras, "__version__", "3.9.2")
+    monkeypatch.setattr(keras.backend, "backend", lambda: "tensorflow")
+    with pytest.raises(ImportError, match="needs Keras 3.10 or later, and this is 3.9.2; run: pip install -U keras"):
+        benchmark.run("coordconv", task="regression", distribute=True, **SMALL)
+
+
 @given(st.integers(1, 40), st.integers(1, 9))
 def test_weights_leave_out_what_was_padded(count, parts):
     losses = np.random.RandomState(count).rand(count)
