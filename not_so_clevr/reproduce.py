@@ -178,7 +178,8 @@ _INTRODUCTION = """# What was published, and what came out
 `train` and `test` are means over seeds, ± half of the 95 % confidence interval of the mean (Student's t): the shares of
 examples that are right, as the source counts them, or IOU. The time is the median of whole runs. The verdict is on test: a
 perfect result is reproduced by a perfect one alone, any other number by one that is at most 5 points off; "86 % at most" by 50
-to 86 %, and what is told in words by a range in `not_so_clevr/published.py`.
+to 86 %, and what is told in words by a range in `not_so_clevr/published.py`. What was *not run*, or has fewer than three seeds,
+is still missing: `not-so-clevr reproduce article paper failures --only-print` lists it, with the hours that it takes.
 """
 
 
