@@ -27,9 +27,9 @@ COLUMNS = (
     "seeds",
     "train",
     "test",
+    "verdict",
     "time",
     "hardware",
-    "verdict",
 )
 
 _UNITS = {"h": 3600, "m": 60, "s": 1}
@@ -167,9 +167,9 @@ def cells(row: Mapping[str, Any]) -> list[str]:
         str(row["seeds"]),
         number(row["train"]),
         number(row["test"]) + ("" if half is None else f" ± {results.points(scale * half)}"),
+        row["verdict"] + (f" ({row['remark']})" if row["remark"] else ""),
         results.duration(row["seconds"]),
         row["hardware"],
-        row["verdict"] + (f" ({row['remark']})" if row["remark"] else ""),
     ]
 
 
