@@ -1,5 +1,6 @@
 """Large data sets on Apache Beam: the same bytes, whatever the path, the runner and the process."""
 
+import contextlib
 import itertools
 import os
 import pathlib
@@ -45,8 +46,17 @@ def local(tmp_path_factory):
 
 
 def test_two_worker_processes_write_the_same_files_as_the_local_path(local, tmp_path):
-    process = generate("quadrant_32", "--data-dir", tmp_path, "--beam-pipeline-options", TWO_PROCESSES)
-    assert process.returncode == 0, process.stderr
+    command = [COMMAND, "generate", "quadrant_32", "--data-dir", tmp_path, "--beam-pipeline-options", TWO_PROCESSES]
+    workers = 0  # At once; each is a child of a shell.
+    with subprocess.Popen(command, env=subprocesses.environment()) as process:
+        while process.poll() is None:
+            with contextlib.suppress(psutil.Error):
+                children = psutil.Process(process.pid).children(recursive=True)
+                found = [child for child in children if child.name() != "sh" and "sdk_worker_main" in " ".join(child.cmdline())]
+                workers = max(workers, len(found))
+            time.sleep(0.05)
+    assert process.returncode == 0
+    assert workers == 2
     assert files(tmp_path, "quadrant_32") == local
     assert len(local) == 5
 
