@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import pathlib
-import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -29,8 +28,19 @@ def leaderboard(runs: Sequence[Result]) -> str:
 
 
 def reproduction(runs: Sequence[Result]) -> str:
-    """Returns what `not-so-clevr reproduce article paper failures --only-print ... -o docs/reproduction.md` writes."""
-    return reproduce.to_markdown(reproduce.table(reproduce.plan(reproduce.select(["article", "paper", "failures"])), runs))
+    """Returns what `not-so-clevr reproduce article paper failures --only-print ... -o FILE` writes, and what is missing."""
+    table = reproduce.table(reproduce.plan(reproduce.select(["article", "paper", "failures"])), runs)
+    return f"{reproduce.to_markdown(table)}{_MISSING}"
+
+
+_MISSING = """
+What was *not run*, or has fewer than three seeds, is still missing. In a clone of the repository this lists it, with the hours
+that it takes; without `--only-print` and with another folder, such as `--runs runs`, it is run:
+
+```sh
+not-so-clevr reproduce article paper failures --only-print --runs baselines/results
+```
+"""
 
 
 _SUMMARY = ("task", "model", "seeds", "train", "test", "perfect", "parameters", "time", "hardware")
@@ -68,15 +78,17 @@ def cost(runs: Sequence[Result]) -> str:
     return scaling.table(scaling.load(ROOT / COST))
 
 
-# Whatever is made of files: a page with markers, <!-- name --> and <!-- /name -->, from one to the other, any other whole.
-PAGES: Mapping[str, Callable[[Sequence[Result]], str]] = {
-    "README.md": quadrant,
-    "docs/cite.md": citation,
-    "docs/failures.md": failures,
-    "docs/index.md": home,
+# What is made of files: whole pages, and parts of others, from <!-- name --> to <!-- /name -->.
+WHOLE: Mapping[str, Callable[[Sequence[Result]], str]] = {
     "docs/reproduction.md": reproduction,
     "docs/results.md": leaderboard,
-    "docs/scaling.md": cost,
+}
+PARTS: Mapping[str, tuple[str, Callable[[Sequence[Result]], str]]] = {
+    "README.md": ("results", quadrant),
+    "docs/cite.md": ("citation", citation),
+    "docs/failures.md": ("failures", failures),
+    "docs/index.md": ("results", home),
+    "docs/scaling.md": ("cost", cost),
 }
 
 
@@ -125,22 +137,21 @@ FIGURES: Mapping[str, Drawing] = {
 }
 
 _DIGEST = "Run files"  # What the text in a figure is called that tells from which files it was drawn
-_MARKED = re.compile(r"<!-- (\w+) -->\n(.*)<!-- /\1 -->", re.DOTALL)
 
 
 def stale(root: pathlib.Path = ROOT) -> dict[pathlib.Path, str]:
     """Returns each page that disagrees with the files it is made of, and what it should be.
 
     Raises:
-        ValueError: one sentence for each file that is not the result of a run.
+        ValueError: one sentence for each file that is not the result of a run; or if a page has lost its part.
     """
     runs, problems = results.load([root / RUNS])
     if problems:
         raise ValueError("\n".join(problems))
-    pages = {root / name: write(runs) for name, write in PAGES.items()}
-    old = {page: page.read_text() if page.exists() else "" for page in pages}
-    new = {page: _renewed(old[page], text) for page, text in pages.items()}
-    return {page: text for page, text in new.items() if text != old[page]}
+    old = {name: (root / name).read_text() if (root / name).exists() else "" for name in (*WHOLE, *PARTS)}
+    new = {name: write(runs) for name, write in WHOLE.items()}
+    new |= {name: _renewed(name, old[name], part, write(runs)) for name, (part, write) in PARTS.items()}
+    return {root / name: text for name, text in new.items() if text != old[name]}
 
 
 def stale_figures(root: pathlib.Path = ROOT) -> dict[pathlib.Path, str]:
@@ -165,14 +176,21 @@ def draw(name: str, root: pathlib.Path = ROOT) -> Figure:
     return FIGURES[name][1](root)
 
 
-def _renewed(page: str, text: str) -> str:
-    marked = _MARKED.search(page)
-    return f"{page[: marked.start(2)]}\n{text}\n{page[marked.end(2) :]}" if marked else text
+def _renewed(name: str, page: str, part: str, text: str) -> str:
+    """Returns a page with a new text in one of its parts. Raises ValueError, one sentence, unless it has that part, once."""
+    first, last = f"<!-- {part} -->\n", f"<!-- /{part} -->"
+    if page.count(first) != 1 or page.count(last) != 1 or page.index(last) < page.index(first):
+        raise ValueError(f"{name} has no part from <!-- {part} --> to {last}; mark in it where the numbers belong.")
+    before, _, rest = page.partition(first)
+    return f"{before}{first}\n{text}\n{last}{rest.partition(last)[2]}"
 
 
 def main(arguments: Sequence[str], root: pathlib.Path = ROOT) -> str | None:
     """Writes the pages and figures that disagree; or, with --check, returns a sentence for each."""
-    pages, drawings = stale(root), stale_figures(root)
+    try:
+        pages, drawings = stale(root), stale_figures(root)
+    except ValueError as error:
+        return str(error)
     if list(arguments) == ["--check"]:
         disagree = "disagrees with the files it is made of; mend it with: python docs/generate.py"
         return "\n".join(f"{file.relative_to(root)} {disagree}" for file in [*pages, *drawings]) or None

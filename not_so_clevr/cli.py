@@ -42,17 +42,27 @@ _BEAM = (
     f"all cores. Canvases from {BEAM_CANVAS_SIZE} pixels on are generated with Beam, smaller ones only if options are given."
 )
 
+
+def _path(text: str | pathlib.Path) -> pathlib.Path:
+    """Returns a path with ~ replaced, as the shell does not where it is quoted or follows =."""
+    return pathlib.Path(text).expanduser()
+
+
+_folder = functools.partial(typer.Option, parser=_path, metavar="DIR")
+_output = functools.partial(typer.Option, "--output", "-o", parser=_path, metavar="FILE")
+
 # Options that several commands have
 _Data = Annotated[str, typer.Option(help="tfds, or memory: the same without disk and without TensorFlow.")]
 _DataDir = Annotated[
     pathlib.Path | None,
-    typer.Option(help="The folder of TFDS' data sets; if not given, TFDS_DATA_DIR or ~/tensorflow_datasets."),
+    _folder(help="The folder of TFDS' data sets; if not given, TFDS_DATA_DIR or ~/tensorflow_datasets."),
 ]
 _Rows = Annotated[
     list[str] | None,
     typer.Option("--row", metavar="ID", help="Only these rows: an id, or a pattern with *. Can be repeated."),
 ]
-_Runs = Annotated[pathlib.Path, typer.Option(help="The folder of all runs. Those that are complete are not run again.")]
+_Runs = Annotated[pathlib.Path, _folder(help="The folder of all runs. Those that are complete are not run again.")]
+_Folders = Annotated[list[pathlib.Path], typer.Argument(parser=_path, metavar="DIR...", help="Folders with runs.")]
 
 
 def main() -> None:
@@ -80,7 +90,7 @@ def generate(
     beam_pipeline_options: Annotated[str | None, typer.Option(metavar="OPTION=VALUE,...", help=_BEAM)] = None,
 ) -> None:
     """Generate data sets on disk, for tfds.load to read. What is there already stays as it is."""
-    builders = [Builder(config=config, data_dir=_expanded(data_dir)) for config in configs]
+    builders = [Builder(config=config, data_dir=data_dir) for config in configs]
     _generate(*builders, beam_pipeline_options=beam_pipeline_options)
     for builder in builders:
         counts = " and ".join(f"{split.num_examples} {name}" for name, split in builder.info.splits.items())
@@ -98,7 +108,7 @@ def train(
     ] = None,
     seeds: Annotated[int | None, typer.Option(help="Train with seeds 0, 1, ... one after the other.")] = None,
     seed: Annotated[int | None, typer.Option(help="Train with this seed; 0 if neither is given.")] = None,
-    runs: Annotated[pathlib.Path, typer.Option(help="The folder of all runs.")] = pathlib.Path("runs"),
+    runs: Annotated[pathlib.Path, _folder(help="The folder of all runs.")] = pathlib.Path("runs"),
     resume: Annotated[bool, typer.Option("--resume", help="Continue runs that were interrupted, skip complete ones.")] = False,
     replace: Annotated[bool, typer.Option("--replace", help="Train anew, and replace runs that are there.")] = False,
     data: _Data = "tfds",
@@ -114,7 +124,7 @@ def train(
     if seed is not None and seeds is not None:
         raise ValueError(f"--seed {seed} and --seeds {seeds} were both given; give one.")
     chosen = [seed or 0] if seeds is None else list(range(canvas.integer("--seeds", seeds, 1, 10_000)))
-    changed = dict(map(naming.read, settings or []))
+    changed = naming.read_all(settings or [])
     checked = as_config(config)
     from not_so_clevr import benchmark, distribution, models
 
@@ -124,7 +134,6 @@ def train(
     benchmark.check_data(data, checked)
     for each in chosen:
         benchmark.check_free(runs, job.id(each), resume=resume, replace=replace)
-    data_dir = _expanded(data_dir)
     if data == "tfds":
         _generate(Builder(config=checked, data_dir=data_dir))
     options: dict[str, Any] = {"runs": runs, "data": data, "data_dir": data_dir, "tensorboard": tensorboard}
@@ -149,14 +158,12 @@ def reproduce_published(
     ] = False,
     runs: _Runs = pathlib.Path("runs"),
     output: Annotated[
-        list[pathlib.Path] | None,
-        typer.Option("--output", "-o", help="Write the table too: .md, .csv or .json. Can be repeated."),
+        list[pathlib.Path] | None, _output(help="Write the table too: .md, .csv or .json. Can be repeated.")
     ] = None,
     data: _Data = "tfds",
     data_dir: _DataDir = None,
 ) -> None:
     """Run what was published, seed by seed, and set what comes out beside it. Goes on where it was interrupted."""
-    runs, data_dir = runs.expanduser(), _expanded(data_dir)
     for file in output or []:
         results.check_format(file)
     experiments = reproduce.select(suites, rows or [])
@@ -179,7 +186,7 @@ def reproduce_published(
             break
         try:
             result = _trained(row.job, seed, "this command", runs=runs, data=data, data_dir=data_dir, resume=True, until=limit)
-        except ValueError as error:  # One training that diverges must not keep the others back.
+        except (ValueError, benchmark.Busy) as error:  # One that diverges, or runs elsewhere, must not keep the others back.
             problems.append(str(error))
             continue
         if result is None:
@@ -213,7 +220,7 @@ def sweep_grid(
     data_dir: _DataDir = None,
 ) -> None:
     """Run a grid, many runs at once, on this machine or on a Ray cluster. Goes on where it was interrupted."""
-    runs, data_dir = runs.expanduser().resolve(), data_dir and data_dir.expanduser().resolve()
+    runs, data_dir = runs.resolve(), data_dir and data_dir.resolve()
     chosen = grids.read(grid)
     if seeds is not None:
         chosen = dataclasses.replace(chosen, seeds=range(canvas.integer("--seeds", seeds, 1, 10_000)))
@@ -269,8 +276,11 @@ def _swept(todo: Sequence[sweep.Run], address: str | None, cpus: int, gpus: floa
 def _print_left(left: Sequence[tuple[reproduce.Row, int]], seconds: Mapping[str, float | None], each: bool) -> None:
     """Prints how many runs are left and how long they take, one after the other; and each of them, if asked for."""
     times = [seconds[row.id] for row, _ in left]
-    unknown = f", and {times.count(None)} of unknown length" if None in times else ""
-    print(f"{len(left)} runs to do, about {results.duration(sum(filter(None, times)))}{unknown}", flush=True)
+    known = [time for time in times if time is not None]
+    parts = [f"about {results.duration(sum(known))}"] if known or not left else []
+    if len(known) < len(left):
+        parts.append(f"{len(left) - len(known)} of unknown length")
+    print(f"{len(left)} runs to do, {' and '.join(parts)}", flush=True)
     if each:
         texts = [results.duration(time) if time else "?" for time in times]
         _print_table(["run", "estimate"], [[row.job.id(seed), text] for (row, seed), text in zip(left, texts, strict=True)])
@@ -319,11 +329,6 @@ def _print_result(result: results.Result) -> None:
     print(f"{result.id}: {shares} right, in {result.seconds or 0:.0f} s", flush=True)
 
 
-def _expanded(path: pathlib.Path | None) -> pathlib.Path | None:
-    """Returns a path with ~ replaced, as the shell does not where it is quoted or follows =."""
-    return path.expanduser() if path else None
-
-
 @app.command("list")
 def list_models() -> None:
     """List the models: name, tasks and recipes, parameters on a canvas of 64 x 64, source."""
@@ -344,10 +349,8 @@ def list_models() -> None:
 
 @app.command()
 def leaderboard(
-    folders: Annotated[list[pathlib.Path], typer.Argument(metavar="DIR...", help="Folders with runs.")],
-    output: Annotated[
-        list[pathlib.Path] | None, typer.Option("--output", "-o", help="Write it too: .md, .csv or .json. Can be repeated.")
-    ] = None,
+    folders: _Folders,
+    output: Annotated[list[pathlib.Path] | None, _output(help="Write it too: .md, .csv or .json. Can be repeated.")] = None,
 ) -> None:
     """Print the runs below some folders: models x tasks x splits, over seeds; and what others published."""
     for file in output or []:
@@ -364,11 +367,9 @@ def leaderboard(
 
 @app.command()
 def report(
-    folders: Annotated[list[pathlib.Path], typer.Argument(metavar="DIR...", help="Folders with runs.")],
-    output: Annotated[pathlib.Path, typer.Option("--output", "-o", help="The page to write, .html; replaced if it is there.")],
-    figures: Annotated[
-        pathlib.Path | None, typer.Option(help="Write each figure into this folder, too, as PNG and as PDF.")
-    ] = None,
+    folders: _Folders,
+    output: Annotated[pathlib.Path, _output(help="The page to write, .html; replaced if it is there.")],
+    figures: Annotated[pathlib.Path | None, _folder(help="Write each figure into this folder, too, as PNG and as PDF.")] = None,
 ) -> None:
     """Write a page about the runs below some folders: leaderboard, maps of errors, learning curves, predictions."""
     try:
@@ -390,7 +391,7 @@ def show(
     config: Annotated[str, typer.Argument(metavar="CONFIG", help=_CONFIG)],
     output: Annotated[
         pathlib.Path | None,
-        typer.Option("--output", "-o", help=f"The picture to write, {', '.join(_FORMATS)}; if not given, a window opens."),
+        _output(help=f"The picture to write, {', '.join(_FORMATS)}; if not given, a window opens."),
     ] = None,
 ) -> None:
     """Show some examples, and the map of the split: which centres are train and which are test."""
@@ -447,7 +448,7 @@ def _reference() -> list[results.Result]:
 def _tell(problems: Sequence[str]) -> None:
     """Raises ValueError, a sentence a line, if there are problems; what could be shown has been shown by then."""
     if problems:
-        raise ValueError("\nnot-so-clevr: ".join(problems))
+        raise ValueError("\nnot-so-clevr: ".join(dict.fromkeys(problems)))
 
 
 def _print_leaderboard(found: Sequence[results.Result]) -> None:
@@ -461,5 +462,5 @@ def _print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         return
     table = rich.table.Table(*columns, box=rich.box.SIMPLE_HEAD)
     for row in rows:
-        table.add_row(*map(rich.markup.escape, row))
+        table.add_row(*(rich.markup.escape(results.plain(cell)) for cell in row))
     rich.print(table)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 _WORDS = {"true": True, "false": False}
@@ -38,6 +38,17 @@ def read(text: str) -> tuple[str, Any]:
         return name, ast.literal_eval(value)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return name, _WORDS.get(value, value)
+
+
+def read_all(texts: Iterable[str]) -> dict[str, Any]:
+    """Returns the settings that some texts tell, see `read`. Raises ValueError, one sentence, if one of them is told twice."""
+    settings: dict[str, Any] = {}
+    for text in texts:
+        name, value = read(text)
+        if name in settings:
+            raise ValueError(f"--set {name} is given twice, as {settings[name]!r} and as {value!r}; give it once.")
+        settings[name] = value
+    return settings
 
 
 def write(name: str, value: Any) -> str:

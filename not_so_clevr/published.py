@@ -15,6 +15,8 @@ from not_so_clevr import naming
 ARTICLE = "article"
 PAPER = "Liu et al. 2018"
 
+PERFECT = "perfect"  # The metric of whole runs: whether every example of a split is right
+
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
@@ -29,7 +31,7 @@ class Experiment:
         epochs: of the published training, as text.
         train: what was published of train, as text.
         test: what was published of test, as text.
-        metric: the metric that was published; "" for the one that tells whether an example is right.
+        metric: the metric that was published, or `PERFECT`; "" for the one that tells whether an example is right.
         low: the least mean of that metric over test that reproduces what was published.
         high: the greatest.
         settings: of the recipe, to change.
@@ -110,13 +112,16 @@ _ARTICLE = (
 
 _SECONDS = "100 %, in 10 to 20 s on a GPU"
 _HOUR = "86 % at most, after over an hour on a GPU"
-_BLACK = "black after 50 epochs, its loss still falling; right on 32x32 with more"
+_BLACK = "black after 50 epochs, its loss on a plateau; on 32x32 and with 200, IOU 0.991"
 _NEVER = "IOU about 0.8, after 90 min on a GPU; never 1"
 # The paper tells its grids, and not which point it shows: these are points of the grids, chosen before any was run; of
-# deconvolution, whose 1000 epochs are slow, the one of 3x3 filters that costs least.
+# deconvolution, whose 1000 epochs are slow, the one of 3x3 filters that costs least. Of regression its abstract tells in words.
 _COORDCONV = {"batch_size": 16, "l2": 0.0, "learning_rate": 0.005}
 _TWO_STAGE = {"batch_size": 16, "l2": 0.0, "learning_rate": 0.001, "multiplier": 1, "size": 1}
 _DECONVOLUTION = {"batch_size": 32, "l2": 0.0, "learning_rate": 0.005, "multiplier": 1, "size": 3}
+_REGRESSION = {"l2": 1e-5, "learning_rate": 0.01}
+_CONVOLUTION = {"l2": 1e-4, "learning_rate": 0.001}
+_PERFECT = ("within_half_pixel", 1, 1, _REGRESSION)
 _PAPER = (
     Experiment("classification", "uniform", "coordconv", "paper", PAPER, "50", "100 %", _SECONDS, "accuracy", 1, 1, _COORDCONV),
     Experiment(
@@ -125,6 +130,13 @@ _PAPER = (
     Experiment("classification", "uniform", "deconv", "paper", PAPER, "1000", "", _HOUR, "accuracy", 0.5, 0.86, _DECONVOLUTION),
     Experiment(
         "classification", "quadrant", "deconv", "paper", PAPER, "1000", "", "about 0 %", "accuracy", 0, 0.05, _DECONVOLUTION
+    ),
+    Experiment("regression", "uniform", "coordconv", "paper", PAPER, "100", "", "perfect generalization", *_PERFECT),
+    Experiment("regression", "quadrant", "coordconv", "paper", PAPER, "100", "", "perfect generalization", *_PERFECT),
+    Experiment("regression", "uniform", "conv", "paper", PAPER, "100", settings=_CONVOLUTION),
+    Experiment(
+        *("regression", "quadrant", "conv", "paper_quadrant", PAPER, "100", "", "fails spectacularly"),
+        *("within_half_pixel", 0, 0.5, _CONVOLUTION),
     ),
     Experiment("rendering", "uniform", "coordconv", "paper", PAPER, "50", "IOU 1", "IOU 1", "iou", 1, 1, _TWO_STAGE, _BLACK),
     Experiment("rendering", "quadrant", "coordconv", "paper", PAPER, "50", "IOU 1", "IOU 1", "iou", 1, 1, _TWO_STAGE, _BLACK),
@@ -137,33 +149,22 @@ _PAPER = (
 
 _USER = "titu1994/keras-coordconv, issue 9"
 
-# The article, in words, and a user of another implementation
-_STUCK = ("regression", "uniform", "coordconv", "article", ARTICLE, "", "", "always (31.5, 31.5)", "within_half_pixel", 0, 0.05)
+# The article, in words, and a user of another implementation. What always answers (31.5, 31.5) is 21.2 pixels off in the mean
+# over the test split of `uniform`; another constant is as far off, or farther.
+_STUCK = ("regression", "uniform", "coordconv", "article", ARTICLE, "", "", "always (31.5, 31.5)", "error", 21, 24)
 _TILED = ("tiled_conv", "", ARTICLE, "", "", "hardly learns")
 _MEAN, _LOW_RATE, _TOO_LONG = {"pooling": "mean"}, {"learning_rate": 1e-4}, {"epochs": 200, "learning_rate": 0.01}
 _FAILURES = (
     Experiment(*_STUCK, settings=_MEAN, remark="mean pooling instead of max pooling"),
-    Experiment(*_STUCK, settings=_LOW_RATE, remark="a learning rate of 0.0001"),
+    Experiment(*_STUCK, settings=_LOW_RATE, remark="a learning rate of 0.0001; after 50 epochs on its way from there"),
     Experiment(*_STUCK, settings=_TOO_LONG, remark="trained for too long: right at first, with a learning rate of 0.01"),
     Experiment("classification", "quadrant", *_TILED, "accuracy", 0, 0.05, remark="tiled, without coordinates"),
     Experiment("rendering", "quadrant", *_TILED, "exact", 0, 0.05, remark="tiled, without coordinates"),
     dataclasses.replace(_ARTICLE[3], remark="deconvolution collapses on the held-out quadrant"),
     dataclasses.replace(_ARTICLE[9], remark="filters of 2 x 2"),
     Experiment(
-        *(
-            "classification",
-            "quadrant",
-            "coordconv",
-            "",
-            _USER,
-            "",
-            "",
-            "about one try in three is perfect",
-            "accuracy",
-            0,
-            0.999,
-        ),
-        settings={"weight_decay": 0.0},
+        *("classification", "quadrant", "coordconv", "", _USER, "", "", "about one try in three is perfect"),
+        *(PERFECT, 0.1, 0.6, {"weight_decay": 0.0}),
         remark="without weight decay the first layer stays as random as it began",
     ),
 )
@@ -204,4 +205,4 @@ SUITES: Mapping[str, tuple[Experiment, ...]] = {
 }
 
 PUBLISHED_COLUMNS = ("source", "task", "model", "config", "epochs", "train", "test")
-PUBLISHED = tuple(tuple(getattr(each, column) for column in PUBLISHED_COLUMNS) for each in _ARTICLE + _PAPER)
+PUBLISHED = tuple(tuple(getattr(each, column) for column in PUBLISHED_COLUMNS) for each in _ARTICLE + _PAPER if each.test)

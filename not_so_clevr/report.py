@@ -96,6 +96,7 @@ def page(runs: Sequence[Result], folders: Iterable[pathlib.Path]) -> str:
     models = collections.Counter((row["task"], row["config"]) for row in rows)
     return environment.get_template("report.html.j2").render(
         version=not_so_clevr.__version__,
+        explanation=results.EXPLANATION,
         runs=runs,
         folders=list(map(str, folders)),
         commits=sorted(collections.Counter(map(_commit, runs)).items()),
@@ -184,7 +185,9 @@ def _drawing(kind: str, figure: Figure | None, text: str, runs: Sequence[Result]
 
 def _errors(runs: Sequence[Result]) -> str:
     seeds = f"mean of {len(runs)} seeds" if len(runs) > 1 else f"seed {runs[0].seed}"
-    return f"{runs[0].closeness} {_close(runs, 'train')} on train, {_close(runs, 'test')} on test; {seeds}"
+    right = results.percent(statistics.fmean(run.metrics["test"][run.right] for run in runs))
+    close = f"{runs[0].closeness} {_close(runs, 'train')} on train, {_close(runs, 'test')} on test"
+    return f"{right} of test right; {close}; {seeds}"
 
 
 def _worst(run: Result) -> str:
@@ -194,8 +197,7 @@ def _worst(run: Result) -> str:
 
 def _close(runs: Sequence[Result], split: str) -> str:
     """Returns how close the answers of runs are in the mean: `0.31 px`, or the IOU."""
-    mean = statistics.fmean(run.metrics[split][run.closeness] for run in runs)
-    return f"{mean:.3g}{results.UNITS[runs[0].closeness]}"
+    return results.amount(runs[0].closeness, statistics.fmean(run.metrics[split][run.closeness] for run in runs))
 
 
 def _curves(models: Mapping[str, Sequence[Result]]) -> str:
@@ -242,7 +244,7 @@ def _seed(run: Result) -> list[str]:
 
 
 def _commit(run: Result) -> str:
-    return _text(run.environment.get("commit", "unknown"))
+    return _text(run.environment.get("commit") or "unknown")
 
 
 def _distinct(values: Iterable[Any]) -> str:

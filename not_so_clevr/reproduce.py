@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from not_so_clevr import results
 from not_so_clevr.not_so_clevr_dataset_builder import as_config
-from not_so_clevr.published import SUITES, Experiment
+from not_so_clevr.published import PERFECT, SUITES, Experiment
 from not_so_clevr.results import Result
 
 if TYPE_CHECKING:
@@ -76,18 +76,27 @@ class Row:
         return self.job.id(0).rpartition("/")[0]
 
     def runs(self, found: Iterable[Result]) -> list[Result]:
-        """Returns the runs that were made as planned; a run of the same name with other settings is none."""
-        mine = self.id
+        """Returns the runs that were made and measured as planned; a run of the same name with other settings is none."""
+        mine, metric = self.id, self.experiment.metric
         alike = [run for run in found if run.id.rpartition("/")[0] == mine]
+        alike = [run for run in alike if metric in ("", PERFECT) or all(metric in each for each in run.metrics.values())]
         return [run for run in alike if (run.model, run.settings) == (self.job.model.name, self.job.saved_recipe)]
 
     def estimate(self, known: Iterable[Result]) -> float | None:
         """Returns how many seconds a run will take, by what such runs took, or epochs of the model with others; or None."""
         size = self.job.config.canvas_size
         alike = [run for run in known if (run.task, run.model) == (self.job.task.name, self.job.model.name)]
-        alike = [run for run in alike if run.seconds and run.history and as_config(run.config).canvas_size == size]
+        alike = [run for run in alike if run.seconds and run.history and _canvas_size(run) == size]
         same = [run.seconds for run in alike if run.settings == self.job.saved_recipe]
         return results.median(same or [self.job.recipe.epochs * (run.seconds or 0) / len(run.history) for run in alike])
+
+
+def _canvas_size(run: Result) -> int | None:
+    """Returns the size of the canvas of a run; None for a data set of somebody else's."""
+    try:
+        return as_config(run.config).canvas_size
+    except ValueError:
+        return None
 
 
 def plan(experiments: Iterable[Experiment]) -> list[Row]:
@@ -121,7 +130,7 @@ def table(rows: Iterable[Row], found: Sequence[Result]) -> list[dict[str, Any]]:
 
 def _measured(experiment: Experiment, runs: Sequence[Result]) -> dict[str, Any]:
     metric = experiment.metric or (runs[0].right if runs else "")
-    train, test = ([run.metrics[split][metric] for run in runs] for split in ("train", "test"))
+    train, test = ([_value(run, split, metric) for run in runs] for split in ("train", "test"))
     mean = statistics.fmean(test) if runs else None
     return {
         "source": experiment.source,
@@ -142,31 +151,41 @@ def _measured(experiment: Experiment, runs: Sequence[Result]) -> dict[str, Any]:
     }
 
 
+def _value(run: Result, split: str, metric: str) -> float:
+    if metric == PERFECT:
+        return float(run.metrics[split][run.right] == 1)
+    return run.metrics[split][metric]
+
+
 def verdict(experiment: Experiment, test: float | None) -> str:
     """Returns what a mean over test says of what was published: reproduced, better or worse; "" if nothing was."""
     if test is None:
         return "not run"
     if not experiment.test:
         return ""
-    if test < experiment.low:
-        return "worse"
-    return "better" if test > experiment.high else "reproduced"
+    if experiment.low <= test <= experiment.high:
+        return "reproduced"
+    is_distance = bool(results.UNITS.get(experiment.metric))  # Of which less is better
+    return "better" if (test < experiment.low) == is_distance else "worse"
 
 
 def cells(row: Mapping[str, Any]) -> list[str]:
     """Returns a row of `table` as text, a cell for each of `COLUMNS`."""
+    metric, half = row["metric"], row["test_interval"]
 
     def number(value: float | None) -> str:
         if value is None:
             return ""
-        return f"IOU {value:.4f}" if row["metric"] == "iou" else results.percent(value)
+        if metric in results.UNITS:
+            return f"{metric} {results.amount(metric, value)}"
+        return f"{round(value * row['seeds'])} of {row['seeds']}" if metric == PERFECT else results.percent(value)
 
-    scale, half = (1 if row["metric"] == "iou" else 100), row["test_interval"]
+    scale = 1 if metric in results.UNITS else 100
     return [
         *(row[key] for key in ("source", "task", "config", "model", "published_train", "published_test")),
         str(row["seeds"]),
         number(row["train"]),
-        number(row["test"]) + ("" if half is None else f" ± {results.points(scale * half)}"),
+        number(row["test"]) + ("" if half is None or metric == PERFECT else f" ± {results.points(scale * half)}"),
         row["verdict"] + (f" ({row['remark']})" if row["remark"] else ""),
         results.duration(row["seconds"]),
         row["hardware"],
@@ -175,11 +194,11 @@ def cells(row: Mapping[str, Any]) -> list[str]:
 
 _INTRODUCTION = """# What was published, and what came out
 
-`train` and `test` are means over seeds, ± half of the 95 % confidence interval of the mean (Student's t): the shares of
-examples that are right, as the source counts them, or IOU. The time is the median of whole runs. The verdict is on test: a
-perfect result is reproduced by a perfect one alone, any other number by one that is at most 5 points off; "86 % at most" by 50
-to 86 %, and what is told in words by a range in `not_so_clevr/published.py`. What was *not run*, or has fewer than three seeds,
-is still missing: `not-so-clevr reproduce article paper failures --only-print` lists it, with the hours that it takes.
+Train and test are means over seeds, ± half of the 95 % confidence interval of the mean (Student's t), of what the source tells:
+the shares of examples that are right, how far off or how close they are, or how many runs get all of them right. The time is
+the median of whole runs. The verdict is on test: a perfect result is reproduced by a perfect one alone, any other number by one
+that is at most 5 points off; "86 % at most" by 50 to 86 %, and what is told in words by a range in
+`not_so_clevr/published.py`.
 """
 
 

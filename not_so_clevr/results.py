@@ -44,6 +44,8 @@ FORMATS = (".md", ".csv", ".json")
 
 UNITS = {"distance": " px", "error": " px", "iou": ""}
 
+_ALIKE = ("model", "settings", "parameters", "right", "closeness")  # What runs share that differ in their seed alone
+
 # The 97.5th percentile of Student's t with 1, 2, ... 29 degrees of freedom
 _T: tuple[float, ...] = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
 _T += (2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086)
@@ -128,13 +130,15 @@ class Result:
             ValueError: one sentence that names the file and what is wrong with it.
         """
         try:
-            result = cls(**json.loads(file.read_bytes()), folder=file.parent)
+            result = cls(**json.loads(file.read_bytes(), parse_int=_integer), folder=file.parent)
             for name in ("model", "recipe", "task", "config", "right", "closeness"):
                 if not isinstance(getattr(result, name), str):
                     raise TypeError(f"{name} is no string")
             if result.closeness not in UNITS:
                 raise ValueError(f"closeness is none of {', '.join(UNITS)}")
-            for name in ("seed", "parameters", "seconds", "examples_per_second"):
+            if type(result.seed) is not int or result.seed < 0:
+                raise TypeError("seed is no whole number of 0 or more")
+            for name in ("parameters", "seconds", "examples_per_second"):
                 value = getattr(result, name)
                 if not isinstance(value, (int, float, NoneType)) or not 0 <= (value or 0) < math.inf:
                     raise TypeError(f"{name} is no number of 0 or more")
@@ -146,6 +150,8 @@ class Result:
             for epoch in result.history:
                 if not (1 <= epoch["epoch"] < 10**9 and 0 <= epoch["test"][result.right] <= 1):
                     raise ValueError("history holds no epochs with shares")
+            if set(result.metrics) != {"train", "test"}:
+                raise ValueError("metrics are not those of train and test")
             for split in ("train", "test"):
                 if not all(math.isfinite(value) for value in result.metrics[split].values()):
                     raise ValueError("a metric is not finite")
@@ -153,7 +159,7 @@ class Result:
                 if not 0 <= result.metrics[split][result.right] <= 1:
                     raise ValueError(f"{result.right} is no share")
             return result
-        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             reason = f"{type(error).__name__}: {error}"
             raise ValueError(
                 f"{file} is not the result of a run ({reason}); delete {file.parent}, and run it again."
@@ -198,14 +204,19 @@ class Result:
         return {name: getattr(self, name) for name in fields if name not in ("folder", "examples")}
 
 
+def _integer(text: str) -> int | float:
+    """Returns a whole number of JSON; as a float if it has more digits than any that was written, which may be infinite."""
+    return int(text) if len(text) < 20 else float(text)
+
+
 def load(folders: Iterable[pathlib.Path], *, none: bool = False) -> tuple[list[Result], list[str]]:
-    """Returns the results below the folders, sorted by id, and a sentence for each file that is none.
+    """Returns the results below the folders, sorted by task, config, label and seed, and a sentence for each file left out.
 
     Raises:
         ValueError: if a folder does not exist; or, unless `none` is fine, if there is no result.json below any.
     """
     results: dict[str, Result] = {}
-    measures: dict[tuple[str, str, str], tuple[str, str]] = {}
+    firsts: dict[str, Result] = {}
     problems = []
     for folder in folders:
         if not folder.is_dir():
@@ -215,16 +226,20 @@ def load(folders: Iterable[pathlib.Path], *, none: bool = False) -> tuple[list[R
                 continue
             try:
                 result = Result.read(file)
-                judged = (result.right, result.closeness)
-                if measures.setdefault((result.task, result.config, result.label), judged) != judged:
-                    problems.append(f"{file} is measured by {' and '.join(judged)}, unlike others of its name, and left out.")
+                first = firsts.setdefault(naming.run_id(result.task, result.config, result.label), result)
+                unlike = [name for name in _ALIKE if getattr(result, name) != getattr(first, name)]
+                if unlike:
+                    problems.append(
+                        f"{file} differs in {' and '.join(unlike)} from {first.folder}, which has its name, and is left out; "
+                        "run one of them again, or give the two models different names."
+                    )
                 elif results.setdefault(result.id, result) != result:
                     problems.append(f"{file} is another run of {result.id}, and left out; give the two models different names.")
             except ValueError as error:
                 problems.append(str(error))
     if not (results or problems or none):
         raise ValueError(f"There is no {FILE} below {', '.join(map(str, folders))}; make one with: not-so-clevr train.")
-    return sorted(results.values(), key=lambda result: result.id), problems
+    return sorted(results.values(), key=lambda result: (result.task, result.config, result.label, result.seed)), problems
 
 
 def interval(values: Sequence[float]) -> float | None:
@@ -285,7 +300,7 @@ COLUMNS = (
 def cells(row: Mapping[str, Any]) -> list[str]:
     """Returns a row of the leaderboard as text, a cell for each of `COLUMNS`; train and test are the shares that are right."""
     half = row["test_interval"]
-    closeness, unit = next((key, unit) for key, unit in UNITS.items() if key in row)
+    closeness = next(key for key in UNITS if key in row)
     return [
         row["task"],
         row["config"],
@@ -295,7 +310,7 @@ def cells(row: Mapping[str, Any]) -> list[str]:
         percent(row["test"]) + ("" if half is None else f" ± {points(100 * half)}"),
         percent(row["test_lowest"]),
         f"{row['perfect']} of {row['seeds']}",
-        f"{closeness} {row[closeness]:.4g}{unit}",
+        f"{closeness} {amount(closeness, row[closeness])}",
         "" if row["parameters"] is None else f"{row['parameters']:,}",
         duration(row["seconds"]),
         row["hardware"],
@@ -306,6 +321,12 @@ def percent(share: float) -> str:
     """Returns a share as text: 1 as `100 %`, and nothing else so."""
     text = f"{100 * share:.1f}"
     return "100 %" if share == 1 else f"{'99.9' if text == '100.0' else text} %"
+
+
+def amount(metric: str, value: float) -> str:
+    """Returns how close answers are, as text: `0.31 px` for an error, `0.9999` for an IOU; 1 as `1`, and nothing else so."""
+    text = f"{value:.4g}"
+    return f"{'0.9999' if metric == 'iou' and text == '1' and value < 1 else text}{UNITS[metric]}"
 
 
 def duration(seconds: float | None) -> str:
@@ -322,10 +343,19 @@ def points(half: float) -> str:
     return f"{half:.2g}" if half < 99.5 else f"{half:.0f}"
 
 
+def plain(text: str) -> str:
+    """Returns a text by strangers as a terminal may print it: an escape sequence for what is not printable."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
 def markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Returns a table in Markdown."""
+    """Returns a table in Markdown; what would end a cell, or be taken for HTML, is escaped."""
+
+    def escaped(cell: str) -> str:
+        return plain(cell).replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
+
     lines = [columns, ["---"] * len(columns), *rows]
-    return "".join("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in line) + " |\n" for line in lines)
+    return "".join(f"| {' | '.join(map(escaped, line))} |\n" for line in lines)
 
 
 def write_leaderboard(rows: Sequence[Mapping[str, Any]], file: pathlib.Path) -> None:
@@ -351,7 +381,8 @@ def write(
         if file.suffix == ".json":
             temporary.write_text(json.dumps({"measured": rows, **more}, indent=1) + "\n")
         else:
-            temporary.write_text(_csv(rows) if file.suffix == ".csv" else to_markdown(rows))
+            text = _csv(rows) if file.suffix == ".csv" else to_markdown(rows)
+            temporary.write_bytes(text.encode(errors="replace"))  # JSON may hold halves of characters.
 
 
 def check_format(file: pathlib.Path, formats: Sequence[str] = FORMATS) -> None:
@@ -360,18 +391,15 @@ def check_format(file: pathlib.Path, formats: Sequence[str] = FORMATS) -> None:
         raise ValueError(f"{file} does not tell the format; expected a name that ends in {', '.join(formats)}.")
 
 
-_INTRODUCTION = """# Leaderboard
-
-`train` and `test` are the shares of examples that are right, in the mean over seeds, ± half of the 95 % confidence interval of
-the mean (Student's t); `lowest` is the worst seed on test. A run is perfect if every example of train and test is right.
-Parameters are trainable ones, the time is the median of whole runs.
-"""
+EXPLANATION = """Train and test are the shares of examples that are right, in the mean over seeds, ± half of the 95 % confidence
+interval of the mean (Student's t); lowest is the worst seed on test. A run is perfect if every example of train and test is
+right. Parameters are trainable ones, the time is the median of whole runs."""
 
 
 def to_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     """Returns the rows of `leaderboard`, and the published results in a table of their own, in Markdown."""
     ours = markdown(COLUMNS, map(cells, rows))
-    return f"{_INTRODUCTION}\n{ours}\n## Published elsewhere\n\n{markdown(PUBLISHED_COLUMNS, PUBLISHED)}"
+    return f"# Leaderboard\n\n{EXPLANATION}\n\n{ours}\n## Published elsewhere\n\n{markdown(PUBLISHED_COLUMNS, PUBLISHED)}"
 
 
 def _csv(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -87,6 +87,17 @@ def test_train_a_model_of_the_current_folder_with_seeds_and_show_the_leaderboard
     assert (folder / "board.csv").exists()
 
 
+def test_what_is_written_below_the_home_folder_is_said_to_be_there(folder):
+    """After = and in quotes the shell leaves ~ as it is."""
+    home = {"env": subprocesses.environment(HOME=folder), "cwd": folder, "capture_output": True, "text": True}
+    trained = subprocess.run([COMMAND, "train", "coordconv", *QUICK, "--runs=~/my/runs"], **home)
+    assert trained.stdout.splitlines()[-1] == f"The runs are in {folder}/my/runs"
+    assert (folder / "my" / "runs" / "regression").is_dir()
+    board = subprocess.run([COMMAND, "leaderboard", "~/my/runs", "--output=~/my/board.md"], **home)
+    assert board.stdout.splitlines()[-1] == f"The leaderboard is in {folder}/my/board.md"
+    assert (folder / "my" / "board.md").exists()
+
+
 def test_the_reference_stands_beside_a_result(folder):
     arguments = ["--task", "regression", "--config", "quadrant", "--set", "epochs=1", "--data", "memory"]
     result = run(folder, "train", "coordconv", *arguments)
@@ -165,6 +176,10 @@ def test_list_shows_every_model_with_source_and_parameters(folder):
         (
             ["train", "coordconv", *QUICK, "--set", "epochs"],
             "--set epochs is no setting; expected NAME=VALUE, such as epochs=10.",
+        ),
+        (
+            ["train", "coordconv", *QUICK, "--set", "epochs=3"],
+            "--set epochs is given twice, as 2 and as 3; give it once.",
         ),
         (["train", "coordconv", *QUICK, "--set", "depth=3"], "coordconv cannot be built for regression: TypeError: "),
         (["train", "coordconv", *QUICK, "--seeds", "0"], "--seeds=0 is out of range; expected an integer from 1 to 10000."),

@@ -220,9 +220,38 @@ def test_each_figure_is_told_in_words(page):
     images = [attributes for _, attributes in Page(page).elements if attributes.get("role") == "img"]
     assert len(images) == page.count("<svg")
     texts = [" ".join(attributes["aria-label"].split()) for attributes in images]
-    assert "Map of errors of memorises: distance 0 px on train, 2.23 px on test; mean of 2 seeds" in texts
+    words = "25.5 % of test right; distance 0 px on train, 2.235 px on test; mean of 2 seeds"
+    assert f"Map of errors of memorises: {words}" in texts
     assert any(text.endswith("memorises: 6.4 % after epoch 1, 25.5 % after epoch 4") for text in texts)
     assert any("seed 0, the worst: 0.0 % of test right, distance 3 px" in text for text in texts)
+
+
+def test_each_region_has_a_name_of_its_own(page):
+    found = Page(page)
+    regions = [attributes for _, attributes in found.elements if attributes.get("role") == "region"]
+    names = [attributes.get("aria-label") or attributes["aria-labelledby"] for attributes in regions]
+    assert len(set(names)) == len(names) > 3
+    assert {attributes["aria-labelledby"] for attributes in regions if "aria-labelledby" in attributes} <= set(
+        found.values("id")
+    )
+
+
+def test_a_run_that_was_made_from_no_checkout_has_an_unknown_commit(tmp_path):
+    text = report.page([result("installed", environment={"commit": None})], [tmp_path])
+    assert "<code>unknown</code> (1)" in text
+    assert "null" not in Page(text).text
+
+
+def test_a_model_that_is_two_pixels_off_differs_from_a_perfect_one_beside_a_very_bad_one():
+    """On the map of each, in the darkness of its colour from 0 to 1."""
+    far = dataclasses.replace(result("far", wrong=1.0), examples={})
+    for split, columns in result("far", wrong=1.0).examples.items():
+        far.examples[split] = {**columns, "distance": columns["distance"] / 3 * 80}
+    drawn = figures.errors([result("near", wrong=1.0), result("perfect"), far])
+    near, perfect, bad = (cell.images[0].norm(cell.images[0].get_array()).max() for cell in drawn.axes[:3])
+    assert perfect == 0
+    assert bad == 1
+    assert 0.2 < near < 0.5
 
 
 def test_black_takes_the_colour_of_the_text(page):

@@ -5,10 +5,14 @@ import json
 import pathlib
 import subprocess
 import sys
+import types
 
+import filelock
+import numpy as np
 import pytest
 
 from not_so_clevr import benchmark, cli, models, naming, reproduce, results
+from not_so_clevr.not_so_clevr_dataset_builder import as_config
 from not_so_clevr.published import PUBLISHED, SUITES, Experiment
 from not_so_clevr.results import Result
 
@@ -104,6 +108,26 @@ def test_a_perfect_number_is_reproduced_by_a_perfect_one_alone():
     assert reproduce.verdict(Experiment("regression", "uniform", "conv"), 0.5) == ""
 
 
+def test_being_farther_off_is_worse():
+    stuck = SUITES["failures"][0]
+    assert [reproduce.verdict(stuck, error) for error in (0.7, 21.2, 30.0)] == ["better", "reproduced", "worse"]
+
+
+def test_what_always_answers_with_the_middle_is_judged_to_be_stuck():
+    centres = as_config("uniform").split_centres()["test"]
+    error = np.hypot(*(centres - 31.5).T).mean()
+    assert reproduce.verdict(SUITES["failures"][0], error) == "reproduced"
+
+
+def test_perfect_runs_are_counted():
+    one_in_three = SUITES["failures"][-1]
+    planned = reproduce.plan([one_in_three])
+    for perfect, words in ((0, ("0 of 3", "worse")), (1, ("1 of 3", "reproduced")), (3, ("3 of 3", "better"))):
+        runs = [run(one_in_three, 1.0 if seed < perfect else 0.99, seed) for seed in range(3)]
+        cells = dict(zip(reproduce.COLUMNS, reproduce.cells(reproduce.table(planned, runs)[0]), strict=True))
+        assert (cells["test"], cells["verdict"].partition(" (")[0]) == words
+
+
 def test_the_table_is_over_the_seeds_of_a_row_alone():
     other = dataclasses.replace(DECONV, config="quadrant")
     (row,) = reproduce.table(reproduce.plan([DECONV]), [run(DECONV, 0.8), run(DECONV, 0.9, seed=1), run(other, 0.1)])
@@ -121,14 +145,21 @@ def test_a_run_with_other_settings_is_none_of_the_row(tmp_path):
     assert row.runs([good, other, run(DECONV, 0.9, seed=2, model="deconv-article", recipe="")]) == [good]
 
 
+def test_a_run_that_was_not_measured_as_published_is_none_of_the_row():
+    stuck = SUITES["failures"][0]
+    (row,) = reproduce.plan([stuck])
+    assert row.runs([run(stuck, 0.5)]) == []
+
+
 def test_a_run_takes_as_long_as_its_like_or_as_as_many_epochs():
     known = [run(DECONV, 1.0), run(DECONV, 1.0, seed=1, seconds=80.0)]
     small = run(dataclasses.replace(DECONV, config="uniform_16_square3"), 1.0, seconds=1.0)
+    foreign = run(DECONV, 1.0, seconds=1.0, config="somebody_elses")
     (same,) = reproduce.plan([dataclasses.replace(DECONV, config="quadrant")])
     (longer,) = reproduce.plan([dataclasses.replace(DECONV, settings={"epochs": 1000})])
     (unlike,) = reproduce.plan([dataclasses.replace(DECONV, task="rendering")])
-    assert same.estimate([*known, small]) == 70
-    assert longer.estimate([known[0], small]) == 300
+    assert same.estimate([*known, small, foreign]) == 70
+    assert longer.estimate([known[0], small, foreign]) == 300
     assert unlike.estimate(known) is None
 
 
@@ -144,7 +175,8 @@ def test_what_is_no_time_is_named(text):
 
 
 def test_the_quoted_results_are_those_of_the_two_suites():
-    assert len(PUBLISHED) == len(SUITES["article"]) + len(SUITES["paper"])
+    quoted = [each for name in ("article", "paper") for each in SUITES[name] if each.test]
+    assert len(PUBLISHED) == len(quoted) == 12 + 10
     assert ("article", "classification", "deconv", "uniform", "200", "100 %", "85.8 %") in PUBLISHED
 
 
@@ -192,6 +224,34 @@ def test_a_training_that_fails_keeps_no_other_back(tmp_path, monkeypatch, capsys
     table = [line.split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
     verdict = reproduce.COLUMNS.index("verdict")
     assert [cells[verdict] for cells in table[-2:]] == ["not run", "reproduced"]
+
+
+def test_a_run_that_is_made_elsewhere_keeps_no_other_back(tmp_path, monkeypatch, capsys):
+    small = Experiment("regression", "uniform_16_square3", "coordconv", settings={"epochs": 1}, test="right", low=0)
+    other = dataclasses.replace(small, settings={"epochs": 2})
+    monkeypatch.setitem(SUITES, "article", (small, other))
+    lock = tmp_path / small.id / ".seed0.lock"
+    lock.parent.mkdir(parents=True)
+    with filelock.FileLock(lock), pytest.raises(ValueError, match="seed0 is being written by another process"):
+        cli.reproduce_published(["article"], seeds=1, runs=tmp_path, data="memory")
+    out = capsys.readouterr().out
+    assert "| not run |" in out
+    assert "| reproduced |" in out
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        ({}, "0 runs to do, about 0 s"),
+        ({"a": 60.0}, "1 runs to do, about 60 s"),
+        ({"a": None}, "1 runs to do, 1 of unknown length"),
+        ({"a": 60.0, "b": None, "c": 30.0}, "3 runs to do, about 90 s and 1 of unknown length"),
+    ],
+)
+def test_what_is_not_known_is_not_said_to_take_no_time(seconds, words, capsys):
+    rows = [types.SimpleNamespace(id=key) for key in seconds]
+    cli._print_left([(row, 0) for row in rows], seconds, each=False)
+    assert capsys.readouterr().out == f"{words}\n"
 
 
 def test_a_damaged_run_of_another_model_keeps_nothing_back(tmp_path):

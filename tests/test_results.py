@@ -92,13 +92,21 @@ def test_a_result_is_written_and_read(tmp_path):
         lambda text: text.replace('"environment": {}', '"environment": 1'),
         lambda text: text.replace('"parameters": 1234', '"parameters": -1'),
         lambda text: text.replace('"distance": 0.0', '"distance": NaN'),
+        lambda text: text.replace('"distance": 0.0', '"distance": 1' + "0" * 400),
+        lambda text: text.replace('"seconds": 10.0', '"seconds": 1' + "0" * 400),
+        lambda text: text.replace('"seed": 0', '"seed": 0.5'),
+        lambda text: text.replace('"seed": 0', '"seed": null'),
+        lambda text: text.replace('"metrics": {', '"metrics": {"val": {},'),
+        lambda text: "[" * 100_000,
     ],
 )
 def test_a_damaged_file_is_named_and_the_rest_is_shown(tmp_path, damage):
     for name in ("good", "bad"):
         result(model=name.replace("bad", "net")).write(tmp_path / name)
     file = tmp_path / "bad" / results.FILE
-    file.write_text(damage(file.read_text()))
+    whole = file.read_text()
+    file.write_text(damage(whole))
+    assert file.read_text() != whole
     found, problems = results.load([tmp_path])
     assert [run.model for run in found] == ["good"]
     assert len(problems) == 1
@@ -115,16 +123,54 @@ def test_the_same_run_counts_once_and_two_of_one_name_are_told_apart(tmp_path):
     assert "is another run of classification/quadrant/net/seed0, and left out" in problems[0]
 
 
-def test_seeds_of_one_name_are_judged_by_the_same_metrics(tmp_path):
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        ({"settings": {"epochs": 999}}, "settings"),
+        ({"parameters": 5, "settings": {"epochs": 999}}, "settings and parameters"),
+        ({"closeness": "iou", "metrics": {key: {"accuracy": 1.0, "iou": 1.0} for key in ("train", "test")}}, "closeness"),
+    ],
+)
+def test_runs_of_one_name_differ_in_their_seed_alone(tmp_path, other, words):
     result().write(tmp_path / "seed0")
-    metrics = {split: {"accuracy": 1.0, "iou": 1.0} for split in ("train", "test")}
-    result(seed=1, closeness="iou", metrics=metrics).write(tmp_path / "seed1")
+    result(seed=1).write(tmp_path / "seed1")
+    result(seed=2, **other).write(tmp_path / "seed2")
     found, problems = results.load([tmp_path])
-    assert [run.seed for run in found] == [0]
+    assert [run.seed for run in found] == [0, 1]
     assert problems == [
-        f"{tmp_path}/seed1/result.json is measured by accuracy and iou, unlike others of its name, and left out."
+        f"{tmp_path}/seed2/result.json differs in {words} from {tmp_path}/seed0, which has its name, and is left out; "
+        "run one of them again, or give the two models different names."
     ]
-    assert len(results.leaderboard(found)) == 1
+
+
+def test_runs_are_sorted_by_the_number_of_their_seed(tmp_path):
+    for seed in range(12):
+        result(seed=seed).write(tmp_path / str(seed))
+    assert [run.seed for run in results.load([tmp_path])[0]] == [*range(12)]
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "text"),
+    [
+        ("iou", 1.0, "1"),
+        ("iou", 0.99998, "0.9999"),
+        ("iou", 0.5, "0.5"),
+        ("error", 1.0, "1 px"),
+        ("distance", 3e-5, "3e-05 px"),
+    ],
+)
+def test_no_rounding_makes_a_canvas_perfect(metric, value, text):
+    assert results.amount(metric, value) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [("\x1b[31mred", "\\x1b[31mred"), ("a\rb\n", "a\\rb\\n"), ("\ud800", "\\ud800"), ("<i>&|é", "&lt;i>&amp;\\|é")],
+)
+def test_what_strangers_wrote_does_no_harm_in_a_table(text, cell, tmp_path):
+    assert results.markdown(["a"], [[text]]).splitlines()[-1] == f"| {cell} |"
+    for ending in ("md", "csv", "json"):
+        results.write_leaderboard(results.leaderboard([result(model=text)]), tmp_path / f"board.{ending}")
 
 
 def test_interrupted_runs_are_no_results(tmp_path):

@@ -14,6 +14,7 @@ import tour
 
 ROOT = generate.ROOT
 RUNS, _ = generate.results.load([ROOT / generate.RUNS])
+WRITERS = generate.WHOLE | {page: write for page, (_, write) in generate.PARTS.items()}
 
 
 def test_every_page_agrees_with_the_files_it_is_made_of():
@@ -22,17 +23,17 @@ def test_every_page_agrees_with_the_files_it_is_made_of():
 
 def copy(root):
     """Copies all that is generated."""
-    for name in [*generate.PAGES, *generate.FIGURES, generate.COST]:
+    for name in [*WRITERS, *generate.FIGURES, generate.COST]:
         (root / name).parent.mkdir(exist_ok=True, parents=True)
         shutil.copy(ROOT / name, root / name)
 
 
-@pytest.mark.parametrize("page", generate.PAGES)
+@pytest.mark.parametrize("page", WRITERS)
 def test_a_page_that_disagrees_is_named_and_mended(page, tmp_path):
     copy(tmp_path)
     (tmp_path / "baselines").symlink_to(ROOT / "baselines")
     right = (ROOT / page).read_text()
-    written = generate.PAGES[page](RUNS)
+    written = WRITERS[page](RUNS)
     (tmp_path / page).write_text(right.replace(written, written.replace("1", "2")))
     sentence = generate.main(["--check"], tmp_path)
     assert sentence is not None
@@ -60,8 +61,20 @@ def test_a_file_that_is_no_run_is_named(tmp_path):
     file = tmp_path / generate.RUNS / "seed0" / "result.json"
     file.parent.mkdir(parents=True)
     file.write_text("{}")
-    with pytest.raises(ValueError, match=str(file)):
-        generate.main(["--check"], tmp_path)
+    sentence = generate.main(["--check"], tmp_path)
+    assert sentence is not None
+    assert sentence.startswith(str(file))
+
+
+@pytest.mark.parametrize("marker", ["<!-- results -->", "<!-- /results -->"])
+def test_a_page_whose_marker_is_gone_is_named_and_left_as_it_is(marker, tmp_path):
+    copy(tmp_path)
+    (tmp_path / "baselines").symlink_to(ROOT / "baselines")
+    page = tmp_path / "README.md"
+    page.write_text(text := page.read_text().replace(marker, "<!-- result -->"))
+    sentence = "README.md has no part from <!-- results --> to <!-- /results -->; mark in it where the numbers belong."
+    assert generate.main([], tmp_path) == sentence
+    assert page.read_text() == text
 
 
 def build(root: pathlib.Path, site: pathlib.Path) -> subprocess.CompletedProcess[str]:
