@@ -86,7 +86,7 @@ class _CoordConv(keras.layers.Layer):
             self.coordinate_kernel = self.add_weight(
                 name="coordinate_kernel",
                 shape=(1,) * self.rank + (self.rank + self.radius, self.filters),
-                initializer=self.kernel_initializer,
+                initializer=_another(self.kernel_initializer),
                 regularizer=self.kernel_regularizer,
                 constraint=self.kernel_constraint,
             )
@@ -121,12 +121,12 @@ class _CoordConv(keras.layers.Layer):
 
     def save_own_variables(self, store: Any) -> None:
         super().save_own_variables(store)
-        if self.separate:
+        if self.separate and self.built:
             store["coordinate_kernel"] = self.coordinate_kernel
 
     def load_own_variables(self, store: Any) -> None:
         super().load_own_variables(store)
-        if self.separate:
+        if self.separate and self.built:
             self.coordinate_kernel.assign(store["coordinate_kernel"])
 
     def _convolve(self, inputs: Any, kernel: Any) -> Any:
@@ -191,6 +191,11 @@ def coordinate_channels(inputs: Any, radius: bool, data_format: str) -> Any:
         axes.append(ops.sqrt(sum(ops.square(line) for line in axes)))
     coordinates = ops.stack(axes, axis=-1 if data_format == "channels_last" else 0)
     return ops.cast(ops.expand_dims(coordinates, axis=0), inputs.dtype)
+
+
+def _another(initializer: Any) -> Any:
+    """Returns an initializer of the same kind: one that draws gives the same numbers each time, unless it is another one."""
+    return initializer.clone() if isinstance(initializer, keras.initializers.Initializer) else initializer
 
 
 def _concatenated(inputs: Any, coordinates: Any, data_format: str) -> Any:

@@ -27,7 +27,7 @@ class Drawn(Mapping[str, Any]):
         self.on_device = on_device
 
     def at(self, chosen: Any) -> Drawn:
-        """Returns the examples at an index, a slice or an array of indices."""
+        """Returns the examples in a slice or at an array of indices."""
         return Drawn(self.centres[chosen], self.config, self.on_device)
 
     def __getitem__(self, name: str) -> Any:
@@ -38,6 +38,9 @@ class Drawn(Mapping[str, Any]):
         if name == "one_hot":
             return _one_hot_on_device(self.centres, size) if self.on_device else canvas.one_hot(self.centres, size)
         return {"label": canvas.labels(self.centres, size), "coordinates": self.centres}[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in tuple(self)  # Without drawing it
 
     def __iter__(self) -> Iterator[str]:
         return iter(("image", "one_hot", "label", "coordinates"))

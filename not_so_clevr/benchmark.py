@@ -1,6 +1,7 @@
 """The harness: trains a model on a task, or asks any function for predictions, and measures on every example.
 
-Training runs on whatever backend Keras has; the same seed on the same machine gives the same weights, bit for bit.
+Training runs on whatever backend Keras has; the same seed on the same machine gives the same weights, bit for bit. For JAX on
+GPUs this has to be asked for from outside: `XLA_FLAGS=--xla_gpu_deterministic_ops=true` in the environment.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import dataclasses
 import importlib.util
 import json
 import math
+import numbers
 import pathlib
 import shlex
 import shutil
@@ -86,7 +88,7 @@ def plan(
     task = as_task(task, config.canvas_size)
     name, chosen = model.recipe(recipe, task.name)
     is_default = name == next(iter(model.recipes))
-    settings = dict(settings or {})
+    settings = {key: _plain(value) for key, value in (settings or {}).items()}
     try:
         json.dumps(settings, allow_nan=False)
     except (TypeError, ValueError):
@@ -100,6 +102,13 @@ def plan(
     if whole.loss != "task" and task.name != "rendering":
         raise ValueError(f"loss={whole.loss!r} is for rendering; leave it out for {task.name}.")
     return Plan(model, task, config, whole, recipe_name, settings, arguments)
+
+
+def _plain(value: Any) -> Any:
+    """Returns a setting with Python's numbers instead of NumPy's."""
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(_plain, value))
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def run(
@@ -132,7 +141,7 @@ def run(
         recipe: the name of one of the model's recipes; if None, its default.
         settings: settings of the recipe to change, see `Recipe.replace`.
         seed: of the weights and of the order of the examples, 0 to 2^32 - 1.
-        name: of the model, if `build` is a function; if None, its path.
+        name: of the model; if None, that by which it is found, or the function's path.
         data: "tfds", for `tfds.load`; or "memory", for the same without disk and without TensorFlow: each batch is drawn when
             it is needed, so that the canvas may be of any size.
         data_dir: the folder of TFDS' data sets.
@@ -149,8 +158,10 @@ def run(
         FileExistsError: one sentence, if there is a run with the same id and it is neither to be resumed nor replaced.
         OSError: one sentence, if the run's folder cannot be written, or is being written by another process.
     """
-    if name is not None and not isinstance(build, (str, models.Model)):
-        build = models.describe(build, name)
+    if name is not None:
+        build = models.find(build) if isinstance(build, str) else build
+        build = build if isinstance(build, models.Model) else models.describe(build)
+        build = dataclasses.replace(build, name=name, findable=build.findable and build.name == name)
     job = plan(build, task=task, config=config, recipe=recipe, settings=settings)
     if runs is not None and name is None and not (job.model.findable or isinstance(build, models.Model)):
         raise ValueError(f"{job.model.name} may be one of several; give it a name with name=, to tell its runs apart.")
@@ -199,8 +210,8 @@ def execute(
         about = environment.describe()
         keras.utils.set_random_seed(seed)
         environment.make_deterministic()
+        network = _built(job)  # Before anything takes long
         splits = {split: Examples(arrays, job.task) for split, arrays in load(job.config, data, data_dir).items()}
-        network = _built(job, splits["train"])
         batches = Batches(splits["train"], job.recipe.batch_size, seed, parts)
         if devices:
             distribution.check(network, job.model.name, parts, len(splits["train"]) % job.recipe.batch_size)
@@ -222,7 +233,7 @@ def execute(
             epochs=job.recipe.epochs,
             verbose=0,
             shuffle=False,  # `Batches` has an order of its own.
-            callbacks=[log, *boards, *callbacks],
+            callbacks=[log, *boards, *keras.tree.flatten(callbacks or [])],
         )
         measured = {split: _measured(predict, each, job.model.name) for split, each in splits.items()}
         _paint(predict, splits["test"], measured["test"], job.model.name)
@@ -241,7 +252,9 @@ def execute(
             seconds=log.seconds_before + time.perf_counter() - began,
             examples_per_second=len(splits["train"]) * len(log.epochs) / sum(epoch["seconds"] for epoch in log.epochs),
             environment=about,
-            command=job.command(seed, distribute),
+            command=job.command(seed, distribute)
+            if len(log.epochs) == job.recipe.epochs
+            else None,  # Else a callback stopped it.
             examples=measured,
         )
         if folder is not None:
@@ -284,8 +297,10 @@ def evaluate(
     task = as_task(task, config.canvas_size)
     seed = canvas.integer("seed", seed, 0, 2**32 - 1)
     parameters = None if parameters is None else canvas.integer("parameters", parameters, 0, 2**63)
-    if seconds is not None and not 0 <= float(seconds) < math.inf:
+    if seconds is not None and not (isinstance(seconds, numbers.Real) and 0 <= seconds < math.inf):
         raise ValueError(f"seconds={seconds!r} is no time; expected a number of 0 or more, or None.")
+    if not callable(predict):
+        raise ValueError(f"predict={predict!r} is no function; expected one from x to predictions, such as model.predict.")
     name = str(model or getattr(predict, "__name__", type(predict).__name__))
     with _claimed(
         runs, naming.run_id(task.name, config.name, naming.label(name, ""), seed), False, replace, begun=True
@@ -310,13 +325,15 @@ def evaluate(
             examples=measured,
         )
         if folder is not None:
+            folder.clear()
             folder.finish(result)
         return result
 
 
 def _all_white(columns: Arrays) -> bool:
-    """Returns whether every canvas was painted white all over: union and canvas are the same then, and not all is right."""
-    return bool(((columns["iou"] == columns["pixel_accuracy"]) & (columns["exact"] == 0)).all())
+    """Returns whether every canvas was painted white all over: its union with the true one is all of it, and some is right."""
+    same = columns["iou"] == columns["pixel_accuracy"]
+    return bool((same & (columns["iou"] > 0) & (columns["exact"] == 0)).all())
 
 
 def load(
@@ -386,6 +403,9 @@ class _Log(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         seconds = time.perf_counter() - self.epoch_started
         logs = {} if logs is None else logs
+        if "loss" not in logs:
+            there = f"only {', '.join(logs)}" if logs else "nothing"
+            raise ValueError(f"The train_step of {self.job.model.name} returns no loss, {there}; return it as 'loss'.")
         loss = float(logs["loss"])
         if not math.isfinite(loss):
             raise ValueError(
@@ -441,19 +461,21 @@ class _Folder:
             shutil.rmtree(self.partial)
 
     def check_free(self, resume: bool, replace: bool, begun: bool = False) -> None:
-        """Raises FileExistsError if there is a run already (or was begun, unless that is fine), and neither was asked for."""
+        """Raises FileExistsError if there is a run, and neither was asked for; if `begun`, one that saved nothing is none."""
         if resume or replace:
             return
         if self.final.exists():
             raise FileExistsError(f"{self.final} holds a complete run; add --resume to show it, or --replace to train anew.")
-        if self.partial.exists() and not begun:
+        if (self.partial / _CHECKPOINT if begun else self.partial).exists():
             raise FileExistsError(
                 f"{self.partial} holds an interrupted run; add --resume to continue it, or --replace to train anew."
             )
 
     def save(self, network: keras.Model, log: Mapping[str, Any]) -> None:
         """Saves a log and the network's state, of which Keras' own files leave out the random numbers."""
-        arrays = {str(k): keras.ops.convert_to_numpy(variable) for k, variable in enumerate(_state(network))}
+        arrays: dict[str, Any] = {
+            str(k): _savable(keras.ops.convert_to_numpy(variable)) for k, variable in enumerate(_state(network))
+        }
         with disk.replacing(self.partial / _CHECKPOINT) as temporary, temporary.open("wb") as stream:
             np.savez(stream, log=np.asarray(json.dumps(log)), **arrays)
 
@@ -520,10 +542,14 @@ def check_resumable(runs: str | pathlib.Path, job: Plan, seed: int) -> None:
 
 def check_model(job: Plan) -> None:
     """Raises ValueError, one sentence, unless the model can be built, and gives finite numbers of the right shape."""
-    centres = job.config.split_centres()["train"][:2]
-    network = _built(job, Examples(Drawn(centres, job.config), job.task))
+    network = _built(job)
     if network.compiled:
         _check_compiled(network, job)
+
+
+def _savable(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Returns an array as NumPy can save it: bfloat16, which it does not know, as float32, which holds it exactly."""
+    return array.astype(np.float32) if array.dtype.kind == "V" else array
 
 
 def _state(network: keras.Model) -> list[keras.Variable]:
@@ -579,12 +605,13 @@ def _check_compiled(network: keras.Model, job: Plan) -> None:
         raise ValueError(f"{job.model.name} has been trained already; expected a new network at each call of the function.")
 
 
-def _built(job: Plan, examples: Examples) -> keras.Model:
-    """Returns the network, once it was seen to give finite numbers of the right shape for two examples.
+def _built(job: Plan) -> keras.Model:
+    """Returns the network, once it was seen to give finite numbers of the right shape for two examples of train.
 
     Raises:
         ValueError: one sentence, if it does not.
     """
+    examples = Examples(Drawn(job.config.split_centres()["train"][:2], job.config), job.task)
     x, _ = examples.xy(slice(2))
     try:
         network = job.model.build(job.task, **job.recipe.model)
@@ -627,9 +654,11 @@ def _paint(predict: Callable[..., Any], examples: Examples, measured: dict[str, 
 def _checked(predictions: Any, examples: Examples, chosen: Any, name: str) -> npt.NDArray[np.float32]:
     """Returns predictions as an array. Raises ValueError, one sentence, unless they have the task's shape and are finite."""
     task, coordinates = examples.task, examples.coordinates[chosen]
+    if hasattr(predictions, "detach"):  # A tensor of PyTorch, whatever backend Keras has
+        predictions = predictions.detach().cpu().float().numpy()
     try:
         array = np.asarray(keras.ops.convert_to_numpy(predictions), np.float32)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RuntimeError):
         raise ValueError(
             f"{name} returns {type(predictions).__name__}; expected one array of shape [B, {_shape(task)}]."
         ) from None

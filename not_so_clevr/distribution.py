@@ -64,12 +64,12 @@ def check(network: keras.Model, name: str, parts: int, last_batch: int) -> None:
     """Raises ValueError, one sentence, if a network cannot give on several devices what it gives on one.
 
     Args:
-        network: that is to be distributed.
+        network: that is to be distributed, built.
         name: of it.
         parts: the number of devices.
         last_batch: examples in the last batch of an epoch.
     """
-    if not any(isinstance(layer, keras.layers.BatchNormalization) for layer in _layers(network)):
+    if not any(variable.name == "moving_mean" for variable in network.non_trainable_variables):  # However deep it is
         return
     if keras.backend.backend() == "tensorflow":
         raise ValueError(
@@ -81,12 +81,6 @@ def check(network: keras.Model, name: str, parts: int, last_batch: int) -> None:
             f"{name} has batch normalization, and the last batch of an epoch has {last_batch} examples, which do not divide "
             f"evenly among {parts} devices; choose another batch_size, or another number of devices."
         )
-
-
-def _layers(layer: keras.Layer) -> Iterator[keras.Layer]:
-    for each in getattr(layer, "layers", []):
-        yield each
-        yield from _layers(each)
 
 
 def padded(array: npt.NDArray[Any], parts: int) -> npt.NDArray[Any]:

@@ -35,7 +35,7 @@ def describe() -> dict[str, Any]:
 
 
 def make_deterministic() -> None:
-    """Asks the backend for operations that give the same bits every time. JAX has no such switch, and needs none on a CPU."""
+    """Asks the backend for operations that give the same bits every time. JAX takes that from XLA_FLAGS, for GPUs."""
     backend = keras.backend.backend()
     if backend == "tensorflow":
         import tensorflow as tf

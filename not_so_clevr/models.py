@@ -100,10 +100,14 @@ def find(name: str) -> Model:
 
 
 def describe(build: Callable[..., keras.Model], name: str | None = None) -> Model:
-    """Returns the model that a function builds, named after the function if no name is given."""
+    """Returns the model that a function builds, named after it if no name is given. Raises ValueError if it is no function."""
+    import keras
+
     from not_so_clevr.recipe import Recipe
     from not_so_clevr.tasks import TASKS
 
+    if not callable(build) or isinstance(build, keras.Model):
+        raise ValueError(f"{type(build).__name__} is no function; expected one that takes a task and returns a keras.Model.")
     function: Any = build
     module, function_name = getattr(build, "__module__", "?"), getattr(build, "__qualname__", type(build).__name__)
     path = f"{module}:{function_name}"
@@ -141,7 +145,7 @@ def _module(name: str) -> Any:
 def _shadow(name: str) -> str:
     """Returns a hint if the current folder has the module, but another one of that name comes first."""
     top = name.partition(".")[0]
-    spec = importlib.util.find_spec(top) if top else None
+    spec = importlib.util.find_spec(top) if top not in ("", "__main__") else None
     mine = [path for path in (pathlib.Path(f"{top}.py"), pathlib.Path(top, "__init__.py")) if path.exists()]
     if not mine or spec is None or spec.origin is None or pathlib.Path(spec.origin).resolve() == mine[0].resolve():
         return ""

@@ -70,7 +70,7 @@ class Recipe:
         return dataclasses.replace(self, **own, model={**self.model, **model})
 
     def compile(self, model: keras.Model, loss: keras.losses.Loss, steps_per_epoch: int) -> None:
-        """Compiles a built model for this recipe."""
+        """Compiles a built model for this recipe. Raises ValueError, one sentence, if `l2` would replace its regularizer."""
         rate: Any = self.learning_rate
         if self.schedule == "cosine":
             rate = keras.optimizers.schedules.CosineDecay(rate, self.epochs * steps_per_epoch)
@@ -83,6 +83,10 @@ class Recipe:
         optimizer.exclude_from_weight_decay(var_list=others)
         for variable in model.trainable_variables:
             if self.l2 and len(variable.shape) >= 2:
+                if getattr(variable, "regularizer", None) is not None:
+                    raise ValueError(
+                        f"l2={self.l2} would replace the regularizer that {variable.path} has; leave one of them out."
+                    )
                 variable.regularizer = keras.regularizers.L2(self.l2 / 2)
         model.compile(optimizer, loss if self.loss == "task" else _mean_squared_error)
 

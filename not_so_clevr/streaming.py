@@ -14,7 +14,7 @@ from not_so_clevr.not_so_clevr_dataset_builder import NotSoClevrConfig, as_confi
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from not_so_clevr.batches import Batches
+    from not_so_clevr.batches import StreamedBatches
     from not_so_clevr.tasks import Task
 
 
@@ -78,11 +78,13 @@ def stream_batches(
     seed: int | None = 0,
     *,
     task: str | Task,
-) -> Batches:
-    """Returns the same for `Model.fit` on any backend of Keras, without TensorFlow: a `keras.utils.PyDataset` of one epoch.
+    epochs: int | None = None,
+    first_step: int = 0,
+) -> StreamedBatches:
+    """Returns the same for Keras on any backend, without TensorFlow: a `keras.utils.PyDataset`, endless if `epochs` is None.
 
-    Canvases are drawn on the GPU if Keras' backend has one, with NumPy otherwise. The order follows from `seed` and the epoch,
-    too, but is not that of `stream`; `Batches.begin` sets the epoch, to go on with an interrupted training.
+    Canvases are drawn on the GPU if Keras' backend has one, with NumPy otherwise. The order follows from `seed` and the number
+    of the step, too, but is not that of `stream`. For `Model.fit(shuffle=False)`, with any `steps_per_epoch` if it is endless.
 
     Args:
         config: a config or its name, of any size.
@@ -90,6 +92,8 @@ def stream_batches(
         batch_size: B, examples in a batch.
         seed: of the order, 0 to 2^32 - 1; row-major in every epoch if None.
         task: "classification", "regression" or "rendering".
+        epochs: after which it ends, to validate and to evaluate; never if None.
+        first_step: the step to begin with, to go on with an interrupted training.
 
     Returns:
         Batches of (x, y) as in `tasks`, float32.
@@ -98,11 +102,14 @@ def stream_batches(
         ValueError: one sentence, if an argument is not as above.
     """
     config, centres, batch_size, seed = _checked(config, split, batch_size, seed)
+    epochs = None if epochs is None else canvas.integer("epochs", epochs, 1, 2**31 - 1)
+    first_step = canvas.integer("first_step", first_step, 0, 2**63 - 1)
     view = _task(task, config)
     from not_so_clevr import environment
-    from not_so_clevr.batches import Batches, Examples
+    from not_so_clevr.batches import Examples, StreamedBatches
 
-    return Batches(Examples(Drawn(centres, config, on_device=environment.has_gpu()), view), batch_size, seed)
+    examples = Examples(Drawn(centres, config, on_device=environment.has_gpu()), view)
+    return StreamedBatches(examples, batch_size, seed, epochs, first_step)
 
 
 def _checked(
@@ -112,7 +119,7 @@ def _checked(
     batch_size = canvas.integer("batch_size", batch_size, 1, 2**31 - 1)
     seed = None if seed is None else canvas.integer("seed", seed, 0, 2**32 - 1)
     by_split = config.split_centres()
-    if split not in by_split:
+    if not isinstance(split, str) or split not in by_split:
         raise ValueError(f"split={split!r} is unknown; expected one of {', '.join(by_split)}.")
     return config, by_split[split], batch_size, seed
 
@@ -130,7 +137,7 @@ def _device(device: str | None) -> str:
     names = [each.name.removeprefix("/device:") for each in tf.config.list_logical_devices()]
     if device is None:
         return next((name for name in names if name.startswith("GPU")), "CPU:0")
-    wanted = device.upper().removeprefix("/").removeprefix("DEVICE:")
+    wanted = str(device).upper().rpartition("DEVICE:")[2].removeprefix("/")
     if (wanted if ":" in wanted else f"{wanted}:0") not in names:
         raise ValueError(f"device={device!r} is none that TensorFlow has; expected one of {', '.join(names)}.")
     return wanted

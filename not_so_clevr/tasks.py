@@ -172,12 +172,17 @@ def as_task(task: str | Task, canvas_size: int) -> Task:
     """Returns the task that `task` is or names, on canvases of that size in pixels.
 
     Raises:
-        ValueError: if there is no such task.
+        ValueError: if there is no such task, or if it is for canvases of another size.
     """
-    name = task.name if isinstance(task, Task) else task
-    if name not in TASKS:
-        raise ValueError(f"Unknown task {name!r}; expected one of {', '.join(TASKS)}.")
-    return TASKS[name](canvas_size)
+    if isinstance(task, Task) and type(task) in TASKS.values():
+        if task.canvas_size != canvas_size:
+            raise ValueError(
+                f"The task is for canvases of {task.canvas_size} pixels, and these have {canvas_size}; give its name."
+            )
+        return task
+    if not isinstance(task, str) or task not in TASKS:
+        raise ValueError(f"Unknown task {task!r}; expected one of {', '.join(TASKS)}.")
+    return TASKS[task](canvas_size)
 
 
 def _float32(array: Any) -> Any:

@@ -342,6 +342,66 @@ def test_bad_predictions_give_one_sentence(predict, sentence):
         benchmark.evaluate(predict, task="regression", config="quadrant_lower_left_16_square3")
 
 
+def test_inverted_canvases_are_not_taken_for_white_ones():
+    task = tasks.Rendering(16)
+    arrays = not_so_clevr.load_arrays("quadrant_16_square3")
+    x, y = (np.concatenate(both) for both in zip(*(task.xy(arrays[split]) for split in ("train", "test")), strict=True))
+    answers = {key.tobytes(): value for key, value in zip(x, y, strict=True)}
+    result = benchmark.evaluate(
+        lambda x: np.stack([0.5 - answers[key.tobytes()] for key in x]),
+        model="inverted",
+        task="rendering",
+        config="quadrant_16_square3",
+    )
+    assert result.metrics["test"] == {"iou": 0, "pixel_accuracy": 0, "exact": 0}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float64", "int32"])
+def test_tensors_of_pytorch_are_measured_whatever_backend_keras_has(dtype):
+    torch = pytest.importorskip("torch")
+
+    def zeros(x):
+        return torch.zeros((len(x), 2), dtype=getattr(torch, dtype), requires_grad=dtype != "int32")
+
+    result = benchmark.evaluate(zeros, task="regression", config="quadrant_16_square3")
+    assert (result.examples["test"]["predicted"] == 7.5).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"seconds": "abc"}, "seconds='abc' is no time; expected a number of 0 or more, or None."),
+        ({"seconds": [1]}, r"seconds=\[1\] is no time"),
+        ({"seconds": -1}, "seconds=-1 is no time"),
+        ({"predict": "coordconv"}, "predict='coordconv' is no function; expected one from x to predictions"),
+        ({"parameters": 0.5}, "parameters=0.5 is a float"),
+    ],
+)
+def test_bad_arguments_of_evaluate_give_one_sentence(arguments, sentence, tmp_path):
+    good = {"predict": lambda x: np.zeros((len(x), 2)), "task": "regression", "config": "quadrant_16_square3", "runs": tmp_path}
+    with pytest.raises(ValueError, match=sentence):
+        benchmark.evaluate(**(good | arguments))
+    assert not list(tmp_path.iterdir())
+
+
+def test_evaluate_leaves_an_interrupted_training_alone(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        benchmark.run(linear, name="mine", runs=tmp_path, callbacks=[Interrupt()], **SMALL)
+    (saved,) = tmp_path.rglob("checkpoint.npz")
+    before = saved.read_bytes()
+
+    def zeros(x):
+        return np.zeros((len(x), 2))
+
+    measure = {"model": "mine", "task": "regression", "config": "quadrant_16_square3", "runs": tmp_path}
+    with pytest.raises(FileExistsError, match="seed0.incomplete holds an interrupted run"):
+        benchmark.evaluate(zeros, **measure)
+    assert saved.read_bytes() == before
+    result = benchmark.evaluate(zeros, replace=True, **measure)
+    assert sorted(file.name for file in (tmp_path / result.id).iterdir()) == ["errors.npz", "result.json"]
+    assert not saved.parent.exists()
+
+
 def wrong_shape(task):
     return keras.Sequential([keras.Input(task.input_shape), keras.layers.Flatten(), keras.layers.Dense(3)])
 
@@ -378,6 +438,9 @@ def no_model(task):
         ("no_such_module:build", "Cannot import 'no_such_module': there is no module 'no_such_module'."),
         ("test_benchmark:nothing", "Module 'test_benchmark' has no function 'nothing'; expected one that takes a task."),
         ("conv:build:more", "Cannot import 'conv'"),
+        ("__main__:nothing", "Module '__main__' has no function 'nothing'"),
+        (None, "NoneType is no function; expected one that takes a task and returns a keras.Model."),
+        (keras.Sequential([keras.layers.Dense(2)]), "Sequential is no function; expected one that takes a task and returns"),
         ("tiled_conv", "tiled_conv has no recipe 'tuned' for regression; expected one of classification, rendering."),
     ],
 )
@@ -391,6 +454,9 @@ def test_bad_models_give_one_sentence_and_leave_nothing(build, sentence, tmp_pat
     ("arguments", "sentence"),
     [
         ({"task": "painting"}, "Unknown task 'painting'; expected one of classification, regression, rendering."),
+        ({"task": ["regression"]}, r"Unknown task \['regression'\]; expected one of classification"),
+        ({"task": tasks.Regression(64)}, "The task is for canvases of 64 pixels, and these have 16; give its name."),
+        ({"task": type("Huber", (tasks.Regression,), {})(16)}, "Unknown task Huber"),
         ({"config": "half"}, "Unknown config 'half'; expected one of uniform,"),
         ({"recipe": "fast"}, "coordconv has no recipe 'fast'; expected one of tuned, article."),
         ({"data": "disk"}, "data='disk' is unknown; expected one of tfds, memory."),
@@ -468,6 +534,67 @@ def test_a_network_that_was_trained_before_is_refused():
         benchmark.run(build, settings={"epochs": 1}, **SMALL)
 
 
+@pytest.mark.parametrize("build", ["coordconv", linear])
+def test_a_name_is_that_of_the_run(build, tmp_path):
+    result = benchmark.run(build, name="mine", runs=tmp_path, settings={"epochs": 1}, **SMALL)
+    assert (result.label, result.command) == ("mine-epochs=1", None)
+
+
+def test_numbers_of_numpy_are_settings_as_any_other():
+    common = {"task": "regression", "config": "quadrant"}
+    ours = {"learning_rate": np.float64(0.01), "epochs": np.int64(2), "x": [np.float32(0.5), True]}
+    plain = {"learning_rate": 0.01, "epochs": 2, "x": [0.5, True]}
+    one, other = (benchmark.plan(linear, settings=settings, **common) for settings in (ours, plain))
+    assert (one.id(0), one.command(0), one.recipe) == (other.id(0), other.command(0), other.recipe)
+
+
+def test_a_run_that_a_callback_cut_short_has_no_command(tmp_path):
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            self.model.stop_training = True
+
+    assert benchmark.run(linear, settings={"epochs": 3}, callbacks=Stop(), **SMALL).command is None
+    assert benchmark.run(linear, settings={"epochs": 1}, callbacks=None, **SMALL).command
+
+
+def test_a_training_step_without_a_loss_is_told():
+    class Silent(keras.Model):
+        def train_step(self, *arguments, **keywords):
+            logs = super().train_step(*arguments, **keywords)
+            rename = {"loss": "my_loss"}
+            if isinstance(logs, tuple):  # JAX: logs and state
+                return {rename.get(key, key): value for key, value in logs[0].items()}, logs[1]
+            return {rename.get(key, key): value for key, value in logs.items()}
+
+    def build(task):
+        network = linear(task)
+        return Silent(network.input, network.output)
+
+    with pytest.raises(ValueError, match="returns no loss, only my_loss; return it as 'loss'."):
+        benchmark.run(build, settings={"epochs": 1}, **SMALL)
+
+
+def half(task):
+    """Weights in bfloat16, which NumPy does not know."""
+    inputs = keras.Input(task.input_shape)
+    x = keras.layers.Dense(2, dtype="bfloat16")(keras.layers.Flatten()(inputs))
+    return keras.Model(inputs, keras.layers.Activation("linear", dtype="float32")(x))
+
+
+def test_weights_in_bfloat16_are_resumed(tmp_path):
+    whole = benchmark.run(half, runs=tmp_path / "whole", **SMALL)
+    with pytest.raises(KeyboardInterrupt):
+        benchmark.run(half, runs=tmp_path / "other", callbacks=[Interrupt()], **SMALL)
+    resumed = benchmark.run(half, runs=tmp_path / "other", resume=True, **SMALL)
+    assert_same_run(tmp_path / "whole" / whole.id, tmp_path / "other" / resumed.id)
+
+
+def test_a_model_that_cannot_be_built_is_told_before_data_are_generated(tmp_path):
+    with pytest.raises(ValueError, match="unexpected keyword argument 'lerning_rate'"):
+        benchmark.run("coordconv", settings={"lerning_rate": 1}, **(SMALL | {"data": "tfds", "data_dir": tmp_path}))
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("value", ["1", "true", "None", "a b", "relu", 1, 0.5, True, [1, 2]])
 def test_the_command_sets_what_was_set(value):
     command = benchmark.plan(linear, settings={"x": value}, task="regression", config="quadrant").command(0)
@@ -490,8 +617,8 @@ print(benchmark.run("coordconv", runs={str(tmp_path)!r}, **{SMALL!r}).environmen
 
 @pytest.mark.parametrize("backend", subprocesses.other_backends())
 def test_on_the_other_backends(backend):
-    chosen = "same_seed or metrics_are_those or (killed_run and after)"
-    assert "3 passed" in subprocesses.run_tests(__file__, chosen, backend)
+    chosen = "same_seed or metrics_are_those or (killed_run and after) or bfloat16_are or without_a_loss"
+    assert "5 passed" in subprocesses.run_tests(__file__, chosen, backend)
 
 
 def test_a_data_set_that_memory_cannot_hold_is_refused(monkeypatch, tmp_path):

@@ -124,6 +124,25 @@ except ValueError as error:
     assert run(code, backend).startswith(sentence)
 
 
+class Block(keras.layers.Layer):
+    """Hides a layer from `Model.layers`."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = keras.layers.BatchNormalization()
+
+    def call(self, x, training=False):
+        return self.inner(x, training=training)
+
+
+def test_batch_normalization_is_found_however_deep_it_is():
+    for hidden in (Block(), keras.layers.TimeDistributed(keras.layers.BatchNormalization()), keras.Sequential([Block()])):
+        network = keras.Sequential([keras.Input((5, 3)), hidden])
+        with pytest.raises(ValueError, match="deep has batch normalization"):
+            distribution.check(network, "deep", parts=2, last_batch=3)
+    distribution.check(keras.Sequential([keras.Input((5, 3)), keras.layers.LayerNormalization()]), "other", 2, 3)
+
+
 def test_one_device_is_refused(monkeypatch):
     monkeypatch.setattr(keras.distribution, "list_devices", lambda: ["gpu:0"])
     if keras.backend.backend() == "torch":

@@ -41,6 +41,14 @@ def test_l2_is_half_the_sum_of_squares_of_the_kernels_in_the_loss():
     assert other.losses == []
 
 
+def test_l2_does_not_replace_a_regularizer():
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, kernel_regularizer=keras.regularizers.L1(0.5))])
+    with pytest.raises(ValueError, match=r"l2=0.3 would replace the regularizer that .*kernel has; leave one of them out."):
+        Recipe(l2=0.3).compile(model, keras.losses.MeanSquaredError(), steps_per_epoch=4)
+    Recipe().compile(model, keras.losses.MeanSquaredError(), steps_per_epoch=4)
+    assert len(model.losses) == 1
+
+
 @pytest.mark.parametrize(
     ("recipe", "rates"),
     [

@@ -62,7 +62,7 @@ def test_the_order_is_as_good_as_random():
 def test_without_a_seed_the_order_is_that_of_load_arrays():
     streamed = joined(not_so_clevr.stream(SMALL, "train", 13, None, epochs=1).as_numpy_iterator())
     np.testing.assert_array_equal(streamed["label"], ARRAYS["train"]["label"])
-    batches = not_so_clevr.stream_batches(SMALL, "train", 13, None, task="regression")
+    batches = not_so_clevr.stream_batches(SMALL, "train", 13, None, task="regression", epochs=1)
     y = np.concatenate([batches[k][1] for k in range(len(batches))])
     np.testing.assert_array_equal(y, tasks.Regression(16).xy(ARRAYS["train"])[1])
 
@@ -76,7 +76,7 @@ def test_it_ends_only_if_it_is_told_to():
 def test_a_task_sees_what_it_sees_of_the_arrays(name):
     expected = tasks.as_task(name, 16).xy(ARRAYS["test"])
     streamed = zip(*not_so_clevr.stream(SMALL, "test", 20, None, task=name, epochs=1).as_numpy_iterator(), strict=True)
-    batches = not_so_clevr.stream_batches(SMALL, "test", 20, None, task=name)
+    batches = not_so_clevr.stream_batches(SMALL, "test", 20, None, task=name, epochs=1)
     drawn = zip(*(batches[k] for k in range(len(batches))), strict=True)
     for a, b, c in zip(expected, streamed, drawn, strict=True):
         for each in (np.concatenate(b), np.concatenate(c)):
@@ -114,14 +114,40 @@ print("same" if tf.reduce_all(images[0] == images[1]) else "other")
 
 def test_keras_sees_every_example_once_in_each_epoch():
     batches = not_so_clevr.stream_batches(SMALL, "train", 10, 5, task="classification")
-    epochs = []
-    for _ in range(2):
-        epochs.append(np.concatenate([batches[k][1].argmax(axis=1) for k in range(len(batches))]).tolist())
-        batches.on_epoch_end()
+    steps = -(-len(ARRAYS["train"]["label"]) // 10)
+    labels = [batches[k][1].argmax(axis=1).tolist() for k in range(2 * steps)]
+    epochs = [list(itertools.chain(*labels[:steps])), list(itertools.chain(*labels[steps:]))]
     assert sorted(epochs[0]) == sorted(epochs[1]) == ARRAYS["train"]["label"].tolist()
     assert epochs[0] != epochs[1]
-    batches.begin(1)
-    assert batches[0][1].argmax(axis=1).tolist() == epochs[1][:10]
+    later = not_so_clevr.stream_batches(SMALL, "train", 10, 5, task="classification", epochs=2, first_step=steps - 1)
+    assert [later[k][1].argmax(axis=1).tolist() for k in range(len(later))] == labels[steps - 1 :]
+    assert [batches[k][1].argmax(axis=1).tolist() for k in (3, 0, 3)] == [labels[3], labels[0], labels[3]]
+    with pytest.raises(TypeError, match="have no end, and so no length; give epochs, or Model.fit its steps_per_epoch"):
+        len(batches)
+
+
+def test_fit_sees_the_batches_in_their_order_however_long_its_epochs_are():
+    """The loss is a fingerprint of the targets: their mean, columns weighing ten times as much as rows."""
+    import keras
+
+    def fingerprint(y, predictions):
+        return y[:, 0] + 10 * y[:, 1] + 0 * predictions[:, 0]
+
+    def expected(batches, steps):
+        y = np.concatenate([batches[k][1] for k in steps])
+        return pytest.approx(fingerprint(y, y).mean(), rel=1e-4)
+
+    model = keras.Sequential([keras.Input((16, 16, 1)), keras.layers.GlobalMaxPooling2D(), keras.layers.Dense(2)])
+    model.compile("sgd", fingerprint)
+    batches, later = (
+        not_so_clevr.stream_batches(SMALL, "train", 10, 5, task="regression", first_step=first) for first in (0, 12)
+    )
+    losses = model.fit(batches, epochs=9, steps_per_epoch=2, shuffle=False, verbose=0).history["loss"]
+    losses += model.fit(later, epochs=6, steps_per_epoch=1, shuffle=False, verbose=0).history["loss"]
+    assert losses == [expected(batches, [2 * k, 2 * k + 1]) for k in range(9)] + [expected(later, [k]) for k in range(6)]
+    test = not_so_clevr.stream_batches(SMALL, "test", 20, None, task="regression", epochs=1)
+    for _ in range(2):
+        assert model.evaluate(test, verbose=0) == expected(test, range(3))
 
 
 @pytest.mark.parametrize("name", tasks.TASKS)
@@ -150,7 +176,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 3e6)  # kB; the canva
 
 @pytest.mark.parametrize("backend", subprocesses.other_backends())
 def test_on_the_other_backends(backend):
-    subprocesses.run_tests(__file__, "task or device_of_the_backend or keras_sees or trains", backend)
+    subprocesses.run_tests(__file__, "task or device_of_the_backend or keras_sees or trains or fit_sees", backend)
 
 
 @pytest.mark.parametrize("make", [not_so_clevr.stream, not_so_clevr.stream_batches])
@@ -159,6 +185,8 @@ def test_on_the_other_backends(backend):
     [
         ({"config": "quadrnt"}, "Unknown config 'quadrnt'"),
         ({"split": "validation"}, "split='validation' is unknown; expected one of train, test."),
+        ({"split": ["train"]}, r"split=\['train'\] is unknown; expected one of train, test."),
+        ({"epochs": 0}, "epochs=0 is out of range"),
         ({"batch_size": 0}, "batch_size=0 is out of range; expected an integer from 1 to 2147483647."),
         ({"seed": -1}, "seed=-1 is out of range; expected an integer from 0 to 4294967295."),
         ({"task": "painting"}, "Unknown task 'painting'; expected one of classification, regression, rendering."),
@@ -170,7 +198,11 @@ def test_bad_input(make, wrong, sentence):
 
 
 def test_bad_input_of_tf_data():
-    with pytest.raises(ValueError, match="epochs=0 is out of range"):
-        not_so_clevr.stream(SMALL, epochs=0)
-    with pytest.raises(ValueError, match="device='GPU:7' is none that TensorFlow has; expected one of CPU:0"):
-        not_so_clevr.stream(SMALL, device="GPU:7")
+    for device in ("GPU:7", 0, "/job:localhost/replica:0/task:0/device:GPU:7"):
+        with pytest.raises(ValueError, match=f"device={device!r} is none that TensorFlow has; expected one of CPU:0"):
+            not_so_clevr.stream(SMALL, device=device)
+
+
+@pytest.mark.parametrize("device", ["cpu", "CPU:0", "/CPU:0", "/device:CPU:0", "/job:localhost/replica:0/task:0/device:CPU:0"])
+def test_a_device_goes_by_any_of_its_names(device):
+    assert next(iter(not_so_clevr.stream(SMALL, device=device)))["image"].shape == (32, 16, 16, 1)

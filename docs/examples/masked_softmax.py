@@ -18,7 +18,7 @@ class LeaveOut(keras.layers.Layer):
         self.offset = np.where(pixels, -1e4, 0).astype("float32")
 
     def call(self, logits, training=False):
-        return logits + self.offset if training else logits
+        return keras.ops.add(logits, self.offset) if training else logits
 
 
 @announce(
@@ -33,4 +33,4 @@ def build(task):
     right[inside, inside] = ~splits.is_test("quadrant", canvas_size=task.canvas_size).reshape(
         [task.canvas_size - 2 * radius] * 2
     )
-    return keras.Model(network.inputs, LeaveOut(~right.ravel())(network.outputs[0]))
+    return keras.Model(network.input, LeaveOut(~right.ravel())(network.output))

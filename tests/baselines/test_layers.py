@@ -9,8 +9,7 @@ from not_so_clevr.baselines.layers import AddCoords, CoordConv1D, CoordConv2D, C
 CONV = {1: keras.layers.Conv1D, 2: keras.layers.Conv2D, 3: keras.layers.Conv3D}
 COORD_CONV = {1: CoordConv1D, 2: CoordConv2D, 3: CoordConv3D}
 SPATIAL = {1: (7,), 2: (7, 10), 3: (5, 6, 7)}
-# TensorFlow convolves with channels first on a GPU only.
-DATA_FORMATS = ["channels_last"] + ["channels_first"] * (keras.backend.backend() != "tensorflow")
+DATA_FORMATS = ["channels_last", "channels_first"]
 
 
 def random_input(rank, data_format="channels_last", channels=3):
@@ -100,6 +99,23 @@ def test_a_separate_filter_is_a_full_one_that_sees_only_the_coordinates_of_the_m
     kernel[middle][3:] = ops.convert_to_numpy(separate.coordinate_kernel).reshape(rank, 4)
     full.set_weights([kernel, ops.convert_to_numpy(separate.bias)])
     np.testing.assert_allclose(outputs, ops.convert_to_numpy(full(inputs)), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_a_separate_filter_is_drawn_apart_from_the_other(rank):
+    """A stateless initializer gives the same numbers each time, up to a factor."""
+    layer = COORD_CONV[rank](8, 1, separate=True)
+    layer.build((None, *SPATIAL[rank], rank))
+    a, b = (ops.convert_to_numpy(kernel).ravel() for kernel in (layer.kernel, layer.coordinate_kernel))
+    assert abs(np.corrcoef(a, b)[0, 1]) < 0.95
+
+
+@pytest.mark.filterwarnings("ignore:You are saving a model that has not yet been built")
+@pytest.mark.parametrize("separate", [False, True])
+def test_a_layer_that_was_not_built_is_saved(separate, tmp_path):
+    keras.Sequential([CoordConv2D(4, 3, separate=separate)]).save(tmp_path / "model.keras")
+    model = keras.models.load_model(tmp_path / "model.keras")
+    assert model(random_input(2)).shape == (2, 5, 8, 4)
 
 
 @pytest.mark.parametrize(("separate", "weights"), [(False, (3 + 3) * 4 * 25), (True, 3 * 4 * 25 + 3 * 4)])
