@@ -135,6 +135,7 @@ def train(
     for each in chosen:
         benchmark.check_free(runs, job.id(each), resume=resume, replace=replace)
     if data == "tfds":
+        benchmark.check_model(job)
         _generate(Builder(config=checked, data_dir=data_dir))
     options: dict[str, Any] = {"runs": runs, "data": data, "data_dir": data_dir, "tensorboard": tensorboard}
     options |= {"resume": resume, "replace": replace, "distribute": distribute}

@@ -44,6 +44,7 @@ FORMATS = (".md", ".csv", ".json")
 
 UNITS = {"distance": " px", "error": " px", "iou": ""}
 
+_LATER = {"loss": "task"}  # Settings that came later, and what they were in run files that lack them
 _ALIKE = ("model", "settings", "parameters", "right", "closeness")  # What runs share that differ in their seed alone
 
 # The 97.5th percentile of Student's t with 1, 2, ... 29 degrees of freedom
@@ -145,6 +146,8 @@ class Result:
             for name in ("environment", "settings"):
                 if not isinstance(getattr(result, name), dict):
                     raise TypeError(f"{name} is no object")
+            if result.settings:
+                result = dataclasses.replace(result, settings={**_LATER, **result.settings})
             if not isinstance(result.command, (str, NoneType)):
                 raise TypeError("command is no string")
             for epoch in result.history:

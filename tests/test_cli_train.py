@@ -182,6 +182,7 @@ def test_list_shows_every_model_with_source_and_parameters(folder):
             "--set epochs is given twice, as 2 and as 3; give it once.",
         ),
         (["train", "coordconv", *QUICK, "--set", "depth=3"], "coordconv cannot be built for regression: TypeError: "),
+        (["train", "coordconv", *TASK, "--set", "depth=3"], "coordconv cannot be built for regression: TypeError: "),
         (["train", "coordconv", *QUICK, "--seeds", "0"], "--seeds=0 is out of range; expected an integer from 1 to 10000."),
         (["train", "coordconv", *QUICK, "--seeds", "2", "--seed", "1"], "--seed 1 and --seeds 2 were both given; give one."),
         (
