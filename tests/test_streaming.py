@@ -163,13 +163,15 @@ def test_drawn_on_the_device_of_the_backend_it_is_the_same(name, monkeypatch):
 
 
 def test_a_model_trains_on_it_and_needs_no_memory_for_the_data_set():
+    """On Linux a process begins with the highest memory of the one that started it, so what counts is what comes on top."""
     code = """
 import resource, keras, not_so_clevr
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 batches = not_so_clevr.stream_batches("quadrant_512", "test", 1, 0, task="regression")
 model = keras.Sequential([keras.Input((512, 512, 1)), keras.layers.GlobalMaxPooling2D(), keras.layers.Dense(2)])
 model.compile("sgd", "mse")
-model.fit(batches, steps_per_epoch=3, verbose=0)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 3e6)  # kB; the canvases alone are 16 GB.
+model.fit(batches, steps_per_epoch=3, shuffle=False, verbose=0)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2e6)  # kB; the canvases alone are 16 GB.
 """
     assert subprocesses.run(code) == "True"
 
