@@ -15,7 +15,8 @@ NAMES = ["uniform", "quadrant", "quadrant_upper_left", "quadrant_upper_right", "
 NAMES += ["uniform_uber", "quadrant_uber", "uniform_32", "quadrant_32"]
 NAMES += ["uniform_128", "quadrant_128", "uniform_256", "quadrant_256"]
 
-WRONG = st.one_of(st.none(), st.booleans(), st.floats(), st.text(max_size=3), st.integers(), st.just([9]))
+OUT_OF_RANGE = st.one_of(st.integers(max_value=0), st.integers(min_value=4097))  # A right one of 300 fills 15 GB.
+WRONG = st.one_of(st.none(), st.booleans(), st.floats(), st.text(max_size=3), OUT_OF_RANGE, st.just([9]))
 SIZE = st.one_of(st.integers(1, 24), st.integers(1, 24), st.integers(1, 24), WRONG)
 PLAUSIBLE = st.fixed_dictionaries(
     {"canvas_size": st.integers(1, 24), "square_size": st.integers(0, 11).map(lambda n: 2 * n + 1)},
