@@ -35,67 +35,38 @@ class Examples:
         return self.task.xy({name: values[chosen] for name, values in self.arrays.items()})
 
 
-@functools.lru_cache(maxsize=4)
-def order(seed: int | None, epoch: int, count: int) -> npt.NDArray[np.int64]:
-    """Returns the order of so many examples in an epoch, the first of which is 0; row-major if there is no seed."""
-    return np.arange(count) if seed is None else np.random.RandomState([seed, epoch]).permutation(count)
-
-
 class Batches(keras.utils.PyDataset):
-    """Batches of examples in an order that follows from the seed and the epoch alone, so that a run can be resumed.
-
-    They are for `Model.fit(shuffle=False)` and a callback that tells which epoch begins.
-
-    Args:
-        examples: what to draw from.
-        batch_size: examples in a batch; the last one of an epoch is smaller if they do not divide evenly.
-        seed: of the order, 0 to 2^32 - 1; row-major in every epoch if None.
-        parts: on how many devices a batch is to be distributed. If several, batches are padded to divide evenly, and are
-            (x, y, sample weights), where the weights leave out what was padded.
-    """
-
-    def __init__(self, examples: Examples, batch_size: int, seed: int | None, parts: int = 1) -> None:
-        super().__init__()
-        self.examples = examples
-        self.batch_size = batch_size
-        self.seed = seed
-        self.parts = parts
-        self.epoch = 0
-
-    def begin(self, epoch: int) -> None:
-        """Puts the examples in the order of an epoch, the first of which is 0."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return -(-len(self.examples) // self.batch_size)
-
-    def __getitem__(self, index: int) -> tuple[Any, ...]:
-        ordered = order(self.seed, self.epoch, len(self.examples))
-        chosen = ordered[index * self.batch_size : (index + 1) * self.batch_size]
-        if self.parts == 1:
-            return self.examples.xy(chosen)
-        x, y = self.examples.xy(padded(chosen, self.parts))
-        return x, y, weights(len(chosen), y)
-
-
-class StreamedBatches(keras.utils.PyDataset):
     """The batches of one epoch after the other, in an order that follows from the seed and the number of the step alone.
+
+    For `Model.fit(shuffle=False)`, with any `steps_per_epoch` if they have no end.
 
     Args:
         examples: what to draw from.
         batch_size: examples in a batch; the last one of an epoch is smaller if they do not divide evenly.
         seed: of the order, 0 to 2^32 - 1; row-major in every epoch if None.
         epochs: after which it ends; never if None.
-        first_step: the step to begin with.
+        first_step: the step to begin with, to go on with what was interrupted.
+        parts: on how many devices a batch is to be distributed. If several, batches are padded to divide evenly, and are
+            (x, y, sample weights), where the weights leave out what was padded.
     """
 
-    def __init__(self, examples: Examples, batch_size: int, seed: int | None, epochs: int | None, first_step: int) -> None:
+    def __init__(
+        self,
+        examples: Examples,
+        batch_size: int,
+        seed: int | None,
+        *,
+        epochs: int | None = None,
+        first_step: int = 0,
+        parts: int = 1,
+    ) -> None:
         super().__init__()
         self.examples = examples
         self.batch_size = batch_size
         self.seed = seed
         self.epochs = epochs
         self.first_step = first_step
+        self.parts = parts
         self.steps_per_epoch = -(-len(examples) // batch_size)
 
     @property
@@ -107,7 +78,17 @@ class StreamedBatches(keras.utils.PyDataset):
             raise TypeError("These batches have no end, and so no length; give epochs, or Model.fit its steps_per_epoch.")
         return self.num_batches
 
-    def __getitem__(self, index: int) -> tuple[Any, Any]:
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
         epoch, step = divmod(self.first_step + index, self.steps_per_epoch)
-        ordered = order(self.seed, epoch, len(self.examples))
-        return self.examples.xy(ordered[step * self.batch_size : (step + 1) * self.batch_size])
+        order = _order(self.seed, epoch, len(self.examples))
+        chosen = order[step * self.batch_size : (step + 1) * self.batch_size]
+        if self.parts == 1:
+            return self.examples.xy(chosen)
+        x, y = self.examples.xy(padded(chosen, self.parts))
+        return x, y, weights(len(chosen), y)
+
+
+@functools.lru_cache(maxsize=4)
+def _order(seed: int | None, epoch: int, count: int) -> npt.NDArray[np.int64]:
+    """Returns the order of so many examples in an epoch, the first of which is 0."""
+    return np.arange(count) if seed is None else np.random.RandomState([seed, epoch]).permutation(count)

@@ -80,10 +80,7 @@ def plan(
     settings: Mapping[str, Any] | None = None,
 ) -> Plan:
     """Returns what `run` would do with these arguments. Raises ValueError, one sentence, if one is wrong."""
-    if isinstance(build, str):
-        model = models.find(build)
-    else:
-        model = build if isinstance(build, models.Model) else models.describe(build)
+    model = _model(build)
     config = as_config(config)
     task = as_task(task, config.canvas_size)
     name, chosen = model.recipe(recipe, task.name)
@@ -102,6 +99,12 @@ def plan(
     if whole.loss != "task" and task.name != "rendering":
         raise ValueError(f"loss={whole.loss!r} is for rendering; leave it out for {task.name}.")
     return Plan(model, task, config, whole, recipe_name, settings, arguments)
+
+
+def _model(build: str | models.Model | Build) -> models.Model:
+    if isinstance(build, str):
+        return models.find(build)
+    return build if isinstance(build, models.Model) else models.describe(build)
 
 
 def _plain(value: Any) -> Any:
@@ -159,8 +162,7 @@ def run(
         OSError: one sentence, if the run's folder cannot be written, or is being written by another process.
     """
     if name is not None:
-        build = models.find(build) if isinstance(build, str) else build
-        build = build if isinstance(build, models.Model) else models.describe(build)
+        build = _model(build)
         build = dataclasses.replace(build, name=name, findable=build.findable and build.name == name)
     job = plan(build, task=task, config=config, recipe=recipe, settings=settings)
     if runs is not None and name is None and not (job.model.findable or isinstance(build, models.Model)):
@@ -212,7 +214,7 @@ def execute(
         environment.make_deterministic()
         network = _built(job)  # Before anything takes long
         splits = {split: Examples(arrays, job.task) for split, arrays in load(job.config, data, data_dir).items()}
-        batches = Batches(splits["train"], job.recipe.batch_size, seed, parts)
+        batches = Batches(splits["train"], job.recipe.batch_size, seed, parts=parts)
         if devices:
             distribution.check(network, job.model.name, parts, len(splits["train"]) % job.recipe.batch_size)
             about["device"] = f"{parts} devices: {', '.join(devices)} of {about['device']}"
@@ -220,10 +222,11 @@ def execute(
         if network.compiled:
             _check_compiled(network, job)
         else:
-            job.recipe.compile(network, job.task.loss, len(batches))
-        log = _Log(network, predict, job, splits["test"], batches, folder)
+            job.recipe.compile(network, job.task.loss, batches.steps_per_epoch)
+        log = _Log(network, predict, job, splits["test"], folder)
         if folder is not None and resume:
             log.restore()
+            batches.first_step = len(log.epochs) * batches.steps_per_epoch
         if folder is not None and replace:
             folder.clear()
         boards = [keras.callbacks.TensorBoard(folder.partial / "tensorboard")] if folder is not None and tensorboard else []
@@ -231,6 +234,7 @@ def execute(
             batches,
             initial_epoch=len(log.epochs),
             epochs=job.recipe.epochs,
+            steps_per_epoch=batches.steps_per_epoch,
             verbose=0,
             shuffle=False,  # `Batches` has an order of its own.
             callbacks=[log, *boards, *keras.tree.flatten(callbacks or [])],
@@ -252,9 +256,7 @@ def execute(
             seconds=log.seconds_before + time.perf_counter() - began,
             examples_per_second=len(splits["train"]) * len(log.epochs) / sum(epoch["seconds"] for epoch in log.epochs),
             environment=about,
-            command=job.command(seed, distribute)
-            if len(log.epochs) == job.recipe.epochs
-            else None,  # Else a callback stopped it.
+            command=None if len(log.epochs) < job.recipe.epochs else job.command(seed, distribute),  # If no callback stopped it
             examples=measured,
         )
         if folder is not None:
@@ -382,7 +384,6 @@ class _Log(keras.callbacks.Callback):
         predict: Callable[..., Any],
         job: Plan,
         test: Examples,
-        batches: Batches,
         folder: _Folder | None,
     ) -> None:
         super().__init__()
@@ -390,14 +391,12 @@ class _Log(keras.callbacks.Callback):
         self.predict = predict
         self.job = job
         self.test = test
-        self.batches = batches
         self.folder = folder
         self.epochs: list[dict[str, Any]] = []
         self.seconds_before = 0.0
         self.started = time.perf_counter()
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        self.batches.begin(epoch)
         self.epoch_started = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:

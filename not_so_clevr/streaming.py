@@ -14,7 +14,7 @@ from not_so_clevr.not_so_clevr_dataset_builder import NotSoClevrConfig, as_confi
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from not_so_clevr.batches import StreamedBatches
+    from not_so_clevr.batches import Batches
     from not_so_clevr.tasks import Task
 
 
@@ -80,7 +80,7 @@ def stream_batches(
     task: str | Task,
     epochs: int | None = None,
     first_step: int = 0,
-) -> StreamedBatches:
+) -> Batches:
     """Returns the same for Keras on any backend, without TensorFlow: a `keras.utils.PyDataset`, endless if `epochs` is None.
 
     Canvases are drawn on the GPU if Keras' backend has one, with NumPy otherwise. The order follows from `seed` and the number
@@ -106,10 +106,10 @@ def stream_batches(
     first_step = canvas.integer("first_step", first_step, 0, 2**63 - 1)
     view = _task(task, config)
     from not_so_clevr import environment
-    from not_so_clevr.batches import Examples, StreamedBatches
+    from not_so_clevr.batches import Batches, Examples
 
     examples = Examples(Drawn(centres, config, on_device=environment.has_gpu()), view)
-    return StreamedBatches(examples, batch_size, seed, epochs, first_step)
+    return Batches(examples, batch_size, seed, epochs=epochs, first_step=first_step)
 
 
 def _checked(

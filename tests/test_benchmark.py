@@ -254,8 +254,8 @@ def test_an_epoch_has_every_example_once_in_an_order_of_its_own(batch_size, seed
     examples = benchmark.Examples(arrays, tasks.Classification(16))
 
     def order(epoch):
-        batches = benchmark.Batches(examples, batch_size, seed)
-        batches.begin(epoch)
+        steps = -(-len(examples) // batch_size)
+        batches = benchmark.Batches(examples, batch_size, seed, epochs=epoch + 1, first_step=epoch * steps)
         targets = [batches[k][1].argmax(axis=1) for k in range(len(batches))]
         assert all(len(target) == batch_size for target in targets[:-1])
         return np.concatenate(targets)
