@@ -14,30 +14,27 @@ import math
 import numbers
 import pathlib
 import shlex
-import shutil
 import time
-import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import filelock
 import keras
 import numpy as np
 import numpy.typing as npt
 
-from not_so_clevr import canvas, disk, distribution, environment, models, naming, results
+from not_so_clevr import canvas, distribution, environment, models, naming, results
 from not_so_clevr.arrays import Drawn
 from not_so_clevr.batches import Arrays, Batches, Examples
 from not_so_clevr.not_so_clevr_dataset_builder import NotSoClevrConfig, as_config
 from not_so_clevr.recipe import Recipe
 from not_so_clevr.results import Result
+from not_so_clevr.run_folder import RunFolder
 from not_so_clevr.tasks import Task, as_task
 
 Build = Callable[..., keras.Model]
 
 DATA = ("tfds", "memory")
 
-_CHECKPOINT = "checkpoint.npz"
 _PREDICT_BATCH = 64
 _PAINTED = 8  # Canvases that are kept as they were painted
 
@@ -205,7 +202,7 @@ def execute(
         raise ImportError("TensorBoard is not installed; run: pip install 'not-so-clevr[tensorboard]'")
     devices = distribution.devices() if distribute else []
     parts = max(1, len(devices))
-    with distribution.over(devices), _claimed(runs, job.id(seed), resume, replace) as folder:
+    with distribution.over(devices), _claimed(runs, job.id(seed), resume=resume, replace=replace) as folder:
         if folder is not None and resume and folder.complete:
             return folder.result(job.saved_recipe)
         began = time.perf_counter()
@@ -304,9 +301,8 @@ def evaluate(
     if not callable(predict):
         raise ValueError(f"predict={predict!r} is no function; expected one from x to predictions, such as model.predict.")
     name = str(model or getattr(predict, "__name__", type(predict).__name__))
-    with _claimed(
-        runs, naming.run_id(task.name, config.name, naming.label(name, ""), seed), False, replace, begun=True
-    ) as folder:
+    run_id = naming.run_id(task.name, config.name, naming.label(name, ""), seed)
+    with _claimed(runs, run_id, replace=replace, trained=False) as folder:
         splits = {split: Examples(arrays, task) for split, arrays in load(config, "memory").items()}
         measured = {split: _measured(predict, each, name) for split, each in splits.items()}
         if task.name == "rendering" and all(_all_white(columns) for columns in measured.values()):
@@ -359,10 +355,6 @@ class OutOfTime(Exception):  # noqa: N818 - no error: the run is saved, and goes
     """The time that was given to a run is over."""
 
 
-class Busy(OSError):  # noqa: N818 - as OutOfTime
-    """Another process is writing the run; what it says is one sentence."""
-
-
 class StopAt(keras.callbacks.Callback):
     """Raises `OutOfTime` at the end of the first epoch that ends after a time of `time.monotonic`, unless it is the last."""
 
@@ -384,7 +376,7 @@ class _Log(keras.callbacks.Callback):
         predict: Callable[..., Any],
         job: Plan,
         test: Examples,
-        folder: _Folder | None,
+        folder: RunFolder | None,
     ) -> None:
         super().__init__()
         self.network = network
@@ -433,85 +425,6 @@ class _Log(keras.callbacks.Callback):
             self.seconds_before = log["seconds"]
 
 
-class _Folder:
-    """The folder of a run: `seed0.incomplete` until the run is complete, then `seed0`."""
-
-    def __init__(self, final: pathlib.Path) -> None:
-        self.final = final
-        self.partial = final.with_name(final.name + results.INCOMPLETE)
-
-    @property
-    def complete(self) -> bool:
-        """Whether the run is in its place, and no other is on the way to replace it."""
-        return self.final.exists() and not self.partial.exists()
-
-    def result(self, settings: Any) -> Result:
-        """Returns the result of the complete run, if it was made with these settings."""
-        result = Result.read(self.final / results.FILE)
-        if result.settings != settings:
-            raise ValueError(
-                f"{self.final} was made with other settings, {result.settings}; use those, or replace or delete the run."
-            )
-        return result
-
-    def clear(self) -> None:
-        """Forgets a run that was interrupted."""
-        if self.partial.exists():
-            shutil.rmtree(self.partial)
-
-    def check_free(self, resume: bool, replace: bool, begun: bool = False) -> None:
-        """Raises FileExistsError if there is a run, and neither was asked for; if `begun`, one that saved nothing is none."""
-        if resume or replace:
-            return
-        if self.final.exists():
-            raise FileExistsError(f"{self.final} holds a complete run; add --resume to show it, or --replace to train anew.")
-        if (self.partial / _CHECKPOINT if begun else self.partial).exists():
-            raise FileExistsError(
-                f"{self.partial} holds an interrupted run; add --resume to continue it, or --replace to train anew."
-            )
-
-    def save(self, network: keras.Model, log: Mapping[str, Any]) -> None:
-        """Saves a log and the network's state, of which Keras' own files leave out the random numbers."""
-        arrays: dict[str, Any] = {
-            str(k): _savable(keras.ops.convert_to_numpy(variable)) for k, variable in enumerate(_state(network))
-        }
-        with disk.replacing(self.partial / _CHECKPOINT) as temporary, temporary.open("wb") as stream:
-            np.savez(stream, log=np.asarray(json.dumps(log)), **arrays)
-
-    def restore(self, network: keras.Model) -> dict[str, Any] | None:
-        """Returns the log that was saved last, if any, and gives the network the state that was saved with it."""
-        file = self.partial / _CHECKPOINT
-        if not file.exists():
-            return None
-        try:
-            with np.load(file) as saved:
-                log = json.loads(str(saved["log"]))
-                arrays = [saved[str(k)] for k in range(len(saved.files) - 1)]
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise ValueError(f"{file} is damaged ({error}); replace or delete the run.") from error
-        state = _state(network)
-        if [array.shape for array in arrays] != [tuple(variable.shape) for variable in state]:
-            raise ValueError(f"{file} was saved by another network; resume with that one, or replace or delete the run.")
-        for variable, array in zip(state, arrays, strict=True):
-            variable.assign(array)
-        return log
-
-    def finish(self, result: Result, network: keras.Model | None = None) -> None:
-        """Writes all that a run leaves, and puts it in its place; a run that it replaces is there until then."""
-        result.write(self.partial)
-        if network is not None:
-            with disk.replacing(self.partial / results.WEIGHTS) as temporary:
-                network.save_weights(temporary)
-        replaced = self.final.with_name(self.final.name + results.REPLACED)
-        if self.final.exists():
-            shutil.rmtree(replaced, ignore_errors=True)
-            self.final.rename(replaced)
-        self.partial.rename(self.final)
-        for checkpoint in self.final.glob(f"*{_CHECKPOINT}"):  # A kill may have left one half written, too.
-            checkpoint.unlink()
-        shutil.rmtree(replaced, ignore_errors=True)
-
-
 def check_data(data: str, config: NotSoClevrConfig | None = None) -> None:
     """Raises ValueError, one sentence, unless `data` is one of `DATA`, and has room in memory for a data set that is read."""
     if data not in DATA:
@@ -526,19 +439,6 @@ def check_data(data: str, config: NotSoClevrConfig | None = None) -> None:
             )
 
 
-def check_free(runs: str | pathlib.Path, run_id: str, *, resume: bool = False, replace: bool = False) -> None:
-    """Raises FileExistsError, one sentence, if a run with the id is there and is neither to be resumed nor replaced."""
-    with _worded(folder := _folder(runs, run_id)):
-        folder.check_free(resume, replace)
-
-
-def check_resumable(runs: str | pathlib.Path, job: Plan, seed: int) -> None:
-    """Raises ValueError, one sentence, if the run's folder holds one that is damaged, or was made with other settings."""
-    folder = _folder(runs, job.id(seed))
-    if folder.complete:
-        folder.result(job.saved_recipe)
-
-
 def check_model(job: Plan) -> None:
     """Raises ValueError, one sentence, unless the model can be built, and gives finite numbers of the right shape."""
     network = _built(job)
@@ -546,52 +446,10 @@ def check_model(job: Plan) -> None:
         _check_compiled(network, job)
 
 
-def _savable(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Returns an array as NumPy can save it: bfloat16, which it does not know, as float32, which holds it exactly."""
-    return array.astype(np.float32) if array.dtype.kind == "V" else array
-
-
-def _state(network: keras.Model) -> list[keras.Variable]:
-    """Returns everything that training changes: weights, statistics, random numbers, and the optimizer's own."""
-    return [*network.variables, *network.optimizer.variables]
-
-
-@contextlib.contextmanager
 def _claimed(
-    runs: str | pathlib.Path | None, run_id: str, resume: bool, replace: bool, begun: bool = False
-) -> Iterator[_Folder | None]:
-    """Yields the folder of a run, for this process alone; None if nothing is to be written."""
-    if runs is None:
-        yield None
-        return
-    folder = _folder(runs, run_id)
-    lock = folder.final.with_name(f".{folder.final.name}.lock")
-    with _worded(folder):
-        folder.check_free(resume, replace, begun)
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        held = filelock.FileLock(lock, timeout=0).acquire()
-    with held:
-        folder.check_free(resume, replace, begun)
-        yield folder
-
-
-def _folder(runs: str | pathlib.Path, run_id: str) -> _Folder:
-    return _Folder(pathlib.Path(runs).expanduser() / run_id)
-
-
-@contextlib.contextmanager
-def _worded(folder: _Folder) -> Iterator[None]:
-    """Says in one sentence why a folder cannot be written."""
-    try:
-        yield
-    except FileExistsError as error:
-        if error.strerror is None:
-            raise
-        raise OSError(f"Cannot write {folder.final}: {error.strerror}; choose another folder.") from error
-    except filelock.Timeout:
-        raise Busy(f"{folder.final} is being written by another process; wait for it, or choose another folder.") from None
-    except OSError as error:
-        raise OSError(f"Cannot write {folder.final}: {error.strerror or error}; choose another folder.") from error
+    runs: str | pathlib.Path | None, run_id: str, **asked: bool
+) -> contextlib.AbstractContextManager[RunFolder | None]:
+    return contextlib.nullcontext() if runs is None else RunFolder(runs, run_id).claimed(**asked)
 
 
 def _check_compiled(network: keras.Model, job: Plan) -> None:

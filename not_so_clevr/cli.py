@@ -127,13 +127,14 @@ def train(
     changed = naming.read_all(settings or [])
     checked = as_config(config)
     from not_so_clevr import benchmark, distribution, models
+    from not_so_clevr.run_folder import RunFolder
 
     if distribute:
         distribution.devices()
     job = benchmark.plan(models.find(model), task=task, config=checked, recipe=recipe, settings=changed)
     benchmark.check_data(data, checked)
     for each in chosen:
-        benchmark.check_free(runs, job.id(each), resume=resume, replace=replace)
+        RunFolder(runs, job.id(each)).check_free(resume=resume, replace=replace)
     if data == "tfds":
         benchmark.check_model(job)
         _generate(Builder(config=checked, data_dir=data_dir))
@@ -172,6 +173,7 @@ def reproduce_published(
     given = None if budget is None else reproduce.seconds(budget)
     found, problems = results.load([runs], none=True) if runs.exists() else ([], [])
     from not_so_clevr import benchmark
+    from not_so_clevr.run_folder import Busy
 
     benchmark.check_data(data)
     planned = reproduce.plan(experiments)
@@ -187,7 +189,7 @@ def reproduce_published(
             break
         try:
             result = _trained(row.job, seed, "this command", runs=runs, data=data, data_dir=data_dir, resume=True, until=limit)
-        except (ValueError, benchmark.Busy) as error:  # One that diverges, or runs elsewhere, must not keep the others back.
+        except (ValueError, Busy) as error:  # One that diverges, or runs elsewhere, must not keep the others back.
             problems.append(str(error))
             continue
         if result is None:

@@ -109,9 +109,12 @@ def runs(left: Sequence[tuple[reproduce.Row, int]], folder: pathlib.Path, estima
         OSError: one sentence, if the folder cannot be written.
     """
     from not_so_clevr import benchmark
+    from not_so_clevr.run_folder import RunFolder
 
     for row, seed in left:
-        benchmark.check_resumable(folder, row.job, seed)
+        run = RunFolder(folder, row.job.id(seed))
+        if run.complete:
+            run.result(row.job.saved_recipe)
     networks = {(row.job.model.name, row.job.task, repr(row.job.recipe.model)): row.job for row, _ in left}
     for job in networks.values():
         benchmark.check_model(job)
@@ -347,12 +350,13 @@ def _work(
 def _executed(experiment: Experiment, seed: int, options: Mapping[str, Any]) -> Result:
     """Makes a run, or continues it; waits for its end where another process is writing it, and returns what that gave."""
     from not_so_clevr import benchmark
+    from not_so_clevr.run_folder import Busy
 
     (row,) = reproduce.plan([experiment])
     while True:
         try:
             return benchmark.execute(row.job, seed=seed, resume=True, callbacks=[progress.lines()], **options)
-        except benchmark.Busy as error:
+        except Busy as error:
             print(f"{error} It is waited for.")
             time.sleep(_PAUSE)
 

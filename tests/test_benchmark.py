@@ -89,7 +89,7 @@ def test_tfds_and_memory_give_the_same_examples_in_the_same_order(data_dir):
 KILLED = """
 import os, signal, keras
 import test_benchmark
-from not_so_clevr import benchmark, disk
+from not_so_clevr import benchmark, run_folder
 moment = {moment!r}
 class Die(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
@@ -102,21 +102,21 @@ class Die(keras.callbacks.Callback):
     def on_train_end(self, logs=None):
         if moment == "after the last epoch":
             os.kill(os.getpid(), signal.SIGKILL)
-savez = benchmark.np.savez
+savez = run_folder.np.savez
 def half(stream, **arrays):
     if moment == "while it is saved" and '"epoch": 8' in str(arrays["log"]):
         stream.write(b"PK")
         stream.flush()
         os.kill(os.getpid(), signal.SIGKILL)
     savez(stream, **arrays)
-benchmark.np.savez = half
-finish = benchmark._Folder.finish
+run_folder.np.savez = half
+finish = run_folder.RunFolder.finish
 def die(self, result, network):
     if moment == "before the run is in its place":
         result.write(self.partial)
         os.kill(os.getpid(), signal.SIGKILL)
     finish(self, result, network)
-benchmark._Folder.finish = die
+run_folder.RunFolder.finish = die
 benchmark.run(test_benchmark.linear, runs={runs!r}, callbacks=[Die()], **test_benchmark.SMALL)
 """
 

@@ -1,0 +1,151 @@
+"""The folder of a run: written by one process at a time, resumed after a kill, and complete or not there."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import pathlib
+import shutil
+import zipfile
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import filelock
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from not_so_clevr import disk, results
+from not_so_clevr.results import Result
+
+_CHECKPOINT = "checkpoint.npz"
+
+
+class Busy(OSError):  # noqa: N818 - no error of anybody's: the run is in good hands.
+    """Another process is writing the run; what it says is one sentence."""
+
+
+class RunFolder:
+    """The folder of a run: `seed0.incomplete` until the run is complete, then `seed0`.
+
+    Args:
+        runs: the folder of all runs.
+        run_id: of this one, such as `classification/quadrant/coordconv/seed0`.
+    """
+
+    def __init__(self, runs: str | pathlib.Path, run_id: str) -> None:
+        self.final = pathlib.Path(runs).expanduser() / run_id
+        self.partial = self.final.with_name(self.final.name + results.INCOMPLETE)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the run is in its place, and no other is on the way to replace it."""
+        return self.final.exists() and not self.partial.exists()
+
+    @contextlib.contextmanager
+    def claimed(self, *, resume: bool = False, replace: bool = False, trained: bool = True) -> Iterator[RunFolder]:
+        """Keeps other processes from writing the run; it raises what `check_free` does, `Busy` if one is, and OSError."""
+        lock = self.final.with_name(f".{self.final.name}.lock")
+        self.check_free(resume=resume, replace=replace, trained=trained)
+        with self._worded():
+            lock.parent.mkdir(parents=True, exist_ok=True)
+            held = filelock.FileLock(lock, timeout=0).acquire()
+        with held:
+            self.check_free(resume=resume, replace=replace, trained=trained)
+            yield self
+
+    def check_free(self, *, resume: bool = False, replace: bool = False, trained: bool = True) -> None:
+        """Raises FileExistsError, one sentence, if there is a run and neither was asked for.
+
+        A run that was begun is one; if it is not `trained` (but measured in no time), only with a checkpoint, of a training.
+        """
+        if resume or replace:
+            return
+        with self._worded():
+            if self.final.exists():
+                raise FileExistsError(
+                    f"{self.final} holds a complete run; add --resume to show it, or --replace to train anew."
+                )
+            if (self.partial if trained else self.partial / _CHECKPOINT).exists():
+                raise FileExistsError(
+                    f"{self.partial} holds an interrupted run; add --resume to continue it, or --replace to train anew."
+                )
+
+    def result(self, settings: Any) -> Result:
+        """Returns the result of the complete run. Raises ValueError, one sentence, if it was made with other settings."""
+        result = Result.read(self.final / results.FILE)
+        if result.settings != settings:
+            raise ValueError(
+                f"{self.final} was made with other settings, {result.settings}; use those, or replace or delete the run."
+            )
+        return result
+
+    def clear(self) -> None:
+        """Forgets a run that was interrupted."""
+        if self.partial.exists():
+            shutil.rmtree(self.partial)
+
+    def save(self, network: keras.Model, log: Mapping[str, Any]) -> None:
+        """Saves a log and the network's state, of which Keras' own files leave out the random numbers."""
+        arrays: dict[str, Any] = {
+            str(k): _savable(keras.ops.convert_to_numpy(variable)) for k, variable in enumerate(_state(network))
+        }
+        with disk.replacing(self.partial / _CHECKPOINT) as temporary, temporary.open("wb") as stream:
+            np.savez(stream, log=np.asarray(json.dumps(log)), **arrays)
+
+    def restore(self, network: keras.Model) -> dict[str, Any] | None:
+        """Returns the log that was saved last, if any, and gives the network the state that was saved with it."""
+        file = self.partial / _CHECKPOINT
+        if not file.exists():
+            return None
+        try:
+            with np.load(file) as saved:
+                log = json.loads(str(saved["log"]))
+                arrays = [saved[str(k)] for k in range(len(saved.files) - 1)]
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            raise ValueError(f"{file} is damaged ({error}); replace or delete the run.") from error
+        state = _state(network)
+        if [array.shape for array in arrays] != [tuple(variable.shape) for variable in state]:
+            raise ValueError(f"{file} was saved by another network; resume with that one, or replace or delete the run.")
+        for variable, array in zip(state, arrays, strict=True):
+            variable.assign(array)
+        return log
+
+    def finish(self, result: Result, network: keras.Model | None = None) -> None:
+        """Writes all that a run leaves, and puts it in its place; a run that it replaces is there until then."""
+        result.write(self.partial)
+        if network is not None:
+            with disk.replacing(self.partial / results.WEIGHTS) as temporary:
+                network.save_weights(temporary)
+        replaced = self.final.with_name(self.final.name + results.REPLACED)
+        if self.final.exists():
+            shutil.rmtree(replaced, ignore_errors=True)
+            self.final.rename(replaced)
+        self.partial.rename(self.final)
+        for checkpoint in self.final.glob(f"*{_CHECKPOINT}"):  # A kill may have left one half written, too.
+            checkpoint.unlink()
+        shutil.rmtree(replaced, ignore_errors=True)
+
+    @contextlib.contextmanager
+    def _worded(self) -> Iterator[None]:
+        """Says in one sentence why the folder cannot be written."""
+        try:
+            yield
+        except FileExistsError as error:
+            if error.strerror is None:
+                raise
+            raise OSError(f"Cannot write {self.final}: {error.strerror}; choose another folder.") from error
+        except filelock.Timeout:
+            raise Busy(f"{self.final} is being written by another process; wait for it, or choose another folder.") from None
+        except OSError as error:
+            raise OSError(f"Cannot write {self.final}: {error.strerror or error}; choose another folder.") from error
+
+
+def _state(network: keras.Model) -> list[keras.Variable]:
+    """Returns everything that training changes: weights, statistics, random numbers, and the optimizer's own."""
+    return [*network.variables, *network.optimizer.variables]
+
+
+def _savable(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Returns an array as NumPy can save it: bfloat16, which it does not know, as float32, which holds it exactly."""
+    return array.astype(np.float32) if array.dtype.kind == "V" else array
