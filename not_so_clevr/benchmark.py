@@ -498,7 +498,7 @@ def _measured(predict: Callable[..., Any], examples: Examples, name: str) -> dic
 
 
 def _paint(predict: Callable[..., Any], examples: Examples, measured: dict[str, npt.NDArray[Any]], name: str) -> None:
-    """Adds, if it is rendering, some canvases as they were painted: those with the lowest IOU, and others spread evenly."""
+    """Adds, if it is rendering, some canvases as they were painted: those with the lowest IoU, and others spread evenly."""
     if examples.task.name != "rendering":
         return
     lowest = np.argsort(measured["iou"], kind="stable")[: _PAINTED // 2]

@@ -56,7 +56,7 @@ def error_map(runs: Sequence[Result]) -> npt.NDArray[np.float64]:
     """Returns for each pixel how far off an example is that has its centre there, in the mean over the runs.
 
     Returns:
-        float64 `[S, S]`: pixels, or 1 - IOU for rendering; NaN where no example has its centre.
+        float64 `[S, S]`: pixels, or 1 - IoU for rendering; NaN where no example has its centre.
     """
     size = as_config(runs[0].config).canvas_size
     total, count = np.zeros((2, size, size))
@@ -69,7 +69,7 @@ def error_map(runs: Sequence[Result]) -> npt.NDArray[np.float64]:
 
 
 def off(run: Result, closeness: Any) -> Any:
-    """Returns how far off answers are, 0 if not at all: pixels, or 1 - IOU."""
+    """Returns how far off answers are, 0 if not at all: pixels, or 1 - IoU."""
     return 1 - closeness if run.closeness == "iou" else closeness
 
 
@@ -191,7 +191,7 @@ def paintings(runs: Sequence[Result]) -> Figure | None:
         for k, (i, j) in enumerate(centres.tolist()):
             above, below = grid[2 * (k // half) : 2 * (k // half) + 2, k % half]
             above.set_title(f"({i}, {j})", fontsize=9)
-            below.set_xlabel(f"IOU {test['iou'][test[results.SHOWN][k]]:.2f}", fontsize=9)
+            below.set_xlabel(f"IoU {test['iou'][test[results.SHOWN][k]]:.2f}", fontsize=9)
             for cell, image in ((above, true[k]), (below, test[results.PAINTED][k])):
                 cell.imshow(image, cmap="gray", vmin=0, vmax=canvas.WHITE, interpolation="none")
                 cell.set(xticks=[], yticks=[])
@@ -310,7 +310,7 @@ def _map(cell: Axes, errors: npt.NDArray[np.float64], run: Result, highest: floa
 def _bar(figure: Figure, cells: list[Axes], image: AxesImage, run: Result) -> None:
     """Draws the scale of some maps below them."""
     is_iou = run.closeness == "iou"
-    bar = figure.colorbar(image, ax=cells, location="bottom", aspect=25, label="1 - IOU" if is_iou else f"{run.closeness}, px")
+    bar = figure.colorbar(image, ax=cells, location="bottom", aspect=25, label="1 - IoU" if is_iou else f"{run.closeness}, px")
     if not is_iou:
         bar.set_ticks([tick for tick in _TICKS if tick <= image.get_clim()[1]])
         bar.minorticks_off()

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import keras
 
 SCHEDULES = ("constant", "cosine", "step")
-LOSSES = ("task", "mean_squared")
+LOSSES = ("task", "mean_squared_error")
 
 _Build = TypeVar("_Build", bound=Callable[..., keras.Model])
 
@@ -28,7 +28,7 @@ class Recipe:
         step_epochs: for "step" only.
         weight_decay: decoupled (AdamW): each step shrinks the weights by learning rate x `weight_decay`, kernels only.
         l2: coupled: adds `l2` / 2 x the sum of squares of the kernels to the loss.
-        loss: "task", for that of the task; or, for rendering, "mean_squared", for the mean squared error of each pixel.
+        loss: "task", for that of the task; or, for rendering, "mean_squared_error", for the mean squared error of each pixel.
         model: keyword arguments for the function that builds the model.
 
     Kernels are the trainable weights of two or more dimensions.

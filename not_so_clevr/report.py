@@ -196,7 +196,7 @@ def _worst(run: Result) -> str:
 
 
 def _close(runs: Sequence[Result], split: str) -> str:
-    """Returns how close the answers of runs are in the mean: `0.31 px`, or the IOU."""
+    """Returns how close the answers of runs are in the mean: `0.31 px`, or the IoU."""
     return results.amount(runs[0].closeness, statistics.fmean(run.metrics[split][run.closeness] for run in runs))
 
 

@@ -24,6 +24,7 @@ COLUMNS = (
     "model",
     "published train",
     "published test",
+    "metric",
     "seeds",
     "train",
     "test",
@@ -146,7 +147,8 @@ def _measured(experiment: Experiment, runs: Sequence[Result]) -> dict[str, Any]:
         "test_interval": results.interval(test),
         "seconds": results.median(run.seconds for run in runs),
         "hardware": ", ".join(sorted({run.hardware for run in runs})),
-        "verdict": verdict(experiment, mean),
+        "software": results.software(runs),
+        "verdict": verdict(experiment, mean, results.interval(test)),
         "remark": experiment.remark,
     }
 
@@ -157,35 +159,44 @@ def _value(run: Result, split: str, metric: str) -> float:
     return run.metrics[split][metric]
 
 
-def verdict(experiment: Experiment, test: float | None) -> str:
-    """Returns what a mean over test says of what was published: reproduced, better or worse; "" if nothing was."""
+def verdict(experiment: Experiment, test: float | None, half: float | None = None) -> str:
+    """Returns what a mean over test, ± half of an interval, says of what was published; "" if nothing was.
+
+    "undecided" is a mean that misses what was published where its interval does not; a perfect result is missed by any seed
+    that is not perfect.
+    """
     if test is None:
         return "not run"
     if not experiment.test:
         return ""
-    if experiment.low <= test <= experiment.high:
+    if experiment.expected is None:
+        return "not comparable"
+    low, high = experiment.expected
+    if low <= test <= high:
         return "reproduced"
+    if low < high and low - (half or 0) <= test <= high + (half or 0):
+        return "undecided"
     is_distance = bool(results.UNITS.get(experiment.metric))  # Of which less is better
-    return "better" if (test < experiment.low) == is_distance else "worse"
+    return "better" if (test < low) == is_distance else "worse"
 
 
 def cells(row: Mapping[str, Any]) -> list[str]:
     """Returns a row of `table` as text, a cell for each of `COLUMNS`."""
-    metric, half = row["metric"], row["test_interval"]
+    metric = row["metric"]
 
     def number(value: float | None) -> str:
         if value is None:
             return ""
         if metric in results.UNITS:
-            return f"{metric} {results.amount(metric, value)}"
+            return results.amount(metric, value)
         return f"{round(value * row['seeds'])} of {row['seeds']}" if metric == PERFECT else results.percent(value)
 
-    scale = 1 if metric in results.UNITS else 100
+    half = "" if metric == PERFECT else results.plus_minus(row["test_interval"], 1 if metric in results.UNITS else 100)
     return [
-        *(row[key] for key in ("source", "task", "config", "model", "published_train", "published_test")),
+        *(row[key] for key in ("source", "task", "config", "model", "published_train", "published_test", "metric")),
         str(row["seeds"]),
         number(row["train"]),
-        number(row["test"]) + ("" if half is None or metric == PERFECT else f" ± {results.points(scale * half)}"),
+        number(row["test"]) + half,
         row["verdict"] + (f" ({row['remark']})" if row["remark"] else ""),
         results.duration(row["seconds"]),
         row["hardware"],
@@ -194,17 +205,22 @@ def cells(row: Mapping[str, Any]) -> list[str]:
 
 _INTRODUCTION = """# What was published, and what came out
 
-Train and test are means over seeds, ± half of the 95 % confidence interval of the mean (Student's t), of what the source tells:
-the shares of examples that are right, how far off or how close they are, or how many runs get all of them right. The time is
-the median of whole runs. The verdict is on test: a perfect result is reproduced by a perfect one alone, any other number by one
-that is at most 5 points off; "86 % at most" by 50 to 86 %, and what is told in words by a range in
-`not_so_clevr/published.py`.
+Train and test are means over seeds, ± half of the 95 % confidence interval of the mean (Student's t; nothing if all seeds
+agree, or there is one), of the metric that the source reports: `coordinate_accuracy`, of the article's regression, gives half a
+point for one right coordinate, where the [leaderboard](results.md) wants both; `perfect` counts the runs that get every example
+right. The time is the median of whole runs.
+
+The verdict is on test, and train is shown beside it. A perfect result is reproduced by a perfect one with every seed, any other
+number by one that is at most 5 points off, and what is told in words by the range in `not_so_clevr/published.py`. It is
+undecided if the mean is not in the range, but some of its interval is; and not comparable if what was published tells nothing
+of a single number.
 """
 
 
 def to_markdown(rows: Iterable[Mapping[str, Any]]) -> str:
     """Returns the rows of `table` in Markdown."""
-    return f"{_INTRODUCTION}\n{results.markdown(COLUMNS, map(cells, rows))}"
+    rows = list(rows)
+    return f"{_INTRODUCTION}{results.made_with(rows)}\n{results.markdown(COLUMNS, map(cells, rows))}"
 
 
 def seconds(text: str) -> float:

@@ -112,6 +112,14 @@ class Result:
         return re.sub(r"\((R|TM)\)| (Processor|CPU)\b", "", re.sub(r"\b1 cores\b", "1 core", words))
 
     @property
+    def software(self) -> str:
+        """What it ran with, such as `keras 3.15.1, tensorflow 2.21.0, python 3.11.7`."""
+        versions, backend = self.environment.get("versions"), self.environment.get("backend")
+        if not isinstance(versions, dict):
+            return ""
+        return ", ".join(f"{name} {versions[name]}" for name in ("keras", backend, "python") if name in versions)
+
+    @property
     def perfect(self) -> bool:
         """Whether every example of train and test is right."""
         return all(metrics[self.right] == 1 for metrics in self.metrics.values())
@@ -279,9 +287,15 @@ def leaderboard(results: Iterable[Result]) -> list[dict[str, Any]]:
                 "parameters": runs[0].parameters,
                 "seconds": median(run.seconds for run in runs),
                 "hardware": ", ".join(sorted({run.hardware for run in runs})),
+                "software": software(runs),
             }
         )
     return sorted(rows, key=lambda row: (row["task"], row["config"], -row["test"], -row["train"], row["model"]))
+
+
+def software(runs: Iterable[Result]) -> str:
+    """Returns what some runs ran with; `; ` stands between what is different."""
+    return "; ".join(sorted({run.software for run in runs} - {""}))
 
 
 COLUMNS = (
@@ -302,7 +316,6 @@ COLUMNS = (
 
 def cells(row: Mapping[str, Any]) -> list[str]:
     """Returns a row of the leaderboard as text, a cell for each of `COLUMNS`; train and test are the shares that are right."""
-    half = row["test_interval"]
     closeness = next(key for key in UNITS if key in row)
     return [
         row["task"],
@@ -310,7 +323,7 @@ def cells(row: Mapping[str, Any]) -> list[str]:
         row["model"],
         str(row["seeds"]),
         percent(row["train"]),
-        percent(row["test"]) + ("" if half is None else f" ± {points(100 * half)}"),
+        percent(row["test"]) + plus_minus(row["test_interval"], 100),
         percent(row["test_lowest"]),
         f"{row['perfect']} of {row['seeds']}",
         f"{closeness} {amount(closeness, row[closeness])}",
@@ -327,7 +340,7 @@ def percent(share: float) -> str:
 
 
 def amount(metric: str, value: float) -> str:
-    """Returns how close answers are, as text: `0.31 px` for an error, `0.9999` for an IOU; 1 as `1`, and nothing else so."""
+    """Returns how close answers are, as text: `0.31 px` for an error, `0.9999` for an IoU; 1 as `1`, and nothing else so."""
     text = f"{value:.4g}"
     return f"{'0.9999' if metric == 'iou' and text == '1' and value < 1 else text}{UNITS[metric]}"
 
@@ -341,9 +354,11 @@ def duration(seconds: float | None) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:.1f} h"
 
 
-def points(half: float) -> str:
-    """Returns half of an interval as text, with two digits."""
-    return f"{half:.2g}" if half < 99.5 else f"{half:.0f}"
+def plus_minus(half: float | None, scale: float = 1) -> str:
+    """Returns half of an interval as text, with two digits, to stand behind a mean; nothing for none, or if all agree."""
+    if not half:
+        return ""
+    return f" ± {scale * half:.2g}" if scale * half < 99.5 else f" ± {scale * half:.0f}"
 
 
 def plain(text: str) -> str:
@@ -353,12 +368,12 @@ def plain(text: str) -> str:
 
 def markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Returns a table in Markdown; what would end a cell, or be taken for HTML, is escaped."""
-
-    def escaped(cell: str) -> str:
-        return plain(cell).replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
-
     lines = [columns, ["---"] * len(columns), *rows]
-    return "".join(f"| {' | '.join(map(escaped, line))} |\n" for line in lines)
+    return "".join(f"| {' | '.join(map(_escaped, line))} |\n" for line in lines)
+
+
+def _escaped(text: str) -> str:
+    return plain(text).replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
 
 
 def write_leaderboard(rows: Sequence[Mapping[str, Any]], file: pathlib.Path) -> None:
@@ -394,15 +409,26 @@ def check_format(file: pathlib.Path, formats: Sequence[str] = FORMATS) -> None:
         raise ValueError(f"{file} does not tell the format; expected a name that ends in {', '.join(formats)}.")
 
 
-EXPLANATION = """Train and test are the shares of examples that are right, in the mean over seeds, ± half of the 95 % confidence
-interval of the mean (Student's t); lowest is the worst seed on test. A run is perfect if every example of train and test is
-right. Parameters are trainable ones, the time is the median of whole runs."""
+EXPLANATION = """Train and test are the shares of examples that are right (the right pixel; within half a pixel; every pixel
+of the canvas), in the mean over seeds, ± half of the 95 % confidence interval of the mean (Student's t; nothing if all seeds
+agree, or there is one). Lowest is the worst seed on test. A run is perfect if every example of train and test is right.
+Closeness is the mean over the examples of test: how many pixels the answer is off, or IoU. Parameters are trainable ones,
+the time is the median of whole runs. A model's name is followed by that of its recipe, unless it is the default, and by the
+settings that were changed."""
 
 
 def to_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     """Returns the rows of `leaderboard`, and the published results in a table of their own, in Markdown."""
     ours = markdown(COLUMNS, map(cells, rows))
-    return f"# Leaderboard\n\n{EXPLANATION}\n\n{ours}\n## Published elsewhere\n\n{markdown(PUBLISHED_COLUMNS, PUBLISHED)}"
+    published = f"## Published elsewhere\n\n{markdown(PUBLISHED_COLUMNS, PUBLISHED)}"
+    return f"# Leaderboard\n\n{EXPLANATION}\n{made_with(rows)}\n{ours}\n{published}"
+
+
+def made_with(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Returns a sentence in Markdown about where the numbers of some rows are from."""
+    words = "; ".join(sorted({row["software"] for row in rows} - {""}))
+    about = f"Measured with {_escaped(words)}; the" if words else "The"
+    return f"\n{about} command, the seed and the commit of each run are in its `result.json`.\n"
 
 
 def _csv(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -36,7 +36,7 @@ CASES = [
     ("regression", {"batch_size": 49}),
     ("classification", {"batch_size": 32}),
     ("rendering", {"batch_size": 32, "l2": 1e-4}),
-    ("rendering", {"batch_size": 32, "loss": "mean_squared"}),
+    ("rendering", {"batch_size": 32, "loss": "mean_squared_error"}),
 ]
 
 

@@ -101,7 +101,7 @@ def test_a_map_holds_the_mean_errors_at_the_centres():
     border = np.ones((16, 16), bool)
     border[1:15, 1:15] = False
     assert np.isnan(found[border]).all()
-    assert figures.error_map([result("net", task="rendering", wrong=1.0)])[8, 8] == 0.75  # 1 - IOU
+    assert figures.error_map([result("net", task="rendering", wrong=1.0)])[8, 8] == 0.75  # 1 - IoU
 
 
 def test_the_outline_of_the_quadrant_is_its_border():
