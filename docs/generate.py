@@ -14,7 +14,7 @@ import scaling
 from matplotlib.figure import Figure
 from PIL import Image
 
-from not_so_clevr import figures, reproduce, results
+from not_so_clevr import disk, figures, reproduce, results
 from not_so_clevr.results import Result
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -172,8 +172,11 @@ def _digest(root: pathlib.Path, sources: Iterable[pathlib.Path]) -> str:
 
 
 def _drawn_from(file: pathlib.Path) -> str | None:
-    with Image.open(file) as image:
-        return str(image.info.get(_DIGEST))
+    try:
+        with Image.open(file) as image:
+            return str(image.info.get(_DIGEST))
+    except OSError:  # A kill may have left half of it.
+        return None
 
 
 def draw(name: str, root: pathlib.Path = ROOT) -> Figure:
@@ -202,7 +205,8 @@ def main(arguments: Sequence[str], root: pathlib.Path = ROOT) -> str | None:
     if arguments:
         return f"{' '.join(arguments)} is no option; expected --check or nothing."
     for page, text in pages.items():
-        page.write_text(text)
+        with disk.replacing(page) as temporary:
+            temporary.write_text(text)
         print(f"{page.relative_to(root)} is written anew")
     problems = []
     for file, digest in drawings.items():

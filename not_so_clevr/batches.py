@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -70,6 +71,11 @@ class Batches(keras.utils.PyDataset):
         self.steps_per_epoch = -(-len(examples) // batch_size)
 
     @property
+    def sizes(self) -> set[int]:
+        """How many examples the batches of an epoch have, but for padding: `batch_size`, and those of a smaller last one."""
+        return {min(len(self.examples) - start, self.batch_size) for start in range(0, len(self.examples), self.batch_size)}
+
+    @property
     def num_batches(self) -> int | None:
         return None if self.epochs is None else max(0, self.steps_per_epoch * self.epochs - self.first_step)
 
@@ -79,6 +85,8 @@ class Batches(keras.utils.PyDataset):
         return self.num_batches
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
+        if not 0 <= index < (math.inf if self.num_batches is None else self.num_batches):
+            raise IndexError(f"There is no batch {index}; there are {self.num_batches} of them, and the first is 0.")
         epoch, step = divmod(self.first_step + index, self.steps_per_epoch)
         order = _order(self.seed, epoch, len(self.examples))
         chosen = order[step * self.batch_size : (step + 1) * self.batch_size]

@@ -59,7 +59,9 @@ def with_runner(download_config: Any) -> Any:
 
 def is_local(download_config: Any) -> bool:
     """Returns whether the runner of a `tfds.download.DownloadConfig` is the local one."""
-    return bool(download_config.beam_runner == LOCAL_RUNNER)
+    options = download_config.beam_options
+    runner = download_config.beam_runner or (options and options.view_as(StandardOptions).runner)
+    return runner in (LOCAL_RUNNER, "FnApiRunner")
 
 
 def pipeline(draw: Callable[[int], Iterable[Any]], starts: range) -> beam.PTransform:

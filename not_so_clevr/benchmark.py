@@ -192,14 +192,7 @@ def execute(
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Result:
     """Does what was planned; `run` tells the arguments and the errors."""
-    seed = canvas.integer("seed", seed, 0, 2**32 - 1)
-    check_data(data, job.config)
-    if resume and replace:
-        raise ValueError("resume and replace were both asked for; a run can be continued or replaced, not both.")
-    if tensorboard and runs is None:
-        raise ValueError("tensorboard needs a folder to write to; give runs=, such as runs='runs'.")
-    if tensorboard and not importlib.util.find_spec("tensorboard"):
-        raise ImportError("TensorBoard is not installed; run: pip install 'not-so-clevr[tensorboard]'")
+    seed = check_arguments(job, seed=seed, data=data, runs=runs, resume=resume, replace=replace, tensorboard=tensorboard)
     devices = distribution.devices() if distribute else []
     parts = max(1, len(devices))
     with distribution.over(devices), _claimed(runs, job.id(seed), resume=resume, replace=replace) as folder:
@@ -210,10 +203,11 @@ def execute(
         keras.utils.set_random_seed(seed)
         environment.make_deterministic()
         network = _built(job)  # Before anything takes long
-        splits = {split: Examples(arrays, job.task) for split, arrays in load(job.config, data, data_dir).items()}
+        loaded = load(job.config, data, data_dir, job.task.features)
+        splits = {split: Examples(arrays, job.task) for split, arrays in loaded.items()}
         batches = Batches(splits["train"], job.recipe.batch_size, seed, parts=parts)
         if devices:
-            distribution.check(network, job.model.name, parts, len(splits["train"]) % job.recipe.batch_size)
+            distribution.check(network, job.model.name, parts, batches.sizes)
             about["device"] = f"{parts} devices: {', '.join(devices)} of {about['device']}"
         predict = distribution.predictor(network, parts)
         if network.compiled:
@@ -335,14 +329,18 @@ def _all_white(columns: Arrays) -> bool:
 
 
 def load(
-    config: NotSoClevrConfig, data: str = "tfds", data_dir: str | pathlib.Path | None = None
+    config: NotSoClevrConfig,
+    data: str = "tfds",
+    data_dir: str | pathlib.Path | None = None,
+    features: Sequence[str] = ("image", "one_hot", "coordinates"),
 ) -> Mapping[str, Arrays | Drawn]:
-    """Returns what `load_arrays` returns, row-major: read with TFDS, or drawn when it is asked for."""
+    """Returns what `load_arrays` returns, row-major: these features, read with TFDS; or all, drawn when they are asked for."""
     if data == "memory":
         return {split: Drawn(centres, config) for split, centres in config.split_centres().items()}
     import tensorflow_datasets as tfds
 
-    loaded = tfds.load(f"not_so_clevr/{config.name}", batch_size=-1, data_dir=data_dir)
+    only = tfds.decode.PartialDecoding(dict.fromkeys(("label", *features), True))
+    loaded = tfds.load(f"not_so_clevr/{config.name}", batch_size=-1, data_dir=data_dir, decoders=only)
     splits: dict[str, Arrays | Drawn] = {}
     for split in ("train", "test"):
         arrays = tfds.as_numpy(loaded[split])
@@ -425,13 +423,37 @@ class _Log(keras.callbacks.Callback):
             self.seconds_before = log["seconds"]
 
 
+def check_arguments(
+    job: Plan,
+    *,
+    seed: int,
+    data: str,
+    runs: str | pathlib.Path | None,
+    resume: bool,
+    replace: bool,
+    tensorboard: bool,
+) -> int:
+    """Returns the seed. Raises what `run` raises for its arguments, and if there is a run that is not to be touched."""
+    seed = canvas.integer("seed", seed, 0, 2**32 - 1)
+    check_data(data, job.config)
+    if resume and replace:
+        raise ValueError("resume and replace were both asked for; a run can be continued or replaced, not both.")
+    if tensorboard and runs is None:
+        raise ValueError("tensorboard needs a folder to write to; give runs=, such as runs='runs'.")
+    if tensorboard and not importlib.util.find_spec("tensorboard"):
+        raise ImportError("TensorBoard is not installed; run: pip install 'not-so-clevr[tensorboard]'")
+    if runs is not None:
+        RunFolder(runs, job.id(seed)).check_free(resume=resume, replace=replace)
+    return seed
+
+
 def check_data(data: str, config: NotSoClevrConfig | None = None) -> None:
     """Raises ValueError, one sentence, unless `data` is one of `DATA`, and has room in memory for a data set that is read."""
     if data not in DATA:
         raise ValueError(f"data={data!r} is unknown; expected one of {', '.join(DATA)}.")
     if data == "tfds" and config is not None:
         pixels = config.num_examples * config.canvas_size**2
-        needed, there = 4 * pixels, environment.memory()  # Canvases and one-hot targets, twice while they are sorted
+        needed, there = 2 * pixels, environment.memory()  # Canvases or one-hot targets, twice while they are sorted
         if there is not None and needed > there:
             raise ValueError(
                 f"{config.name} takes {needed / 1e9:.0f} GB of memory when it is read, and this machine has {there / 1e9:.0f} "
@@ -468,6 +490,11 @@ def _built(job: Plan) -> keras.Model:
     Raises:
         ValueError: one sentence, if it does not.
     """
+    if keras.config.image_data_format() != "channels_last":
+        raise ValueError(
+            "Keras' image_data_format is channels_first, and the tasks have channels last; change it in ~/.keras/keras.json, "
+            "or call keras.config.set_image_data_format('channels_last')."
+        )
     examples = Examples(Drawn(job.config.split_centres()["train"][:2], job.config), job.task)
     x, _ = examples.xy(slice(2))
     try:

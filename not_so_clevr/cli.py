@@ -45,7 +45,7 @@ _BEAM = (
 
 def _path(text: str | pathlib.Path) -> pathlib.Path:
     """Returns a path with ~ replaced, as the shell does not where it is quoted or follows =."""
-    return pathlib.Path(text).expanduser()
+    return disk.expanded(text)
 
 
 _folder = functools.partial(typer.Option, parser=_path, metavar="DIR")
@@ -68,6 +68,8 @@ _Folders = Annotated[list[pathlib.Path], typer.Argument(parser=_path, metavar="D
 def main() -> None:
     """Runs the command line."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's log messages would break into the bars.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # A terminal may know no plus-minus sign.
     try:
         app()
     except (ValueError, OSError, ImportError) as error:
@@ -127,19 +129,17 @@ def train(
     changed = naming.read_all(settings or [])
     checked = as_config(config)
     from not_so_clevr import benchmark, distribution, models
-    from not_so_clevr.run_folder import RunFolder
 
     if distribute:
         distribution.devices()
     job = benchmark.plan(models.find(model), task=task, config=checked, recipe=recipe, settings=changed)
-    benchmark.check_data(data, checked)
+    options: dict[str, Any] = {"data": data, "runs": runs, "resume": resume, "replace": replace, "tensorboard": tensorboard}
     for each in chosen:
-        RunFolder(runs, job.id(each)).check_free(resume=resume, replace=replace)
+        benchmark.check_arguments(job, seed=each, **options)
     if data == "tfds":
         benchmark.check_model(job)
         _generate(Builder(config=checked, data_dir=data_dir))
-    options: dict[str, Any] = {"runs": runs, "data": data, "data_dir": data_dir, "tensorboard": tensorboard}
-    options |= {"resume": resume, "replace": replace, "distribute": distribute}
+    options |= {"data_dir": data_dir, "distribute": distribute}
     trained = [run for each in chosen if (run := _trained(job, each, "the same command with --resume", **options))]
     rivals = [run for run in _reference() if (run.task, run.config) == (task, checked.name)]
     own = {run.label for run in trained}
@@ -425,10 +425,11 @@ def _generate(*builders: Builder, beam_pipeline_options: str | None = None) -> N
     tfds.disable_progress_bar()
     download_config = tfds.download.DownloadConfig(try_download_gcs=False)
     missing = [builder for builder in builders if not builder.data_path.exists()]
+    if beam_pipeline_options is not None:
+        download_config.beam_options = import_beam(builders[0].builder_config.name).options(beam_pipeline_options)
     for builder in missing:
-        if builder.with_beam or beam_pipeline_options is not None:
-            beam = import_beam(builder.builder_config.name)
-            download_config.beam_options = beam.options(beam_pipeline_options) if beam_pipeline_options is not None else None
+        if builder.with_beam:
+            import_beam(builder.builder_config.name)
     if missing:
         importlib.import_module("tensorflow")  # Its log messages would break into the bar.
     with progress.bars("examples") as bars:

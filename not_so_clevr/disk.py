@@ -16,11 +16,12 @@ CHECKSUMS = "SHA256SUMS"
 
 
 @contextlib.contextmanager
-def exclusive(folder: os.PathLike[str]) -> Iterator[None]:
+def exclusive(folder: os.PathLike[str], *, replace: bool = False) -> Iterator[None]:
     """Lets one process at a time write `folder`, and clears away what a killed one left of it.
 
-    The lock is a file beside the folder. The operating system releases it when its holder dies. A remote file system
-    (`gs://...`) has no locks.
+    The lock is a file beside the folder. The operating system releases it when its holder dies. A folder that is to be replaced
+    is moved aside, and back again unless another one has come in its place. A remote file system (`gs://...`) has no locks,
+    and what is replaced there is gone.
 
     Raises:
         OSError: one sentence that names the folder and why nothing can be written there.
@@ -34,7 +35,19 @@ def exclusive(folder: os.PathLike[str]) -> Iterator[None]:
         with filelock.FileLock(path.parent / f".{path.name}.lock"):
             for left_over in path.parent.glob(f"incomplete.*_{path.name}"):  # TFDS renames it when it is complete.
                 shutil.rmtree(left_over)
-            yield
+            aside = path.with_name(f".{path.name}.replaced")
+            if aside.exists() and not path.exists():  # A kill
+                aside.rename(path)
+            if replace and path.exists():
+                shutil.rmtree(aside, ignore_errors=True)
+                path.rename(aside)
+            try:
+                yield
+            finally:
+                if path.exists():
+                    shutil.rmtree(aside, ignore_errors=True)
+                elif aside.exists():
+                    aside.rename(path)
     except Exception as error:
         reason = _why_not_written(error, path.parent)
         if reason is None:
@@ -45,6 +58,14 @@ def exclusive(folder: os.PathLike[str]) -> Iterator[None]:
         ) from error
 
 
+def expanded(path: str | os.PathLike[str]) -> pathlib.Path:
+    """Returns a path with ~ replaced. Raises ValueError, one sentence, if there is no such user."""
+    try:
+        return pathlib.Path(path).expanduser()
+    except RuntimeError:
+        raise ValueError(f"{path} begins in the home folder of nobody; expected ~/ for your own, or a whole path.") from None
+
+
 @contextlib.contextmanager
 def replacing(path: os.PathLike[str]) -> Iterator[pathlib.Path]:
     """Yields a temporary path beside `path`, and moves it there once it is written: `path` is always whole, old or new.
@@ -52,7 +73,7 @@ def replacing(path: os.PathLike[str]) -> Iterator[pathlib.Path]:
     Raises:
         OSError: one sentence that names `path` and why it cannot be written.
     """
-    target = pathlib.Path(path).expanduser()
+    target = expanded(path)
     temporary = target.with_name(f".{os.getpid()}.{target.name}")  # The end of the name may tell the format.
     try:
         if not target.parent.exists():
@@ -104,10 +125,20 @@ def _sha256(file: pathlib.Path) -> str:
 def _why_not_written(error: BaseException | None, folder: pathlib.Path) -> str | None:
     """Returns the operating system's reason if `error`, or what caused it, is a failure to write in `folder`."""
     while error is not None:
-        if isinstance(error, OSError) and error.strerror:
+        if isinstance(error, OSError) and error.strerror and _is_about(error, folder):
             return error.strerror
         path, _, reason = str(error).rpartition("; ")  # TensorFlow's errors: "<path>; No space left on device"
         if error.__cause__ is None and os.fspath(folder) in path:
             return reason.partition(" [while running ")[0]  # So Beam goes on, and with a traceback.
         error = error.__cause__
     return None
+
+
+def _is_about(error: OSError, folder: pathlib.Path) -> bool:
+    """Returns whether an error can come from writing in a folder, and not from a program or a service that is missing."""
+    if isinstance(error, (ConnectionError, TimeoutError)):
+        return False
+    if not isinstance(error.filename, str):
+        return True
+    file = pathlib.Path(error.filename)
+    return file.is_relative_to(folder) or folder.is_relative_to(file)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import keras
@@ -60,14 +60,14 @@ def _strategy(*names: str) -> Any:
     return tf.distribute.MirroredStrategy([name.upper() for name in names])
 
 
-def check(network: keras.Model, name: str, parts: int, last_batch: int) -> None:
+def check(network: keras.Model, name: str, parts: int, sizes: Iterable[int]) -> None:
     """Raises ValueError, one sentence, if a network cannot give on several devices what it gives on one.
 
     Args:
         network: that is to be distributed, built.
         name: of it.
         parts: the number of devices.
-        last_batch: examples in the last batch of an epoch.
+        sizes: of the batches of an epoch.
     """
     if not any(variable.name == "moving_mean" for variable in network.non_trainable_variables):  # However deep it is
         return
@@ -76,11 +76,12 @@ def check(network: keras.Model, name: str, parts: int, last_batch: int) -> None:
             f"{name} has batch normalization, of which each device would take the statistics of its own part of a batch; "
             "set KERAS_BACKEND=jax, where they are those of the whole batch."
         )
-    if last_batch % parts:
-        raise ValueError(
-            f"{name} has batch normalization, and the last batch of an epoch has {last_batch} examples, which do not divide "
-            f"evenly among {parts} devices; choose another batch_size, or another number of devices."
-        )
+    for size in sizes:
+        if size % parts:
+            raise ValueError(
+                f"{name} has batch normalization, and an epoch has a batch of {size} examples, which do not divide evenly "
+                f"among {parts} devices; choose another batch_size, or another number of devices."
+            )
 
 
 def padded(array: npt.NDArray[Any], parts: int) -> npt.NDArray[Any]:

@@ -22,7 +22,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from not_so_clevr import canvas, reproduce
+from not_so_clevr import canvas, disk, reproduce
 from not_so_clevr.published import SUITES, Experiment
 
 _KEYS = ("model", "task", "config", "recipe", "seeds", "grid")
@@ -69,7 +69,7 @@ def read(name: str) -> Grid:
         ImportError: one sentence, if something is missing to read it.
     """
     if name.endswith(".toml"):
-        return parse(name, _load(pathlib.Path(name).expanduser()))
+        return parse(name, _load(disk.expanded(name)))
     if name not in SUITES:
         raise ValueError(f"There is no grid {name!r}; expected one of {', '.join(SUITES)}, or a file such as grid.toml.")
     return Grid(name, SUITES[name])

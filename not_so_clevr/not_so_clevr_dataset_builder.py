@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 import tensorflow_datasets as tfds
+from google.protobuf.json_format import ParseError
 
 from not_so_clevr import canvas, disk, splits
 
@@ -195,7 +196,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     def __init__(self, *, config: str | NotSoClevrConfig | None = None, **kwargs: Any) -> None:
         if not (config is None or isinstance(config, str)):
             config = as_config(config).name  # From here on a config is its name.
-        super().__init__(config=config, **kwargs)
+        with self._told_if_damaged():
+            super().__init__(config=config, **kwargs)
         self.with_beam = self.builder_config.canvas_size >= BEAM_CANVAS_SIZE
 
     @classmethod
@@ -215,13 +217,28 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             ValueError: if Beam is asked for a mode that loses examples.
         """
         download_config = download_config or tfds.download.DownloadConfig(try_download_gcs=False)  # It is nowhere to be found.
-        reuse = self.data_path.exists() and not download_config.download_mode.overwrite_dataset
-        self.with_beam |= bool(download_config.beam_runner or download_config.beam_options)
+        overwrite = download_config.download_mode.overwrite_dataset
+        reuse = self.data_path.exists() and not overwrite
+        is_large = self.builder_config.canvas_size >= BEAM_CANVAS_SIZE
+        self.with_beam = is_large or bool(download_config.beam_runner or download_config.beam_options)
         if self.with_beam and not reuse:
             import_beam(self.builder_config.name)
-        with contextlib.nullcontext() if reuse else disk.exclusive(self.data_path):  # A lock needs a folder to write in.
+        lock = contextlib.nullcontext() if reuse else disk.exclusive(self.data_path, replace=overwrite)  # It needs to write.
+        with lock:
             super().download_and_prepare(download_config=download_config, **kwargs)
-        self.info.read_from_directory(self.data_dir)  # Another process may have generated it since this builder was made.
+        with self._told_if_damaged():
+            self.info.read_from_directory(self.data_dir)  # Another process may have generated it since this builder was made.
+
+    @contextlib.contextmanager
+    def _told_if_damaged(self) -> Iterator[None]:
+        """Raises OSError, one sentence, if what TFDS writes about a data set cannot be read."""
+        try:
+            yield
+        except (ParseError, OSError) as error:
+            if isinstance(error, OSError) and error.strerror:  # The operating system's, such as of a folder that is not ours
+                raise
+            folder = self.data_path
+            raise OSError(f"{folder} is damaged ({error}); delete the folder {folder} and load the data set again.") from error
 
     def as_dataset(self, *args: Any, **kwargs: Any) -> Any:
         """As in TFDS, once the files have been compared with their checksums. Raises OSError, naming the file that differs."""

@@ -34,7 +34,7 @@ class RunFolder:
     """
 
     def __init__(self, runs: str | pathlib.Path, run_id: str) -> None:
-        self.final = pathlib.Path(runs).expanduser() / run_id
+        self.final = disk.expanded(runs) / run_id
         self.partial = self.final.with_name(self.final.name + results.INCOMPLETE)
 
     @property

@@ -103,7 +103,7 @@ def stream_batches(
     """
     config, centres, batch_size, seed = _checked(config, split, batch_size, seed)
     epochs = None if epochs is None else canvas.integer("epochs", epochs, 1, 2**31 - 1)
-    first_step = canvas.integer("first_step", first_step, 0, 2**63 - 1)
+    first_step = canvas.integer("first_step", first_step, 0, 2**32 - 1)
     view = _task(task, config)
     from not_so_clevr import environment
     from not_so_clevr.batches import Batches, Examples

@@ -302,7 +302,10 @@ def time_left(todo: Sequence[Run], running: Mapping[Run, float], slots: int) -> 
 def _room(machine: Mapping[str, float], cpus: int, gpus: float) -> int:
     """Returns how many runs a machine has room for."""
     fit = machine.get("CPU", 0) // cpus
-    return int(min(fit, machine.get("GPU", 0) / gpus) if gpus else fit)
+    if gpus:
+        gpus_there = machine.get("GPU", 0)
+        fit = min(fit, gpus_there // gpus if gpus >= 1 else gpus_there * (1 // gpus))  # A run that shares one has part of one.
+    return int(fit)
 
 
 def _outcome(reference: Any) -> tuple[Result | None, str]:

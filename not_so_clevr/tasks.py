@@ -33,6 +33,7 @@ class Task:
         name: as on the command line.
         right: the metric that is 1 for an example that is right, else 0.
         closeness: the metric that tells how close the others are.
+        features: of the data set, those that `xy` looks at.
         input_shape: of one x, without the batch.
         output_shape: of one y and of one prediction, without the batch.
         loss: of y and predictions, as `Model.compile` takes it.
@@ -44,6 +45,7 @@ class Task:
     name: ClassVar[str]
     right: ClassVar[str]
     closeness: ClassVar[str]
+    features: ClassVar[tuple[str, ...]]
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -81,6 +83,7 @@ class Classification(Task):
     name = "classification"
     right = "accuracy"
     closeness = "distance"
+    features = ("coordinates", "one_hot")
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -111,6 +114,7 @@ class Regression(Task):
     name = "regression"
     right = "within_half_pixel"
     closeness = "error"
+    features = ("one_hot", "coordinates")
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -144,6 +148,7 @@ class Rendering(Task):
     name = "rendering"
     right = "exact"
     closeness = "iou"
+    features = ("coordinates", "image")
 
     @property
     def input_shape(self) -> tuple[int, ...]:

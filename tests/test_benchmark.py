@@ -623,7 +623,7 @@ def test_on_the_other_backends(backend):
 
 def test_a_data_set_that_memory_cannot_hold_is_refused(monkeypatch, tmp_path):
     monkeypatch.setattr(benchmark.environment, "memory", lambda: 24 * 10**9)
-    sentence = "quadrant_512 takes 266 GB of memory when it is read, and this machine has 24 GB; use data='memory'"
-    with pytest.raises(ValueError, match=sentence):  # 254,016 canvases of 262,144 bytes, as many one-hots, twice
+    sentence = "quadrant_512 takes 133 GB of memory when it is read, and this machine has 24 GB; use data='memory'"
+    with pytest.raises(ValueError, match=sentence):  # 254,016 one-hots of 262,144 bytes, twice
         benchmark.run("coordconv", task="regression", config="quadrant_512", data_dir=tmp_path)
     assert not list(tmp_path.iterdir())

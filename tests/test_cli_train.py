@@ -187,7 +187,7 @@ def test_list_shows_every_model_with_source_and_parameters(folder):
         (["train", "coordconv", *QUICK, "--seeds", "2", "--seed", "1"], "--seed 1 and --seeds 2 were both given; give one."),
         (
             ["train", "coordconv", "--task", "regression", "--config", "quadrant_4096"],
-            "quadrant_4096 takes 1121506 GB of memory when it is read, and this machine has ",
+            "quadrant_4096 takes 560753 GB of memory when it is read, and this machine has ",
         ),
         (["train", "coordconv", *QUICK, "--data", "disk"], "data='disk' is unknown; expected one of tfds, memory."),
         (["train", "coordconv", *QUICK, "--runs", "/dev/null/runs"], "Cannot write /dev/null/runs/regression/"),

@@ -108,7 +108,7 @@ print(json.dumps([[run.metrics, [epoch["loss"] for epoch in run.history]] for ru
         ("tensorflow", "upsample_conv has batch normalization, of which each device would take the statistics of its own part"),
         (
             "jax",
-            "upsample_conv has batch normalization, and the last batch of an epoch has 3 examples, which do not divide evenly",
+            "upsample_conv has batch normalization, and an epoch has a batch of 3 examples, which do not divide evenly among 2",
         ),
     ],
 )
@@ -139,8 +139,20 @@ def test_batch_normalization_is_found_however_deep_it_is():
     for hidden in (Block(), keras.layers.TimeDistributed(keras.layers.BatchNormalization()), keras.Sequential([Block()])):
         network = keras.Sequential([keras.Input((5, 3)), hidden])
         with pytest.raises(ValueError, match="deep has batch normalization"):
-            distribution.check(network, "deep", parts=2, last_batch=3)
-    distribution.check(keras.Sequential([keras.Input((5, 3)), keras.layers.LayerNormalization()]), "other", 2, 3)
+            distribution.check(network, "deep", parts=2, sizes={3})
+    distribution.check(keras.Sequential([keras.Input((5, 3)), keras.layers.LayerNormalization()]), "other", 2, {3})
+
+
+def test_every_batch_of_an_epoch_must_divide_evenly_where_there_is_batch_normalization(monkeypatch):
+    """Batches of 9 leave none of 27 examples over, and two devices cannot share 9."""
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    examples = Examples(Drawn(canvas.centres(5, 3).repeat(3, axis=0), NotSoClevrConfig(canvas_size=5, square_size=3)), Regression(5))
+    network = keras.Sequential([keras.Input((5, 3)), Block()])
+    assert Batches(examples, 9, 0).sizes == {9}
+    with pytest.raises(ValueError, match="an epoch has a batch of 9 examples, which do not divide evenly among 2 devices"):
+        distribution.check(network, "net", 2, Batches(examples, 9, 0).sizes)
+    assert Batches(examples, 20, 0).sizes == {20, 7}
+    distribution.check(network, "net", 3, Batches(examples, 9, 0).sizes)
 
 
 def test_one_device_is_refused(monkeypatch):
