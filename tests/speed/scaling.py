@@ -97,8 +97,8 @@ def _train(task: str, size: int) -> dict[str, float]:
     _, recipe = model.recipe(None, task)
     each = tasks.as_task(task, size)
     network = model.build(each, **recipe.model)
-    recipe.compile(network, each.loss, len(batches))
-    steps = itertools.cycle(range(len(batches)))
+    recipe.compile(network, each.loss, batches.steps_per_epoch)
+    steps = itertools.cycle(range(batches.steps_per_epoch))
     seconds = _seconds_of(lambda: network.train_on_batch(*batches[next(steps)]))
     return {f"{task}_seconds": seconds / STEP_BATCH, f"{task}_bytes": _memory() - before}
 

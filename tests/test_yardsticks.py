@@ -1,0 +1,21 @@
+"""The scripts that measure speed run; what they measure is not looked at."""
+
+import math
+
+from speed import cost, scaling
+
+
+def test_every_measurement_of_scaling_can_be_made(tmp_path, monkeypatch):
+    monkeypatch.setattr(scaling, "SECONDS", 0.0)
+    found = {}
+    for name, measure in scaling.MEASUREMENTS.items():
+        measured = measure(16, str(tmp_path))
+        assert {f"{name}_seconds", f"{name}_bytes"} <= set(measured)
+        found |= measured
+    assert found["examples"] == (16 - 9 + 1) ** 2
+    assert all(math.isfinite(value) and value >= 0 for value in found.values())
+
+
+def test_the_cost_of_an_example_can_be_measured(capsys):
+    cost.main("quadrant_20_square3")
+    assert capsys.readouterr().out.startswith(f"| quadrant_20_square3 | {18 * 18} | ")
