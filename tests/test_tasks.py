@@ -59,6 +59,14 @@ def test_losses_have_known_values():
     assert float(task.loss(y, y + np.float32([0.3, -0.1]))) == pytest.approx((0.09 + 0.01) / 2, rel=1e-5)
 
 
+def test_each_task_has_a_metric_of_what_is_right_and_one_of_how_close_the_rest_is():
+    assert {name: (task.right, task.closeness) for name, task in tasks.TASKS.items()} == {
+        "classification": ("accuracy", "distance"),
+        "regression": ("within_half_pixel", "error"),
+        "rendering": ("exact", "iou"),
+    }
+
+
 def test_a_task_is_frozen_and_equal_to_its_like():
     assert tasks.as_task("regression", 20) == tasks.Regression(20) != tasks.Rendering(20)
     with pytest.raises(AttributeError):
