@@ -1,13 +1,15 @@
 """The bundled models: published parameter counts, every recipe trains, and the tuned CoordConv is right."""
 
+import collections
 import pathlib
+import shlex
 
 import keras
 import numpy as np
 import pytest
 
 import not_so_clevr.baselines
-from not_so_clevr import benchmark, models, results, tasks
+from not_so_clevr import benchmark, models, naming, results, tasks
 from not_so_clevr.baselines.coordconv import HandOn
 
 ALL = [
@@ -121,15 +123,35 @@ def test_bad_options_give_one_sentence(name, task, size, options, sentence):
         models.find(name).build(tasks.as_task(task, size), **options)
 
 
-def test_the_committed_results_keep_the_promises():
+@pytest.fixture(scope="module")
+def committed():
     found, problems = results.load([pathlib.Path(not_so_clevr.baselines.__file__).parent / "results"])
     assert not problems
-    perfect = {(run.task, run.config, run.label, run.seed) for run in found if run.perfect}
+    return found
+
+
+def test_the_committed_results_keep_the_promises(committed):
+    perfect = {(run.task, run.config, run.label, run.seed) for run in committed if run.perfect}
     for task in tasks.TASKS:
         for config in ("uniform", "quadrant"):
             assert {(task, config, "coordconv", seed) for seed in range(10)} <= perfect
     for quadrant in ("lower_left", "upper_right", "upper_left"):
         assert {("classification", f"quadrant_{quadrant}", "coordconv", seed) for seed in range(5)} <= perfect
-    for run in found:
-        assert "-dirty" not in run.environment["commit"]
-        assert run.command
+    assert not [run.id for run in committed if "-dirty" in run.environment["commit"]]
+
+
+def test_the_committed_results_are_those_of_the_recipes_and_networks_of_today(committed):
+    """The command of each would make a run of the same id, with the same settings and as many parameters."""
+    jobs = {}
+    for run in committed:
+        words = shlex.split(run.command)
+        options = collections.defaultdict(list)
+        for name, value in zip(words[3::2], words[4::2], strict=True):
+            options[name].append(value)
+        (task,), (config,), (seed,), recipe = (options[f"--{name}"] for name in ("task", "config", "seed", "recipe"))
+        settings = naming.read_all(options["--set"])
+        job = benchmark.plan(words[2], task=task, config=config, recipe=recipe[0] if recipe else None, settings=settings)
+        assert (words[:2], job.id(int(seed)), job.saved_recipe) == (["not-so-clevr", "train"], run.id, run.settings)
+        jobs[run.label, run.task] = job, run
+    for job, run in jobs.values():
+        assert models.parameters(job.model.build(job.task, **job.recipe.model)) == run.parameters
