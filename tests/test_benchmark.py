@@ -58,6 +58,15 @@ def test_a_result_tells_everything_about_the_run(finished):
             assert errors[f"{split}/{metric}"].mean(dtype=float) == pytest.approx(mean)
 
 
+def test_the_command_that_makes_a_run_again_tells_everything_but_defaults():
+    job = benchmark.plan("coordconv", task="regression", config="quadrant", recipe="article", settings={"epochs": 1})
+    common = "not-so-clevr train coordconv --task regression --config quadrant"
+    assert job.command(3) == f"{common} --seed 3 --recipe article --set epochs=1"
+    assert benchmark.plan("coordconv", task="regression", config="quadrant").command(0, distribute=True) == (
+        f"{common} --seed 0 --distribute"
+    )
+
+
 def test_metrics_are_those_of_the_saved_weights_on_every_example(finished):
     runs, result = finished
     task = tasks.Regression(16)
