@@ -474,6 +474,7 @@ def test_bad_models_give_one_sentence_and_leave_nothing(build, sentence, tmp_pat
         ({"settings": {"epochs": 0}}, "epochs=0 is no whole number of 1 or more"),
         ({"settings": {"learning_rate": "high"}}, "learning_rate='high' is no number of 0 or more"),
         ({"settings": {"schedule": "sine"}}, "schedule='sine' is unknown; expected one of constant, cosine, step."),
+        ({"settings": {"loss": "mean_squared"}}, "loss='mean_squared' is for rendering; leave it out for regression."),
         (
             {"settings": {"depth": 3}},
             r"coordconv cannot be built for regression: TypeError: .*unexpected keyword argument 'depth'",

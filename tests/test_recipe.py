@@ -67,6 +67,16 @@ def test_learning_rates_follow_the_schedule(recipe, rates):
         assert rate == pytest.approx(expected, abs=1e-7), step
 
 
+def test_the_mean_squared_error_is_that_of_the_probabilities():
+    """A logit of 0 is a probability of 1/2, log 3 is 3/4, and -log 3 is 1/4."""
+    model = network()
+    Recipe(loss="mean_squared").compile(model, keras.losses.BinaryCrossentropy(from_logits=True), steps_per_epoch=4)
+    targets = np.float32([[0, 1], [1, 1], [0, 0]])
+    for logits, expected in ((0 * targets, 1 / 4), (np.log(3) * (2 * targets - 1), 1 / 16)):
+        loss = model.compute_loss(y=keras.ops.convert_to_tensor(targets), y_pred=keras.ops.convert_to_tensor(logits))
+        assert float(loss) == pytest.approx(expected, rel=1e-6)
+
+
 def test_settings_that_are_no_recipes_are_the_models():
     recipe = Recipe(model={"size": 3}).replace({"epochs": 7, "size": 2, "multiplier": 4})
     assert recipe == Recipe(epochs=7, model={"size": 2, "multiplier": 4})
