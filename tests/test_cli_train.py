@@ -6,11 +6,16 @@ import pty
 import re
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
 import subprocesses
+from tensorflow_datasets.core import constants
 from test_cli import COMMAND
+
+from not_so_clevr import benchmark, cli, results
+from not_so_clevr.published import SUITES, Experiment
 
 MINE = """
 import keras
@@ -85,6 +90,31 @@ def test_train_a_model_of_the_current_folder_with_seeds_and_show_the_leaderboard
     assert len(json.loads((folder / "board.json").read_text())["measured"]) == 1
     assert (folder / "board.md").exists()
     assert (folder / "board.csv").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["train", "coordconv", *TASK, "--set", "epochs=1"],
+        ["reproduce", "article", "--row", "regression/quadrant_16_square3/coordconv-epochs=1", "--seeds", "1"],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_a_data_set_is_generated_and_read_where_it_was_asked_for(arguments, tmp_path, monkeypatch):
+    """Which is the default, and nothing is in the default folder; the metrics are those of the same drawn in memory."""
+    experiment = Experiment("regression", "quadrant_16_square3", "coordconv", settings={"epochs": 1})
+    monkeypatch.setitem(SUITES, "article", (experiment,))
+    monkeypatch.setattr(constants, "DATA_DIR", str(tmp_path / "default"))
+    folders = ["--runs", str(tmp_path / "runs"), "--data-dir", str(tmp_path / "mine")]
+    monkeypatch.setattr(sys, "argv", ["not-so-clevr", *arguments, *folders])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 0
+    assert (tmp_path / "mine" / "not_so_clevr" / "quadrant_16_square3" / "1.0.0").is_dir()
+    assert not (tmp_path / "default").exists()
+    ((run,), _) = results.load([tmp_path / "runs"])
+    common = {"task": "regression", "config": "quadrant_16_square3", "settings": {"epochs": 1}}
+    assert run.metrics == benchmark.run("coordconv", data="memory", **common).metrics
 
 
 def test_what_is_written_below_the_home_folder_is_said_to_be_there(folder):
