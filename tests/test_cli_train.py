@@ -171,6 +171,20 @@ def test_the_terminal_shows_a_bar(folder):
     assert re.search(r"regression/.*/seed0 .* 10/10 steps, epoch 2 of 2, loss [\d.e-]+, test error [\d.]+.* left", plain)
 
 
+def test_a_terminal_gets_a_table_without_the_escape_sequences_and_markup_of_strangers(folder):
+    metrics = {split: {"accuracy": 0.5, "distance": 1.0} for split in ("train", "test")}
+    kind = {"task": "classification", "right": "accuracy", "closeness": "distance", "metrics": metrics, "seed": 0}
+    results.Result(model="net", recipe="", config="[red]\x1b[31mx", **kind).write(folder / "runs")
+    main, terminal = pty.openpty()
+    environment = subprocesses.environment(COLUMNS="300", TERM="xterm")
+    process = subprocess.Popen([COMMAND, "leaderboard", "runs"], env=environment, cwd=folder, stdout=terminal)
+    os.close(terminal)
+    plain = subprocesses.read_terminal(main)
+    assert process.wait() == 0
+    assert re.search(r"classification +\[red\]\\x1b\[31mx +net +1 +50\.0 % +50\.0 % ", plain)
+    assert "|" not in plain.partition("Published elsewhere:")[0]
+
+
 def test_list_shows_every_model_with_source_and_parameters(folder):
     output = run(folder, "list").stdout
     assert "| coordconv | classification | tuned, article, paper | 7,553 | Liu et al. 2018 |" in output
