@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import pty
 import re
 import signal
@@ -14,7 +15,7 @@ import subprocesses
 from tensorflow_datasets.core import constants
 from test_cli import COMMAND
 
-from not_so_clevr import benchmark, cli, results
+from not_so_clevr import benchmark, cli, distribution, models, results
 from not_so_clevr.published import SUITES, Experiment
 
 MINE = """
@@ -115,6 +116,44 @@ def test_a_data_set_is_generated_and_read_where_it_was_asked_for(arguments, tmp_
     ((run,), _) = results.load([tmp_path / "runs"])
     common = {"task": "regression", "config": "quadrant_16_square3", "settings": {"epochs": 1}}
     assert run.metrics == benchmark.run("coordconv", data="memory", **common).metrics
+
+
+@pytest.mark.parametrize(
+    ("options", "changed", "recipe"),
+    [
+        ([], {}, "tuned"),
+        (["--seed", "7", "--runs", "mine"], {"seed": 7, "runs": pathlib.Path("mine")}, "tuned"),
+        (["--resume"], {"resume": True}, "tuned"),
+        (["--replace"], {"replace": True}, "tuned"),
+        (["--tensorboard"], {"tensorboard": True}, "tuned"),
+        (["--distribute"], {"distribute": True}, "tuned"),
+        (["--recipe", "article"], {}, "article"),
+    ],
+    ids=str,
+)
+def test_options_of_train_reach_the_training_and_ctrl_c_says_how_to_go_on(
+    options, changed, recipe, tmp_path, monkeypatch, capsys
+):
+    asked = []
+
+    def interrupted(job, callbacks, **keywords):
+        asked.append((job, keywords))
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(benchmark, "execute", interrupted)
+    monkeypatch.setattr(distribution, "devices", list)
+    monkeypatch.setattr(sys, "argv", ["not-so-clevr", "train", "coordconv", *TASK, "--data", "memory", *options])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    ((job, keywords),) = asked
+    switches = dict.fromkeys(("resume", "replace", "tensorboard", "distribute"), False)
+    usual = {"seed": 0, "runs": pathlib.Path("runs"), "data": "memory", "data_dir": None} | switches
+    assert keywords == usual | changed
+    assert job.recipe == models.find("coordconv").recipe(recipe, "regression")[1]
+    assert ended.value.code == 130
+    said = f"{job.id(keywords['seed'])} was interrupted; the same command with --resume continues it.\n"
+    assert capsys.readouterr().err.endswith(f"not-so-clevr: {said}")
 
 
 def test_what_is_written_below_the_home_folder_is_said_to_be_there(folder):

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pathlib
+import re
 import subprocess
 import sys
 import types
@@ -265,6 +266,19 @@ def test_what_is_not_known_is_not_said_to_take_no_time(seconds, words, capsys):
     rows = [types.SimpleNamespace(id=key) for key in seconds]
     cli._print_left([(row, 0) for row in rows], seconds, each=False)
     assert capsys.readouterr().out == f"{words}\n"
+
+
+def test_only_print_lists_the_runs_with_their_estimates(tmp_path, capsys):
+    run(DECONV, 0.8).write(tmp_path / f"{DECONV.id}/seed0")
+    cli.reproduce_published(["article"], rows=["classification/uniform/*"], seeds=2, only_print=True, runs=tmp_path)
+    listed = [line for line in capsys.readouterr().out.splitlines() if "/seed" in line]
+    assert [line.split(" | ")[0] for line in listed] == [
+        "| classification/uniform/coordconv-article/seed0",
+        "| classification/uniform/coordconv-article/seed1",
+        f"| {DECONV.id}/seed1",
+    ]
+    assert all(re.fullmatch(r"\d+ (s|min) \|", line.split(" | ")[1]) for line in listed)
+    assert not list(tmp_path.rglob("*.lock"))
 
 
 def test_a_damaged_run_of_another_model_keeps_nothing_back(tmp_path):

@@ -183,6 +183,18 @@ def test_ctrl_c_says_how_to_go_on(folder, monkeypatch, capsys):
     assert "the sweep was interrupted; the same command goes on with 3 runs." in capsys.readouterr().err
 
 
+def test_only_print_lists_the_runs_and_starts_nothing(folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "path", [*sys.path, str(folder)])
+    monkeypatch.setattr(sweep, "cluster", lambda *_: pytest.fail("Ray started"))
+    cli.sweep_grid("grid.toml", only_print=True)
+    out = capsys.readouterr().out
+    assert out.startswith("3 runs to do, 3 of unknown length\n")
+    for name in ("fine", "dies", "raises"):
+        assert f"| regression/quadrant_16_square3/my_module.{name}-epochs=150/seed5 | ? |\n" in out
+    assert not (folder / "runs").exists()
+
+
 def test_a_run_that_another_process_is_writing_is_waited_for(tmp_path, monkeypatch, capsys):
     """And not made again: what the other one has made is the result."""
     experiment = Experiment("regression", "quadrant_16_square3", "coordconv", settings={"epochs": 1})
