@@ -262,15 +262,17 @@ def test_an_epoch_has_every_example_once_in_an_order_of_its_own(batch_size, seed
     arrays = not_so_clevr.load_arrays("quadrant_16_square3")["train"]
     examples = benchmark.Examples(arrays, tasks.Classification(16))
 
-    def order(epoch):
+    def order(seed, epoch):
         steps = -(-len(examples) // batch_size)
         batches = benchmark.Batches(examples, batch_size, seed, epochs=epoch + 1, first_step=epoch * steps)
         targets = [batches[k][1].argmax(axis=1) for k in range(len(batches))]
         assert all(len(target) == batch_size for target in targets[:-1])
         return np.concatenate(targets)
 
-    assert sorted(order(epoch)) == arrays["label"].tolist()
-    assert order(epoch).tolist() == order(epoch).tolist() != order(epoch + 1).tolist()
+    first = order(seed, epoch)
+    assert sorted(first) == arrays["label"].tolist()
+    assert first.tolist() == order(seed, epoch).tolist() != order(seed, epoch + 1).tolist()
+    assert first.tolist() != order(seed ^ 1, epoch).tolist()
 
 
 @pytest.mark.parametrize("name", tasks.TASKS)
