@@ -32,15 +32,74 @@ def built(name, task, **options):
         ("coordconv", "rendering", {}, 7_553),
         # 7,553, and 8, 8, 16, 16 and 1 filters of 3 x 3 on 1, 8, 8, 16 and 16 channels
         ("coordconv", "rendering", {"two_stage": True}, 7_553 + 80 + 584 + 1_168 + 2_320 + 145),
+        # The same with 16, 16, 32, 32 and 1 filters of 2 x 2
+        (
+            *("coordconv", "rendering", {"two_stage": True, "multiplier": 2, "size": 2}),
+            7_553 + (4 * 1 * 16 + 16) + (4 * 16 * 16 + 16) + (4 * 16 * 32 + 32) + (4 * 32 * 32 + 32) + (4 * 32 + 1),
+        ),
         ("deconv", "classification", {"size": 2, "multiplier": 1}, 46_465),
+        ("deconv", "classification", {"size": 2, "multiplier": 1, "origin": "paper"}, 46_465),
+        # Without the two numbers for each filter that batch normalisation has
+        ("deconv", "classification", {"size": 2, "multiplier": 1, "origin": "article"}, 46_465 - 2 * (3 * 64 + 2 * 32)),
         ("deconv", "rendering", {"size": 2, "multiplier": 1}, 46_465),
         ("deconv", "classification", {"size": 4, "multiplier": 3}, 1_632_001),
         ("conv", "regression", {}, 72_850),
+        # 16 filters of 5 x 5, 1 x 1 twice and 3 x 3 five times, 2 of 3 x 3, and batch normalisation twice
+        ("conv", "regression", {"network": "quadrant"}, 416 + 2 * 272 + 5 * 2_320 + 290 + 2 * 32),
         ("tiled_conv", "classification", {}, 7_553 - 2 * 32),
     ],
 )
 def test_parameters_are_as_published(name, task, options, parameters):
     assert models.parameters(built(name, task, **options)) == parameters
+
+
+@pytest.mark.parametrize("origin", ["ours", "article", "paper"])
+def test_a_regressor_answers_on_the_scale_of_its_origin(origin):
+    """With kernels that add the image to the coordinates, the answer is the gain and the coordinates of the hot pixel."""
+    task = tasks.Regression(16)
+    network = models.find("coordconv").build(task, origin=origin)
+    kernels = [variable for variable in network.trainable_variables if len(variable.shape) > 1]
+    for kernel in kernels:
+        values = np.zeros(kernel.shape, np.float32)
+        middle = tuple(length // 2 for length in kernel.shape[:-2])
+        for channel, filter in ((0, 0), (1, 1), (2, 2)) if kernel is not kernels[-1] else ((0, 0), (0, 1), (1, 0), (2, 1)):
+            values[(*middle, channel, filter)] = 1
+        kernel.assign(values)
+    images = np.zeros((2, 16, 16, 1), np.float32)
+    images[0, 9, 12] = 1  # The other one is black: its answer is the greatest coordinates that a window has its middle at.
+    hot = task.scaled(np.array([9, 12]))
+    expected = {
+        "ours": [hot, [1 - 4, 1 - 4]],  # The gain of 4 is taken away again.
+        "article": task.scaled(np.array([1000 + hot, [11 / 15, 11 / 15]])),  # In pixels, and two 3x3 windows do not reach 15
+        "paper": task.scaled(64 * np.array([1 + hot, [1, 1]])),  # In parts of 64 pixels
+    }[origin]
+    np.testing.assert_allclose(network.predict(images, verbose=0), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("origin", "first", "last"), [("ours", -1, 1), ("article", 0, 15), ("paper", 0, 15)])
+@pytest.mark.parametrize("task", ["classification", "rendering"])
+@pytest.mark.parametrize("name", ["coordconv", "deconv"])
+def test_the_article_and_the_paper_take_coordinates_in_pixels(name, task, origin, first, last):
+    network = models.find(name).build(tasks.as_task(task, 16), origin=origin)
+    taken = keras.Model(network.input, network.layers[1].output)
+    np.testing.assert_allclose(np.ravel(taken.predict(np.float32([[-1, 1]]), verbose=0)), [first, last], atol=1e-6)
+
+
+def test_the_first_stage_of_two_gives_the_probability_of_each_pixel():
+    network = models.find("coordconv").build(tasks.Rendering(16), two_stage=True)
+    (softmax,) = (layer for layer in network.layers if isinstance(layer, keras.layers.Softmax))
+    logits, shares = keras.Model(network.input, [softmax.input, softmax.output]).predict(np.float32([[0, 0.5]]), verbose=0)
+    assert shares.shape == (1, 16 * 16)
+    np.testing.assert_allclose(shares, np.exp(logits) / np.exp(logits).sum(), rtol=1e-4)
+
+
+def test_the_network_for_the_quadrant_reaches_all_coordinates_though_its_last_relu_gives_no_less_than_0():
+    network = models.find("conv").build(tasks.Regression(16), network="quadrant")
+    kernel, bias = network.trainable_variables[-2:]
+    kernel.assign(np.zeros(kernel.shape))
+    bias.assign([0.25, -5])
+    answers = network.predict(np.zeros((1, 16, 16, 1), np.float32), verbose=0)
+    np.testing.assert_allclose(answers, [[2 * 0.25 - 1, -1]], atol=1e-6)
 
 
 def test_upsample_coordconv_differs_in_the_layer_alone():
