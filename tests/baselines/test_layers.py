@@ -78,25 +78,43 @@ def test_causal_padding_and_groups_are_those_of_the_literal_concatenation():
         np.testing.assert_allclose(ops.convert_to_numpy(outputs), expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("padding", ["valid", "same", "causal"])
 @pytest.mark.parametrize(
     "arguments",
-    [{"kernel_size": 3}, {"kernel_size": 5, "strides": 2}, {"kernel_size": 3, "strides": 3}, {"kernel_size": 1, "strides": 2}],
+    [
+        {"kernel_size": 3},
+        {"kernel_size": 2},
+        {"kernel_size": 5, "strides": 2},
+        {"kernel_size": 3, "strides": 3},
+        {"kernel_size": 1, "strides": 2},
+        {"kernel_size": 3, "dilation_rate": 2},
+    ],
+    ids=str,
 )
-@pytest.mark.parametrize("rank", [1, 2, 3])
-def test_a_separate_filter_is_a_full_one_that_sees_only_the_coordinates_of_the_middle(rank, arguments, padding):
-    if padding == "causal" and rank > 1:
-        padding = "same"
-    inputs = random_input(rank)
-    separate = COORD_CONV[rank](4, padding=padding, separate=True, **arguments)
-    full = COORD_CONV[rank](4, padding=padding, **arguments)
+@pytest.mark.parametrize(
+    ("rank", "padding", "data_format", "radius"),
+    [
+        (1, "causal", "channels_first", True),
+        (1, "valid", "channels_last", False),
+        (1, "same", "channels_first", False),
+        (2, "valid", "channels_first", True),
+        (2, "same", "channels_last", True),
+        (3, "valid", "channels_last", False),
+        (3, "same", "channels_first", True),
+    ],
+)
+def test_a_separate_filter_is_a_full_one_that_sees_only_the_coordinates_of_the_middle(
+    rank, padding, arguments, data_format, radius
+):
+    inputs = random_input(rank, data_format)
+    common = {"padding": padding, "data_format": data_format, "radius": radius, **arguments}
+    separate, full = COORD_CONV[rank](4, separate=True, **common), COORD_CONV[rank](4, **common)
     outputs = ops.convert_to_numpy(separate(inputs))
     full.build(inputs.shape)
     kernel = np.zeros(full.kernel.shape, "float32")
     kernel[..., :3, :] = ops.convert_to_numpy(separate.kernel)
     size = arguments["kernel_size"]
-    middle = (size - 1 if padding == "causal" else size // 2,) * rank
-    kernel[middle][3:] = ops.convert_to_numpy(separate.coordinate_kernel).reshape(rank, 4)
+    middle = (size - 1 if padding == "causal" else (size - 1) // 2,) * rank
+    kernel[middle][3:] = ops.convert_to_numpy(separate.coordinate_kernel).reshape(rank + radius, 4)
     full.set_weights([kernel, ops.convert_to_numpy(separate.bias)])
     np.testing.assert_allclose(outputs, ops.convert_to_numpy(full(inputs)), rtol=1e-4, atol=1e-5)
 
@@ -108,6 +126,13 @@ def test_a_separate_filter_is_drawn_apart_from_the_other(rank):
     layer.build((None, *SPATIAL[rank], rank))
     a, b = (ops.convert_to_numpy(kernel).ravel() for kernel in (layer.kernel, layer.coordinate_kernel))
     assert abs(np.corrcoef(a, b)[0, 1]) < 0.95
+
+
+def test_a_regularizer_is_of_both_kernels():
+    layer = CoordConv2D(4, 3, separate=True, kernel_regularizer=keras.regularizers.L2(0.5))
+    layer.build((None, 7, 10, 3))
+    squares = sum(np.square(ops.convert_to_numpy(kernel)).sum() for kernel in (layer.kernel, layer.coordinate_kernel))
+    assert float(sum(layer.losses)) == pytest.approx(0.5 * squares, rel=1e-5)
 
 
 @pytest.mark.filterwarnings("ignore:You are saving a model that has not yet been built")
