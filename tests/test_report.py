@@ -133,6 +133,14 @@ def test_a_comparison_has_a_column_for_each_task_and_one_scale_a_column(runs):
         np.testing.assert_array_equal(np.ma.filled(image.get_array(), np.nan), figures.error_map(same))
 
 
+def test_each_column_of_a_comparison_has_a_scale_of_its_own():
+    """Up to the worst of its maps: 3 px, and 3/4 of an IOU; of perfect models up to a pixel."""
+    wrong = {"classification": 1.0, "regression": 0.0, "rendering": 1.0}
+    tasks = [[[result("good", task=task)], [result("bad", task=task, wrong=share)]] for task, share in wrong.items()]
+    images = [axes.images[0] for axes in figures.comparison(tasks).axes if axes.images]
+    assert [image.get_clim() for image in images] == [(0, 3), (0, 1), (0, 0.75)] * 2
+
+
 def test_all_maps_of_a_panel_have_one_scale_and_a_perfect_model_is_painted_as_one(runs):
     bad, good = [run for run in runs if run.label == "memorises"], [run for run in runs if run.id.startswith("class")][:3]
     both = figures.errors([*bad, *good])
