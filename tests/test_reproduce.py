@@ -1,6 +1,7 @@
 """Suites of published experiments: what is run, how long that is thought to take, and the verdicts."""
 
 import dataclasses
+import itertools
 import json
 import pathlib
 import re
@@ -14,7 +15,7 @@ import pytest
 
 from not_so_clevr import benchmark, cli, models, naming, reproduce, results
 from not_so_clevr.not_so_clevr_dataset_builder import as_config
-from not_so_clevr.published import PUBLISHED, SUITES, Experiment
+from not_so_clevr.published import PERFECT, PUBLISHED, SUITES, Experiment
 from not_so_clevr.results import Result
 
 COMMAND = pathlib.Path(sys.executable).with_name("not-so-clevr")
@@ -41,25 +42,60 @@ def run(experiment, test, seed=0, **changes):
     return Result(**{**attributes, **changes})
 
 
+DECONVOLUTION = {
+    "learning_rate": (0.001, 0.002, 0.005, 0.01, 0.02, 0.05),
+    "l2": (0.0, 0.001, 0.01),
+    "size": (2, 3, 4),
+    "multiplier": (1, 2, 3),
+    "batch_size": (16, 32),
+}
+COORDCONV = {"l2": (0.0, 0.001), "batch_size": (16,)}
+
+
 @pytest.mark.parametrize(
-    ("suite", "rows"),
+    ("suite", "axes", "epochs", "number"),
     [
-        ("article", 12),
-        ("paper_deconv_classification", 2 * 324),
-        ("paper_deconv_rendering", 2 * 648),
-        ("paper_coordconv_classification", 2 * 6),
-        ("paper_coordconv_rendering", 2 * 8),
-        ("paper_conv_regression", 2 * 9),
-        ("paper_coordconv_regression", 2 * 1),
+        ("paper_deconv_classification", DECONVOLUTION, 1000, 324),
+        ("paper_deconv_rendering", DECONVOLUTION | {"loss": ("task", "mean_squared")}, 1000, 648),
+        ("paper_coordconv_classification", COORDCONV | {"learning_rate": (0.001, 0.005, 0.01)}, 50, 6),
+        (
+            "paper_coordconv_rendering",
+            COORDCONV | {"learning_rate": (0.001, 0.005), "multiplier": (1, 2), "size": (1,)},
+            *(50, 8),
+        ),
+        ("paper_conv_regression", {"learning_rate": (0.0005, 0.001, 0.01), "l2": (1e-5, 1e-4, 5e-4)}, 100, 9),
+        ("paper_coordconv_regression", {"learning_rate": (0.01,), "l2": (1e-5,)}, 100, 1),
     ],
 )
-def test_the_suites_have_as_many_rows_as_were_published(suite, rows):
-    assert len({experiment.id for experiment in SUITES[suite]}) == rows
+def test_the_grids_are_every_combination_of_what_the_paper_tells_on_both_splits(suite, axes, epochs, number):
+    _, model, task = suite.split("_")
+    points = [frozenset(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
+    assert len(points) == number
+    assert {(each.model, each.task) for each in SUITES[suite]} == {(model, task)}
+    for config in ("uniform", "quadrant"):
+        found = [frozenset(each.settings.items()) for each in SUITES[suite] if each.config == config]
+        assert (len(found), set(found)) == (number, set(points))
+    assert len(SUITES[suite]) == 2 * number
+    for row in reproduce.plan([SUITES[suite][0], SUITES[suite][-1]]):
+        recipe = row.job.recipe
+        assert (recipe.epochs, recipe.weight_decay) == (epochs, 0)
+        assert (recipe.schedule, recipe.step_epochs) == ("step" if model == "deconv" else "constant", 200)
+
+
+def test_the_article_has_a_row_for_each_task_model_and_split():
+    rows = [(each.task, each.model, each.config) for each in SUITES["article"]]
+    models_of = {"classification": "deconv", "regression": "conv", "rendering": "deconv"}
+    assert sorted(rows) == sorted(
+        (task, model, config)
+        for task, other in models_of.items()
+        for model in ("coordconv", other)
+        for config in ("uniform", "quadrant")
+    )
 
 
 @pytest.mark.parametrize("suite", SUITES)
 def test_every_row_can_be_planned_and_is_called_what_its_run_will_be_called(suite):
-    for experiment in SUITES[suite][:: max(len(SUITES[suite]) // 20, 1)]:
+    for experiment in SUITES[suite][:: max(len(SUITES[suite]) // 6, 1)]:
         model = models.find(experiment.model)
         job = benchmark.plan(
             model,
@@ -70,7 +106,12 @@ def test_every_row_can_be_planned_and_is_called_what_its_run_will_be_called(suit
         )
         assert job.id(3) == f"{experiment.id}/seed3"
         model.build(job.task, **job.recipe.model)
-        assert not experiment.expected or experiment.expected[0] <= experiment.expected[1]
+        if experiment.expected:
+            low, high = experiment.expected
+            assert 0 <= low <= high
+            assert (experiment.metric == "error") == (high > 1)
+        if experiment.metric:
+            assert experiment.metric == PERFECT or experiment.metric in job.task.metrics
 
 
 def test_ids_are_stable():
