@@ -11,6 +11,8 @@ import subprocesses
 ROOT = pathlib.Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 EXAMPLES = {page: re.findall(r"^```python\n(.*?)^```$", page.read_text(), re.DOTALL | re.MULTILINE) for page in PAGES}
+VALUE = r"(?:\([\d, ]*\)|[\d.]+|True|False)"
+SAID = re.compile(rf"print\((.*)\)  # ({VALUE}(?: {VALUE})*).*")  # What a line prints, and the values that are said to come
 TORCH = "import torch\n"  # With which an example begins that needs PyTorch, and nothing of the examples above it
 
 
@@ -22,14 +24,20 @@ def test_the_examples_run(page, tmp_path):
 def test_the_example_with_pytorch_runs_and_is_perfect(tmp_path):
     pytest.importorskip("torch")
     (example,) = (example for examples in EXAMPLES.values() for example in examples if example.startswith(TORCH))
-    assert run([example], tmp_path).splitlines()[-1] == "True"
+    assert SAID.search(example)[2] == "True"
+    run([example], tmp_path)
 
 
-def run(examples: list[str], folder: pathlib.Path) -> str:
-    """Returns what the examples print, one after the other in one process."""
-    (folder / "example.py").write_text("\n".join(examples))
+def run(examples: list[str], folder: pathlib.Path) -> None:
+    """Runs examples one after the other in one process; they print the values that they are said to print."""
+    text = "\n".join(examples)
+    (folder / "example.py").write_text(SAID.sub(r"print('says \2 and prints', \1)", text))
     code = f"import os, runpy; os.chdir({str(folder)!r}); runpy.run_path('example.py')"
-    return subprocesses.run(code, TFDS_DATA_DIR=folder / "tensorflow_datasets", MPLBACKEND="agg")
+    lines = subprocesses.run(code, TFDS_DATA_DIR=folder / "tensorflow_datasets", MPLBACKEND="agg").splitlines()
+    found = [re.fullmatch(r"says (.*) and prints (.*)", line) for line in lines]
+    pairs = [pair.groups() for pair in found if pair]
+    assert {said for said, _ in pairs} == {said for _, said in SAID.findall(text)}
+    assert all(f"{printed} ".startswith(f"{said} ") for said, printed in pairs), pairs
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
