@@ -55,7 +55,12 @@ def build(task: Task, *, origin: str = "ours", **options: Any) -> keras.Model:
         task: any.
         origin: whose initialisation and scales: "ours"; or those of the released code of the "article", glorot_uniform, or of
             the "paper", he_normal, both of which give the network coordinates in pixels.
-        **options: those of `_painter` for rendering, of `_regressor` for regression.
+        **options: for regression, pooling: "max" or "mean". For rendering, two_stage: whether a second half, of convolutions,
+            paints the square around the pixel that the first half finds, as published; size: of their filters, in pixels;
+            multiplier: of their number.
+
+    Raises:
+        ValueError: one sentence, if an argument is not as above.
     """
     if origin not in _INITIALIZERS:
         raise ValueError(f"origin={origin!r} is unknown; expected one of {', '.join(_INITIALIZERS)}")

@@ -45,7 +45,7 @@ class AddCoords(keras.layers.Layer):
         The same, with C + rank channels, or C + rank + 1 with the radius.
 
     Examples:
-        >>> AddCoords()(keras.ops.zeros((8, 28, 30, 3))).shape
+        >>> tuple(AddCoords()(keras.ops.zeros((8, 28, 30, 3))).shape)
         (8, 28, 30, 5)
     """
 
@@ -159,21 +159,86 @@ class _CoordConv(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package=_PACKAGE)
 class CoordConv1D(_CoordConv, keras.layers.Conv1D):
-    """`keras.layers.Conv1D` that sees the coordinates of its inputs; its arguments are told above."""
+    """`keras.layers.Conv1D` that sees the coordinates of its inputs.
+
+    Args:
+        *args: as for `keras.layers.Conv1D`: filters, kernel_size, strides and so on.
+        radius: if true, the filters see the distance from the middle as well.
+        separate: if true, a filter of its own, one pixel large, sees the coordinates of the pixel in the middle of each window.
+        **kwargs: as for `keras.layers.Conv1D`.
+
+    Input shape:
+        `[B, L, C]`, or `[B, C, L]` if channels come first.
+
+    Output shape:
+        That of the convolution: `filters` channels.
+
+    Raises:
+        ValueError: if the input has another rank, when the layer is built.
+
+    Examples:
+        >>> tuple(CoordConv1D(32, 3, padding="causal")(keras.ops.zeros((8, 100, 3))).shape)
+        (8, 100, 32)
+    """
 
 
 @keras.saving.register_keras_serializable(package=_PACKAGE)
 class CoordConv2D(_CoordConv, keras.layers.Conv2D):
-    """`keras.layers.Conv2D` that sees the coordinates of its inputs; its arguments are told above."""
+    """`keras.layers.Conv2D` that sees the coordinates of its inputs.
+
+    Args:
+        *args: as for `keras.layers.Conv2D`: filters, kernel_size, strides and so on.
+        radius: if true, the filters see the distance from the middle as well.
+        separate: if true, a filter of its own, one pixel large, sees the coordinates of the pixel in the middle of each window.
+        **kwargs: as for `keras.layers.Conv2D`.
+
+    Input shape:
+        `[B, H, W, C]`, or `[B, C, H, W]` if channels come first.
+
+    Output shape:
+        That of the convolution: `filters` channels.
+
+    Raises:
+        ValueError: if the input has another rank, when the layer is built.
+
+    Examples:
+        >>> tuple(CoordConv2D(32, 3, padding="same", radius=True)(keras.ops.zeros((8, 28, 30, 3))).shape)
+        (8, 28, 30, 32)
+    """
 
 
 @keras.saving.register_keras_serializable(package=_PACKAGE)
 class CoordConv3D(_CoordConv, keras.layers.Conv3D):
-    """`keras.layers.Conv3D` that sees the coordinates of its inputs; its arguments are told above."""
+    """`keras.layers.Conv3D` that sees the coordinates of its inputs.
+
+    Args:
+        *args: as for `keras.layers.Conv3D`: filters, kernel_size, strides and so on.
+        radius: if true, the filters see the distance from the middle as well.
+        separate: if true, a filter of its own, one pixel large, sees the coordinates of the pixel in the middle of each window.
+        **kwargs: as for `keras.layers.Conv3D`.
+
+    Input shape:
+        `[B, D, H, W, C]`, or `[B, C, D, H, W]` if channels come first.
+
+    Output shape:
+        That of the convolution: `filters` channels.
+
+    Raises:
+        ValueError: if the input has another rank, when the layer is built.
+
+    Examples:
+        >>> tuple(CoordConv3D(32, 3, strides=2)(keras.ops.zeros((8, 9, 11, 13, 3))).shape)
+        (8, 4, 5, 6, 32)
+    """
 
 
 def coordinate_channels(inputs: Any, radius: bool, data_format: str) -> Any:
     """Returns the coordinates of the pixels of `inputs`, for a batch of one, in the dtype of `inputs`.
+
+    Args:
+        inputs: `[B, *spatial, C]`, or `[B, C, *spatial]` if channels come first.
+        radius: whether to add the distance from the middle.
+        data_format: "channels_last" or "channels_first".
 
     Returns:
         `[1, *spatial, D]`, or `[1, D, *spatial]` if channels come first; D is the number of spatial axes, plus 1 with the

@@ -65,7 +65,7 @@ def home(runs: Sequence[Result]) -> str:
 def failures(runs: Sequence[Result]) -> str:
     """Returns some columns of what `not-so-clevr reproduce failures --only-print` prints."""
     rows = reproduce.table(reproduce.plan(reproduce.select(["failures"])), runs)
-    columns = ("task", "config", "model", "published test", "seeds", "train", "test", "verdict")
+    columns = ("task", "config", "model", "published test", "train", "test", "verdict", "metric", "seeds")
     return _some(columns, reproduce.COLUMNS, map(reproduce.cells, rows))
 
 

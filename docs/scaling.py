@@ -38,7 +38,7 @@ def table(sizes: Sizes) -> str:
     columns = [
         "canvas",
         "examples",
-        "on disk",
+        "size of the examples",
         "generate all, core time",
         *(f"{_LOOKS[name][0]}, /s" for name in ("read", "stream")),
     ]

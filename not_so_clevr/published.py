@@ -122,7 +122,8 @@ _DECONVOLUTION = {"batch_size": 32, "l2": 0.0, "learning_rate": 0.005, "multipli
 _REGRESSION = {"l2": 1e-5, "learning_rate": 0.01}
 _CONVOLUTION = {"l2": 1e-4, "learning_rate": 0.001}
 _RIGHT = ("accuracy", (1, 1), _COORDCONV)
-_PERFECT = ("within_half_pixel", (1, 1), _REGRESSION, "the dead end of the maximum: one answer for every image")
+_DEAD = "the dead end of the maximum: with most seeds one coordinate or both are constant"
+_PERFECT = ("within_half_pixel", (1, 1), _REGRESSION, _DEAD)
 _CHEAPEST = "one of their 324 points, the cheapest with 3x3 filters"
 _PAPER = (
     Experiment("classification", "uniform", "coordconv", "paper", PAPER, "50", "100 %", _SECONDS, *_RIGHT),

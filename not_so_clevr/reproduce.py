@@ -24,11 +24,11 @@ COLUMNS = (
     "model",
     "published train",
     "published test",
-    "metric",
-    "seeds",
     "train",
     "test",
     "verdict",
+    "metric",
+    "seeds",
     "time",
     "hardware",
 )
@@ -193,11 +193,12 @@ def cells(row: Mapping[str, Any]) -> list[str]:
 
     half = "" if metric == PERFECT else results.plus_minus(row["test_interval"], 1 if metric in results.UNITS else 100)
     return [
-        *(row[key] for key in ("source", "task", "config", "model", "published_train", "published_test", "metric")),
-        str(row["seeds"]),
+        *(row[key] for key in ("source", "task", "config", "model", "published_train", "published_test")),
         number(row["train"]),
         number(row["test"]) + half,
         row["verdict"] + (f" ({row['remark']})" if row["remark"] else ""),
+        row["metric"],
+        str(row["seeds"]),
         results.duration(row["seconds"]),
         row["hardware"],
     ]

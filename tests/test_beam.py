@@ -122,7 +122,7 @@ def test_the_local_runner_has_one_split_at_a_time_in_memory(local, tmp_path, mon
     monkeypatch.setattr(Builder, "_split_generators", record)
     builder = Builder(config="quadrant_32", data_dir=tmp_path)
     overwrite = tfds.download.GenerateMode.REUSE_CACHE_IF_EXISTS
-    for values in ({"beam_runner": beam.LOCAL_RUNNER}, {}):
+    for values in ({"beam_runner": beam.LOCAL_RUNNER}, {"beam_options": beam.options("runner=FnApiRunner")}):
         builder.download_and_prepare(download_config=download_config(download_mode=overwrite, **values))
         assert local.items() <= files(tmp_path, "quadrant_32").items()  # TFDS adds one when it replaces a data set.
     assert jobs == [["train"], ["test"], ["train"], ["test"]]

@@ -476,7 +476,10 @@ def test_bad_models_give_one_sentence_and_leave_nothing(build, sentence, tmp_pat
         ({"settings": {"epochs": 0}}, "epochs=0 is no whole number of 1 or more"),
         ({"settings": {"learning_rate": "high"}}, "learning_rate='high' is no number of 0 or more"),
         ({"settings": {"schedule": "sine"}}, "schedule='sine' is unknown; expected one of constant, cosine, step."),
-        ({"settings": {"loss": "mean_squared"}}, "loss='mean_squared' is for rendering; leave it out for regression."),
+        (
+            {"settings": {"loss": "mean_squared_error"}},
+            "loss='mean_squared_error' is for rendering; leave it out for regression.",
+        ),
         (
             {"settings": {"depth": 3}},
             r"coordconv cannot be built for regression: TypeError: .*unexpected keyword argument 'depth'",
@@ -631,6 +634,21 @@ print(benchmark.run("coordconv", runs={str(tmp_path)!r}, **{SMALL!r}).environmen
 def test_on_the_other_backends(backend):
     chosen = "same_seed or metrics_are_those or (killed_run and after) or bfloat16_are or without_a_loss"
     assert "5 passed" in subprocesses.run_tests(__file__, chosen, backend)
+
+
+def test_only_what_the_task_looks_at_is_read(tmp_path):
+    config = NotSoClevrConfig(canvas_size=16, square_size=3)
+    for task in tasks.TASKS.values():
+        loaded = benchmark.load(config, "tfds", tmp_path, task.features)
+        assert set(loaded["test"]) == {"label", *task.features}
+        task(16).xy(loaded["test"])
+
+
+def test_channels_first_is_refused(monkeypatch):
+    """The networks would be others: an image of [16, 16, 1] would have 16 channels."""
+    monkeypatch.setattr(keras.config, "image_data_format", lambda: "channels_first")
+    with pytest.raises(ValueError, match="Keras' image_data_format is channels_first, and the tasks have channels last"):
+        benchmark.run("coordconv", **SMALL)
 
 
 def test_a_data_set_that_memory_cannot_hold_is_refused(monkeypatch, tmp_path):

@@ -68,6 +68,28 @@ def test_bad_input_gives_one_sentence_and_status_2(arguments, sentence, tmp_path
     assert not list(tmp_path.iterdir())
 
 
+def test_a_home_that_nobody_has_is_a_sentence_and_no_traceback():
+    result = run("generate", "quadrant", "--data-dir=~nobody-has-it/x")
+    assert result.returncode == 2
+    assert "Invalid value for '--data-dir'" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_options_of_beam_are_checked_though_there_is_nothing_to_generate(tmp_path):
+    pytest.importorskip("apache_beam")
+    assert run("generate", "quadrant_8_square3", "--data-dir", tmp_path).returncode == 0
+    result = run("generate", "quadrant_8_square3", "--data-dir", tmp_path, "--beam-pipeline-options", "nonsense=1")
+    assert result.returncode == 2
+    assert "Unknown Beam option 'nonsense'" in result.stderr
+
+
+def test_a_terminal_without_a_plus_minus_sign_shows_the_rest():
+    folder = pathlib.Path(__file__).parents[1] / "baselines" / "results" / "classification" / "quadrant" / "deconv"
+    result = run("leaderboard", folder, PYTHONIOENCODING="ascii")
+    assert result.returncode == 0
+    assert "0.3 % ? 0.55" in result.stdout
+
+
 @pytest.mark.parametrize("backend", ["svg", "pdf"])
 def test_show_opens_no_window_without_a_display_whatever_the_backend(backend):
     assert run("show", "quadrant", MPLBACKEND=backend).returncode == 2

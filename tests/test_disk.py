@@ -103,6 +103,60 @@ except OSError as error:
     assert _files(tmp_path / NAME) == {".1.0.0.lock"}
 
 
+def test_a_data_set_that_cannot_be_replaced_stays(tmp_path):
+    folder = tmp_path / NAME / "1.0.0"
+    tfds.builder(NAME, data_dir=tmp_path).download_and_prepare()
+    before = _files(folder)
+    code = f"""
+import os, signal, sys
+import tensorflow_datasets as tfds
+from not_so_clevr.not_so_clevr_dataset_builder import Builder
+builder = Builder(config="quadrant_32", data_dir={str(tmp_path)!r})
+def fail(_):
+    if sys.argv[1:] == ["killed"]:
+        os.kill(os.getpid(), signal.SIGKILL)
+    raise OSError(28, "No space left on device")
+builder.on_progress = fail
+mode = tfds.download.GenerateMode.REUSE_CACHE_IF_EXISTS
+try:
+    builder.download_and_prepare(download_config=tfds.download.DownloadConfig(download_mode=mode))
+except OSError as error:
+    print(error)
+"""
+    message = subprocesses.run(code).splitlines()[-1]
+    assert message.startswith(f"Cannot write the data set to {folder}: No space left on device. Make room")
+    assert _files(folder) == before
+    killed = subprocesses.start("import sys; sys.argv = ['', 'killed']\n" + code)
+    killed.communicate()
+    assert killed.returncode == -signal.SIGKILL
+    assert not folder.exists()
+    tfds.builder(NAME, data_dir=tmp_path).download_and_prepare()  # Puts it back.
+    assert _files(folder) == before
+    assert _files(tmp_path / NAME) == {".1.0.0.lock", "1.0.0"}
+
+
+@pytest.mark.parametrize("damage", ["", "{", None])
+def test_damage_of_what_is_told_about_a_data_set_gives_one_sentence(tmp_path, damage):
+    builder = tfds.builder("not_so_clevr/quadrant_8_square3", data_dir=tmp_path)
+    builder.download_and_prepare()
+    file = builder.data_path / "dataset_info.json"
+    file.unlink() if damage is None else file.write_text(damage)
+    with pytest.raises(OSError, match=f"{builder.data_path} is damaged .*; delete the folder") as error:
+        tfds.load("not_so_clevr/quadrant_8_square3", data_dir=tmp_path)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_a_program_that_is_missing_is_not_taken_for_a_folder_that_cannot_be_written(tmp_path):
+    for error in (FileNotFoundError(2, "No such file or directory", "java"), ConnectionRefusedError(111, "Connection refused")):
+        with pytest.raises(type(error)) as raised, disk.exclusive(tmp_path / "1.0.0"):
+            raise error
+        assert raised.value is error
+    below = PermissionError(13, "Permission denied", str(tmp_path / "incomplete.x_1.0.0"))
+    sentence = "Cannot write the data set to .*: Permission denied. Make room"
+    with pytest.raises(OSError, match=sentence), disk.exclusive(tmp_path / "1.0.0"):
+        raise below
+
+
 @pytest.mark.parametrize("folder", ["file", "file/below"])
 def test_a_folder_that_cannot_be_written_gives_one_sentence(tmp_path, folder):
     (tmp_path / "file").write_text("kept")

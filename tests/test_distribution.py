@@ -10,7 +10,11 @@ import subprocesses
 from hypothesis import given
 from hypothesis import strategies as st
 
-from not_so_clevr import benchmark, distribution
+from not_so_clevr import benchmark, canvas, distribution
+from not_so_clevr.arrays import Drawn
+from not_so_clevr.batches import Batches, Examples
+from not_so_clevr.not_so_clevr_dataset_builder import NotSoClevrConfig
+from not_so_clevr.tasks import Regression
 
 SMALL = {"config": "quadrant_16_square3", "data": "memory", "seed": 3}
 TWO_DEVICES = """
@@ -146,7 +150,8 @@ def test_batch_normalization_is_found_however_deep_it_is():
 def test_every_batch_of_an_epoch_must_divide_evenly_where_there_is_batch_normalization(monkeypatch):
     """Batches of 9 leave none of 27 examples over, and two devices cannot share 9."""
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
-    examples = Examples(Drawn(canvas.centres(5, 3).repeat(3, axis=0), NotSoClevrConfig(canvas_size=5, square_size=3)), Regression(5))
+    centres = canvas.centres(5, 3).repeat(3, axis=0)
+    examples = Examples(Drawn(centres, NotSoClevrConfig(canvas_size=5, square_size=3)), Regression(5))
     network = keras.Sequential([keras.Input((5, 3)), Block()])
     assert Batches(examples, 9, 0).sizes == {9}
     with pytest.raises(ValueError, match="an epoch has a batch of 9 examples, which do not divide evenly among 2 devices"):

@@ -70,7 +70,7 @@ def test_learning_rates_follow_the_schedule(recipe, rates):
 def test_the_mean_squared_error_is_that_of_the_probabilities():
     """A logit of 0 is a probability of 1/2, log 3 is 3/4, and -log 3 is 1/4."""
     model = network()
-    Recipe(loss="mean_squared").compile(model, keras.losses.BinaryCrossentropy(from_logits=True), steps_per_epoch=4)
+    Recipe(loss="mean_squared_error").compile(model, keras.losses.BinaryCrossentropy(from_logits=True), steps_per_epoch=4)
     targets = np.float32([[0, 1], [1, 1], [0, 0]])
     for logits, expected in ((0 * targets, 1 / 4), (np.log(3) * (2 * targets - 1), 1 / 16)):
         loss = model.compute_loss(y=keras.ops.convert_to_tensor(targets), y_pred=keras.ops.convert_to_tensor(logits))

@@ -56,7 +56,7 @@ COORDCONV = {"l2": (0.0, 0.001), "batch_size": (16,)}
     ("suite", "axes", "epochs", "number"),
     [
         ("paper_deconv_classification", DECONVOLUTION, 1000, 324),
-        ("paper_deconv_rendering", DECONVOLUTION | {"loss": ("task", "mean_squared")}, 1000, 648),
+        ("paper_deconv_rendering", DECONVOLUTION | {"loss": ("task", "mean_squared_error")}, 1000, 648),
         ("paper_coordconv_classification", COORDCONV | {"learning_rate": (0.001, 0.005, 0.01)}, 50, 6),
         (
             "paper_coordconv_rendering",

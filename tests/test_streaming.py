@@ -122,8 +122,20 @@ def test_keras_sees_every_example_once_in_each_epoch():
     later = not_so_clevr.stream_batches(SMALL, "train", 10, 5, task="classification", epochs=2, first_step=steps - 1)
     assert [later[k][1].argmax(axis=1).tolist() for k in range(len(later))] == labels[steps - 1 :]
     assert [batches[k][1].argmax(axis=1).tolist() for k in (3, 0, 3)] == [labels[3], labels[0], labels[3]]
+    assert len(list(iter_by_index(later))) == steps + 1
+    with pytest.raises(IndexError, match="There is no batch -1"):
+        batches[-1]
     with pytest.raises(TypeError, match="have no end, and so no length; give epochs, or Model.fit its steps_per_epoch"):
         len(batches)
+
+
+def iter_by_index(batches):
+    """As Python does where there is no `__iter__`, in Keras before 3.8."""
+    for index in itertools.count():
+        try:
+            yield batches[index]
+        except IndexError:
+            return
 
 
 def test_fit_sees_the_batches_in_their_order_however_long_its_epochs_are():

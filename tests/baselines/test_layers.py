@@ -1,9 +1,12 @@
+import doctest
+
 import keras
 import numpy as np
 import pytest
 import subprocesses
 from keras import ops
 
+from not_so_clevr.baselines import layers
 from not_so_clevr.baselines.layers import AddCoords, CoordConv1D, CoordConv2D, CoordConv3D
 
 CONV = {1: keras.layers.Conv1D, 2: keras.layers.Conv2D, 3: keras.layers.Conv3D}
@@ -207,6 +210,10 @@ def test_bad_arguments_are_named():
         AddCoords()(np.zeros((2, 3)))
     with pytest.raises(ValueError, match=r"Expected an input of rank 4.* Received: input_shape=\(2, 3, 4, 5, 6\)"):
         CoordConv2D(4, 3)(np.zeros((2, 3, 4, 5, 6)))
+
+
+def test_the_examples_of_the_docstrings_are_true():
+    assert doctest.testmod(layers) == (0, 4)
 
 
 @pytest.mark.parametrize("backend", subprocesses.other_backends())
