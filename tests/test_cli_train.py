@@ -231,6 +231,14 @@ def test_list_shows_every_model_with_source_and_parameters(folder):
         assert f"| {name} | classification |" in output
 
 
+def test_a_package_that_is_broken_hides_no_model_of_another(monkeypatch, capsys):
+    monkeypatch.setattr(models, "names", lambda: ["absent:build", "conv"])
+    cli.list_models()
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("| absent:build |  |  |  | ValueError: Cannot import 'absent': there is no") for line in lines)
+    assert any(line.startswith("| conv | regression | ") for line in lines)
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from not_so_clevr.recipe import Recipe
+from not_so_clevr.recipe import Recipe, announce
 
 
 def network():
@@ -75,6 +75,14 @@ def test_the_mean_squared_error_is_that_of_the_probabilities():
     for logits, expected in ((0 * targets, 1 / 4), (np.log(3) * (2 * targets - 1), 1 / 16)):
         loss = model.compute_loss(y=keras.ops.convert_to_tensor(targets), y_pred=keras.ops.convert_to_tensor(logits))
         assert float(loss) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    "recipes", [{}, {"tuned": {}}, {"tuned": Recipe()}, {"tuned": {"regression": Recipe()}, "other": None}]
+)
+def test_recipes_are_announced_for_tasks(recipes):
+    with pytest.raises(ValueError, match=r"expected such as tuned=\{'regression': Recipe\(\)\}."):
+        announce(source="me", **recipes)
 
 
 def test_settings_that_are_no_recipes_are_the_models():

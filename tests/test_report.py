@@ -183,6 +183,16 @@ def test_predictions_are_of_the_worst_run_and_lead_from_true_to_predicted():
     assert {tuple(pixel) for pixel in ways[:, 0, ::-1]} == {tuple(pixel) for pixel in bad.examples["test"]["coordinates"]}
 
 
+def test_predictions_that_are_wrong_have_a_mark_of_their_own():
+    run = result("net", wrong=0.25)  # 12 of 49
+    marks = {line.get_marker(): line.get_xydata()[:, ::-1] for line in figures.predictions([run]).axes[0].lines}
+    test = run.examples["test"]
+    for marker, share in (("x", 0), (".", 1)):
+        expected = test["predicted"][test["accuracy"] == share]
+        assert sorted(marks[marker].tolist()) == sorted(expected.tolist())
+    assert len(marks["x"]) == 12
+
+
 def test_paintings_stand_below_true_canvases():
     run = result("net", task="rendering")
     images = [axes.images[0].get_array() for axes in figures.paintings([run]).axes]

@@ -311,6 +311,13 @@ def test_what_is_not_known_is_not_said_to_take_no_time(seconds, words, capsys):
     assert capsys.readouterr().out == f"{words}\n"
 
 
+def test_every_row_is_run_with_the_first_seed_before_any_with_the_next():
+    rows = reproduce.plan(reproduce.select(["article"], ["classification/*/deconv-article"]))
+    left = reproduce.left(rows, range(3), [run(DECONV, 0.8, seed=1), run(DECONV, 0.8, seed=5)])
+    uniform, quadrant = (row.id for row in rows)
+    assert [(row.id, seed) for row, seed in left] == [(uniform, 0), (quadrant, 0), (quadrant, 1), (uniform, 2), (quadrant, 2)]
+
+
 def test_only_print_lists_the_runs_with_their_estimates(tmp_path, capsys):
     run(DECONV, 0.8).write(tmp_path / f"{DECONV.id}/seed0")
     cli.reproduce_published(["article"], rows=["classification/uniform/*"], seeds=2, only_print=True, runs=tmp_path)

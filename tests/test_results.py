@@ -181,8 +181,10 @@ def test_what_strangers_wrote_does_no_harm_in_a_table(text, cell, tmp_path):
 
 def test_interrupted_runs_are_no_results(tmp_path):
     result().write(tmp_path / "seed0")
-    result().write(tmp_path / f"seed1{results.INCOMPLETE}")
-    assert len(results.load([tmp_path])[0]) == 1
+    result(seed=1).write(tmp_path / f"seed1{results.INCOMPLETE}")
+    result(seed=2).write(tmp_path / f"seed2{results.REPLACED}")
+    found, problems = results.load([tmp_path])
+    assert ([run.seed for run in found], problems) == ([0], [])
 
 
 def test_folders_without_results_are_named(tmp_path):
