@@ -97,7 +97,7 @@ def finish(process):
 
 
 def train_on_one_core(folder, *arguments):
-    """By `train`, as `taskset -c 0` would have it."""
+    """By `train`, as `taskset -c N` would have it."""
     process = start(
         folder,
         "train",
@@ -106,7 +106,7 @@ def train_on_one_core(folder, *arguments):
         "regression",
         "--runs",
         "trained",
-        preexec_fn=lambda: os.sched_setaffinity(0, {0}),
+        preexec_fn=lambda: os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}),
     )
     status, _, errors = finish(process)
     assert status == 0, errors
@@ -257,10 +257,11 @@ with sweep._confined({cpus}, {gpus}) as cores:
 """
 
 
-def confined(cpus, gpus):
+def confined(folder, cpus, gpus):
+    """With locks of cores in a folder of its own, so that no real sweep has any of them."""
     process = subprocess.Popen(
         [sys.executable, "-c", CONFINED.format(cpus=cpus, gpus=gpus)],
-        env=subprocesses.environment(CUDA_VISIBLE_DEVICES="3"),
+        env=subprocesses.environment(CUDA_VISIBLE_DEVICES="3", TMPDIR=folder),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -269,16 +270,16 @@ def confined(cpus, gpus):
 
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one core cannot be shared out")
-def test_runs_have_cores_of_their_own_and_no_gpu_unless_asked_for():
-    one, (first, *limits) = confined(1, 0)
+def test_runs_have_cores_of_their_own_and_no_gpu_unless_asked_for(tmp_path):
+    one, (first, *limits) = confined(tmp_path, 1, 0)
     assert limits == ["1", "1"]  # No GPU: the third is empty.
-    other, (second, *_) = confined(1, 0)
+    other, (second, *_) = confined(tmp_path, 1, 0)
     assert first != second
     one.kill()
     one.wait()
-    third, (freed, *limits) = confined(1, 0.5)
+    third, (freed, *limits) = confined(tmp_path, 1, 0.5)
     assert (freed, limits) == (first, ["1", "1", "3"])
-    fourth, crowded = confined(2, 0)
+    fourth, crowded = confined(tmp_path, 2, 0)
     assert len(crowded) == 4
     for process in (other, third, fourth):
         process.communicate("")
