@@ -52,6 +52,14 @@ def run(code: str, **variables: str | pathlib.Path) -> str:
     return finish(start(code, **variables))
 
 
+def alive(pid: int) -> bool:
+    """Whether there is such a process, and it is not a dead one that nobody has asked for."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
 def read_terminal(main: int) -> str:
     """Returns all that was printed on a pseudo-terminal, without colours and moves, once nobody has it open any more."""
     shown = b""

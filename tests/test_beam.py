@@ -194,9 +194,9 @@ builder.download_and_prepare(download_config=tfds.download.DownloadConfig(beam_o
     workers = list(map(int, output.splitlines()[-1].split()))
     assert len(workers) >= 2
     ends = time.monotonic() + 60
-    while any(map(psutil.pid_exists, workers)) and time.monotonic() < ends:
+    while any(map(subprocesses.alive, workers)) and time.monotonic() < ends:
         time.sleep(0.2)
-    assert not any(map(psutil.pid_exists, workers))
+    assert not any(map(subprocesses.alive, workers))
     folder = tmp_path / "not_so_clevr" / "quadrant_128"
     assert "1.0.0" not in os.listdir(folder)
     assert any(name.startswith("incomplete.") for name in os.listdir(folder))

@@ -165,7 +165,7 @@ def test_a_sweep_outlives_failures_and_kills(folder):
     assert "my_module.dies-epochs=150 | 1 |" in output
     assert len(re.findall(r"epoch 150 of 150, loss", read_log(raises))) == 1
     assert (fine / "result.json").stat().st_mtime_ns == before
-    wait_until(lambda: not any(map(alive, processes(base))))
+    wait_until(lambda: not any(map(subprocesses.alive, processes(base))))
 
 
 def test_ctrl_c_says_how_to_go_on(folder, monkeypatch, capsys):
@@ -236,15 +236,6 @@ def read_log(run):
 def processes(base):
     """The ids of those that have written the logs of some runs."""
     return [int(pid) for log in base.rglob("*.log") for pid in re.findall(r", process (\d+),", log.read_text())]
-
-
-def alive(pid):
-    """Whether there is such a process, and it is not a dead one that nobody has asked for."""
-    file = pathlib.Path(f"/proc/{pid}/stat")
-    try:
-        return file.read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
 
 
 CONFINED = """
