@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 TESTS = pathlib.Path(__file__).parent
+COMMAND = pathlib.Path(sys.executable).with_name("not-so-clevr")
 
 
 def other_backends() -> list[str]:
@@ -50,6 +51,23 @@ def finish(process: subprocess.Popen[str]) -> str:
 
 def run(code: str, **variables: str | pathlib.Path) -> str:
     return finish(start(code, **variables))
+
+
+def command(
+    *arguments: object, cwd: pathlib.Path | None = None, **variables: str | pathlib.Path
+) -> subprocess.CompletedProcess[str]:
+    """Runs `not-so-clevr` in a folder, to its end."""
+    words = [COMMAND, *map(str, arguments)]
+    return subprocess.run(words, capture_output=True, text=True, cwd=cwd, env=environment(**{"MPLBACKEND": "agg"} | variables))
+
+
+def assert_refused(status: object, errors: str, sentence: str) -> None:
+    """The command ended with status 2, and told one sentence that begins so."""
+    told = [line for line in errors.splitlines() if line.startswith("not-so-clevr: ")]
+    assert len(told) == 1, errors
+    assert told[0].startswith(f"not-so-clevr: {sentence}"), errors
+    assert "Traceback" not in errors, errors
+    assert status == 2
 
 
 def alive(pid: int) -> bool:

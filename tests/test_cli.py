@@ -1,21 +1,11 @@
-import pathlib
-import subprocess
-import sys
-
 import numpy as np
 import pytest
-import subprocesses
 from PIL import Image
+from subprocesses import assert_refused
+from subprocesses import command as run
 
 import not_so_clevr
 from not_so_clevr import show
-
-COMMAND = pathlib.Path(sys.executable).with_name("not-so-clevr")
-
-
-def run(*arguments, **variables):
-    environment = subprocesses.environment(**{"MPLBACKEND": "agg"} | variables)
-    return subprocess.run([COMMAND, *arguments], capture_output=True, text=True, env=environment)
 
 
 def test_version():
@@ -60,11 +50,7 @@ def test_generate_takes_its_folder_from_the_environment_as_tfds_does(tmp_path):
 )
 def test_bad_input_gives_one_sentence_and_status_2(arguments, sentence, tmp_path):
     result = run(*arguments, TFDS_DATA_DIR=tmp_path)
-    errors = [line for line in result.stderr.splitlines() if line.startswith("not-so-clevr: ")]
-    assert len(errors) == 1
-    assert errors[0].startswith(f"not-so-clevr: {sentence}")
-    assert "Traceback" not in result.stderr
-    assert result.returncode == 2
+    assert_refused(result.returncode, result.stderr, sentence)
     assert not list(tmp_path.iterdir())
 
 

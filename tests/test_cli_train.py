@@ -12,8 +12,8 @@ import time
 
 import pytest
 import subprocesses
+from subprocesses import COMMAND
 from tensorflow_datasets.core import constants
-from test_cli import COMMAND
 
 from not_so_clevr import benchmark, cli, distribution, models, results
 from not_so_clevr.published import SUITES, Experiment
@@ -57,8 +57,7 @@ def folder(tmp_path):
 
 
 def run(folder, *arguments):
-    environment = subprocesses.environment(TFDS_DATA_DIR=folder / "data")
-    return subprocess.run([COMMAND, *map(str, arguments)], capture_output=True, text=True, env=environment, cwd=folder)
+    return subprocesses.command(*arguments, cwd=folder, TFDS_DATA_DIR=folder / "data")
 
 
 def test_train_a_model_of_the_current_folder_with_seeds_and_show_the_leaderboard(folder):
@@ -158,11 +157,10 @@ def test_options_of_train_reach_the_training_and_ctrl_c_says_how_to_go_on(
 
 def test_what_is_written_below_the_home_folder_is_said_to_be_there(folder):
     """After = and in quotes the shell leaves ~ as it is."""
-    home = {"env": subprocesses.environment(HOME=folder), "cwd": folder, "capture_output": True, "text": True}
-    trained = subprocess.run([COMMAND, "train", "coordconv", *QUICK, "--runs=~/my/runs"], **home)
+    trained = subprocesses.command("train", "coordconv", *QUICK, "--runs=~/my/runs", cwd=folder, HOME=folder)
     assert trained.stdout.splitlines()[-1] == f"The runs are in {folder}/my/runs"
     assert (folder / "my" / "runs" / "regression").is_dir()
-    board = subprocess.run([COMMAND, "leaderboard", "~/my/runs", "--output=~/my/board.md"], **home)
+    board = subprocesses.command("leaderboard", "~/my/runs", "--output=~/my/board.md", cwd=folder, HOME=folder)
     assert board.stdout.splitlines()[-1] == f"The leaderboard is in {folder}/my/board.md"
     assert (folder / "my" / "board.md").exists()
 
@@ -297,11 +295,7 @@ def test_bad_input_gives_one_sentence_and_status_2(folder, arguments, sentence):
     (folder / "keras.py").write_text("def build(task): pass\n")
     before = sorted(folder.rglob("*"))
     result = run(folder, *arguments)
-    errors = [line for line in result.stderr.splitlines() if line.startswith("not-so-clevr: ")]
-    assert len(errors) == 1, result.stderr
-    assert errors[0].startswith(f"not-so-clevr: {sentence}")
-    assert "Traceback" not in result.stderr
-    assert result.returncode == 2
+    subprocesses.assert_refused(result.returncode, result.stderr, sentence)
     left = [path for path in folder.rglob("*") if path not in before and path.is_file()]
     assert [path.name for path in left if path.suffix not in (".lock", ".pyc")] == []
 

@@ -11,8 +11,8 @@ import subprocess
 
 import numpy as np
 import pytest
+import subprocesses
 from PIL import Image
-from test_cli import run as command
 
 from not_so_clevr import canvas, figures, report, results
 from not_so_clevr.not_so_clevr_dataset_builder import as_config
@@ -400,7 +400,8 @@ def test_the_command_writes_the_same_bytes_again_and_figures_for_papers(tmp_path
     (folder / "run0" / results.FILE).write_text("{")
     pages = []
     for seed in ("1", "2"):
-        done = command("report", folder, "-o", page, "--figures", pictures, PYTHONHASHSEED=seed)
+        arguments = ("report", folder, "-o", page, "--figures", pictures)
+        done = subprocesses.command(*arguments, cwd=tmp_path, PYTHONHASHSEED=seed)
         assert done.returncode == 2
         assert done.stderr.startswith(f"not-so-clevr: {folder / 'run0' / results.FILE} is not the result of a run (")
         assert len(done.stderr.splitlines()) == 1
@@ -429,12 +430,10 @@ def test_the_command_writes_the_same_bytes_again_and_figures_for_papers(tmp_path
         (["runs", "-o", "report.html", "--figures", "/dev/null/below"], "Cannot write /dev/null/below/errors-classification-"),
     ],
 )
-def test_bad_input_gives_one_sentence_and_status_2(tmp_path, monkeypatch, arguments, sentence):
+def test_bad_input_gives_one_sentence_and_status_2(tmp_path, arguments, sentence):
     write(tmp_path / "runs", result("net"))
-    monkeypatch.chdir(tmp_path)
-    done = command("report", *arguments)
-    assert done.returncode == 2
-    assert done.stderr.startswith(f"not-so-clevr: {sentence}"), done.stderr
+    done = subprocesses.command("report", *arguments, cwd=tmp_path)
+    subprocesses.assert_refused(done.returncode, done.stderr, sentence)
     assert len(done.stderr.splitlines()) == 1
 
 
