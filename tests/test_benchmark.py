@@ -563,7 +563,7 @@ def test_numbers_of_numpy_are_settings_as_any_other():
     assert (one.id(0), one.command(0), one.recipe) == (other.id(0), other.command(0), other.recipe)
 
 
-def test_a_run_that_a_callback_cut_short_has_no_command(tmp_path):
+def test_a_run_that_a_callback_cut_short_has_no_command():
     class Stop(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
             self.model.stop_training = True

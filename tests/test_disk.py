@@ -21,6 +21,9 @@ def prepared(request, tmp_path_factory):
     return folder
 
 
+in_one_format = pytest.mark.parametrize("prepared", ["tfrecord"], indirect=True)
+
+
 def test_eight_processes_at_once_all_get_the_same(tmp_path):
     code = f"""
 import hashlib, random
@@ -166,12 +169,13 @@ def test_a_folder_that_cannot_be_written_gives_one_sentence(tmp_path, folder):
     assert (tmp_path / "file").read_text() == "kept"
 
 
-def test_a_read_only_folder_can_be_read(prepared):
-    folder = prepared / NAME
+@in_one_format
+def test_a_read_only_folder_can_be_read(prepared, tmp_path):
+    folder = shutil.copytree(prepared / NAME, tmp_path / NAME)
     (folder / ".1.0.0.lock").unlink()
     folder.chmod(0o500)
     try:
-        tfds.builder(NAME, data_dir=prepared).download_and_prepare()
+        tfds.builder(NAME, data_dir=tmp_path).download_and_prepare()
         assert ".1.0.0.lock" not in _files(folder)  # Nothing was written, so nothing is needed but to read.
     finally:
         folder.chmod(0o700)
@@ -198,6 +202,7 @@ def test_a_damaged_shard_is_named_when_it_is_read(prepared, tmp_path, damage):
     assert str(shard) in str(error.value)
 
 
+@in_one_format
 @pytest.mark.parametrize("content", [b"", b"abc\n", b"\xff\xfe\n", b"0" * 64 + b"  not_so_clevr-te"])
 def test_damaged_checksums_are_named(prepared, tmp_path, content):
     shutil.copytree(prepared / NAME, tmp_path / NAME)
@@ -220,6 +225,7 @@ def test_damage_is_noticed_in_any_config(tmp_path):
     assert tfds.builder(name, data_dir=tmp_path).builder_config.square_size == 5
 
 
+@in_one_format
 def test_checksums_are_those_of_sha256sum(prepared):
     folder = prepared / NAME / "1.0.0"
     lines = [line.split("  ") for line in (folder / "SHA256SUMS").read_text().splitlines()]

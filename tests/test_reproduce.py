@@ -191,7 +191,7 @@ def test_the_table_is_over_the_seeds_of_a_row_alone():
     assert (cells["test"], cells["seeds"], cells["verdict"]) == ("85.0 % ± 64", "2", "reproduced")
 
 
-def test_a_run_with_other_settings_is_none_of_the_row(tmp_path):
+def test_a_run_with_other_settings_is_none_of_the_row():
     (row,) = reproduce.plan([DECONV])
     good, other = run(DECONV, 0.8), run(DECONV, 0.9, seed=1, settings={"epochs": 1})
     assert row.runs([good, other, run(DECONV, 0.9, seed=2, model="deconv-article", recipe="")]) == [good]

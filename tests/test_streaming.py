@@ -96,7 +96,7 @@ def test_the_state_of_an_iterator_is_saved_and_restored(tmp_path):
     assert [next(another)["label"].numpy().tolist() for _ in range(20)] == expected
 
 
-def test_canvases_are_drawn_on_the_device_that_was_asked_for(capfd):
+def test_canvases_are_drawn_on_the_device_that_was_asked_for():
     code = f"""
 import tensorflow as tf, not_so_clevr
 cpu, = tf.config.list_physical_devices("CPU")

@@ -25,7 +25,7 @@ def coordinates_by_hand(spatial, radius):
     return np.stack([*axes, np.sqrt(sum(axis**2 for axis in axes))][: len(spatial) + radius], axis=-1)
 
 
-@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+@pytest.mark.parametrize("data_format", DATA_FORMATS)
 @pytest.mark.parametrize("radius", [False, True])
 @pytest.mark.parametrize("spatial", [(7,), (1,), (7, 10), (10, 1), (5, 6, 7)])
 def test_coordinates_run_from_minus_one_to_one_along_their_own_axis(spatial, radius, data_format):
