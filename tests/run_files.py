@@ -1,4 +1,4 @@
-"""What a run leaves on disk, to be compared with what another one left."""
+"""What a run leaves on disk, to be compared with what another one left; and results that are made up."""
 
 import json
 import os
@@ -7,6 +7,15 @@ import h5py
 import numpy as np
 
 from not_so_clevr import results
+from not_so_clevr.not_so_clevr_dataset_builder import as_config
+from not_so_clevr.results import Result
+
+CONFIG = "quadrant_16_square3"
+TASKS = {
+    "classification": ("accuracy", "distance"),
+    "regression": ("within_half_pixel", "error"),
+    "rendering": ("exact", "iou"),
+}
 
 
 def weights(folder):
@@ -34,3 +43,38 @@ def _without_times(folder):
         del epoch["seconds"]
     del run["seconds"], run["examples_per_second"]
     return run
+
+
+def result(model, *, task="classification", config=CONFIG, seed=0, wrong=0.0, **changes):
+    """A run that is right on train, and on test wrong for the first examples, by 3 pixels to the left."""
+    right, closeness = TASKS[task]
+    about = as_config(config if config.startswith("quadrant") else CONFIG)
+    examples = {}
+    for split, centres in about.split_centres().items():
+        off = 3.0 * (np.arange(len(centres)) < round(wrong * len(centres)) * (split == "test"))
+        close = 1 - off / 4 if task == "rendering" else off
+        examples[split] = {"coordinates": centres, right: 1.0 * (off == 0), closeness: close}
+        if task != "rendering":
+            examples[split][results.PREDICTED] = np.float32(centres - np.stack([0 * off, off], axis=1))
+        elif split == "test":
+            shown = np.arange(8)
+            black = np.zeros((8, about.canvas_size, about.canvas_size), np.uint8)
+            examples[split] |= {results.SHOWN: shown, results.PAINTED: black}
+    metrics = {split: {name: float(columns[name].mean()) for name in (right, closeness)} for split, columns in examples.items()}
+    final = metrics["test"][right]
+    history = [{"epoch": k, "loss": 1 / k, "test": {right: final * k / 4}, "seconds": 1.0} for k in (1, 2, 3, 4)]
+    values = {"model": model, "recipe": "", "task": task, "config": config, "seed": seed, "metrics": metrics, "right": right}
+    values |= {"closeness": closeness, "parameters": 1234, "seconds": 10.0 + seed, "history": history, "examples": examples}
+    values |= {"settings": {"epochs": 4, "l2": 0.5}, "command": f"not-so-clevr train {model}"}
+    values |= {"environment": {"device": "abacus", "backend": "jax", "commit": f"c0ffee{seed}", "versions": {"keras": "3.99"}}}
+    return Result(**(values | changes))
+
+
+def several():
+    """Runs of all tasks, of models that are right and of such as are not, with one to three seeds."""
+    return [
+        *(result("computes", seed=seed) for seed in range(3)),
+        *(result("memorises", seed=seed, wrong=share) for seed, share in enumerate((1.0, 0.5))),
+        result("computes", task="regression"),
+        result("paints", task="rendering", wrong=0.25),
+    ]

@@ -13,43 +13,11 @@ import numpy as np
 import pytest
 import subprocesses
 from PIL import Image
+from run_files import CONFIG, result, several
 
-from not_so_clevr import canvas, figures, report, results
-from not_so_clevr.not_so_clevr_dataset_builder import as_config
-from not_so_clevr.results import Result
+from not_so_clevr import report, results
 
-CONFIG = "quadrant_16_square3"
 HOSTILE = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(2)> $x$ ]]> {{ 7 * 7 }}\n\0\ud800javascript:alert(3)"
-TASKS = {
-    "classification": ("accuracy", "distance"),
-    "regression": ("within_half_pixel", "error"),
-    "rendering": ("exact", "iou"),
-}
-
-
-def result(model, *, task="classification", config=CONFIG, seed=0, wrong=0.0, **changes):
-    """A run that is right on train, and on test wrong for the first examples, by 3 pixels to the left."""
-    right, closeness = TASKS[task]
-    about = as_config(config if config.startswith("quadrant") else CONFIG)
-    examples = {}
-    for split, centres in about.split_centres().items():
-        off = 3.0 * (np.arange(len(centres)) < round(wrong * len(centres)) * (split == "test"))
-        close = 1 - off / 4 if task == "rendering" else off
-        examples[split] = {"coordinates": centres, right: 1.0 * (off == 0), closeness: close}
-        if task != "rendering":
-            examples[split][results.PREDICTED] = np.float32(centres - np.stack([0 * off, off], axis=1))
-        elif split == "test":
-            shown = np.arange(8)
-            black = np.zeros((8, about.canvas_size, about.canvas_size), np.uint8)
-            examples[split] |= {results.SHOWN: shown, results.PAINTED: black}
-    metrics = {split: {name: float(columns[name].mean()) for name in (right, closeness)} for split, columns in examples.items()}
-    final = metrics["test"][right]
-    history = [{"epoch": k, "loss": 1 / k, "test": {right: final * k / 4}, "seconds": 1.0} for k in (1, 2, 3, 4)]
-    values = {"model": model, "recipe": "", "task": task, "config": config, "seed": seed, "metrics": metrics, "right": right}
-    values |= {"closeness": closeness, "parameters": 1234, "seconds": 10.0 + seed, "history": history, "examples": examples}
-    values |= {"settings": {"epochs": 4, "l2": 0.5}, "command": f"not-so-clevr train {model}"}
-    values |= {"environment": {"device": "abacus", "backend": "jax", "commit": f"c0ffee{seed}", "versions": {"keras": "3.99"}}}
-    return Result(**(values | changes))
 
 
 def write(folder, *runs):
@@ -79,127 +47,12 @@ class Page(html.parser.HTMLParser):
 
 @pytest.fixture(scope="module")
 def runs():
-    return [
-        *(result("computes", seed=seed) for seed in range(3)),
-        *(result("memorises", seed=seed, wrong=share) for seed, share in enumerate((1.0, 0.5))),
-        result("computes", task="regression"),
-        result("paints", task="rendering", wrong=0.25),
-    ]
+    return several()
 
 
 @pytest.fixture(scope="module")
 def page(runs):
     return report.page(runs, ["my/runs"])
-
-
-def test_a_map_holds_the_mean_errors_at_the_centres():
-    one, other = result("net", wrong=1.0), result("net", seed=1, wrong=0.0)
-    found = figures.error_map([one, other])
-    assert found.shape == (16, 16)
-    for i, j in canvas.centres(16, 3):
-        assert found[i, j] == (1.5 if i >= 8 and j >= 8 else 0)  # The mean of 3 px and 0 px where it is held out
-    border = np.ones((16, 16), bool)
-    border[1:15, 1:15] = False
-    assert np.isnan(found[border]).all()
-    assert figures.error_map([result("net", task="rendering", wrong=1.0)])[8, 8] == 0.75  # 1 - IoU
-
-
-def test_the_outline_of_the_quadrant_is_its_border():
-    mask = np.zeros((4, 4), bool)
-    mask[2:, 2:] = True
-    corners = [(1.5, 1.5), (3.5, 1.5), (3.5, 3.5), (1.5, 3.5)]
-    found = [frozenset(map(tuple, line)) for line in figures.outline(mask).tolist()]
-    assert len(found) == 4
-    assert set(found) == {frozenset(pair) for pair in zip(corners, corners[1:] + corners[:1], strict=True)}
-
-
-def test_the_outline_goes_around_holes_and_corners():
-    mask = np.zeros((5, 6), bool)
-    mask[1:4, 1:5] = True
-    mask[2, 2] = False
-    mask[1, 4] = False
-    lengths = np.abs(np.diff(figures.outline(mask), axis=1)).sum(axis=(1, 2))
-    assert lengths.sum() == 14 + 4  # Around the outside, and around the hole
-    assert len(lengths) == 6 + 4
-
-
-def test_a_comparison_has_a_column_for_each_task_and_one_scale_a_column(runs):
-    models = list(figures.by_label(figures.having("coordinates", runs)).values())[:2]
-    drawn = figures.comparison([models, models, models])
-    images = [axes.images[0] for axes in drawn.axes if axes.images]
-    assert len(images) == 6
-    assert len({image.get_clim() for image in images}) == 1
-    for image, same in zip(images, [models[0]] * 3 + [models[1]] * 3, strict=True):
-        np.testing.assert_array_equal(np.ma.filled(image.get_array(), np.nan), figures.error_map(same))
-
-
-def test_each_column_of_a_comparison_has_a_scale_of_its_own():
-    """Up to the worst of its maps: 3 px, and 3/4 of an IOU; of perfect models up to a pixel."""
-    wrong = {"classification": 1.0, "regression": 0.0, "rendering": 1.0}
-    tasks = [[[result("good", task=task)], [result("bad", task=task, wrong=share)]] for task, share in wrong.items()]
-    images = [axes.images[0] for axes in figures.comparison(tasks).axes if axes.images]
-    assert [image.get_clim() for image in images] == [(0, 3), (0, 1), (0, 0.75)] * 2
-
-
-def test_all_maps_of_a_panel_have_one_scale_and_a_perfect_model_is_painted_as_one(runs):
-    bad, good = [run for run in runs if run.label == "memorises"], [run for run in runs if run.id.startswith("class")][:3]
-    both = figures.errors([*bad, *good])
-    scales = [axes.images[0].get_clim() for axes in both.axes if axes.images]
-    assert scales == [(0, 3)] * 2  # The errors are 3 px at most.
-    np.testing.assert_array_equal(both.axes[0].images[0].get_array(), np.ma.masked_invalid(figures.error_map(bad)))
-    tiny = dataclasses.replace(
-        good[0], examples={k: v | {"distance": v["distance"] + 1e-6} for k, v in good[0].examples.items()}
-    )
-    assert figures.errors([tiny]).axes[0].images[0].get_clim() == (0, 1)
-
-
-def test_curves_show_the_mean_and_the_spread_and_tell_models_apart_without_colour(runs):
-    several = [run for run in runs if run.task == "classification"]
-    axes = figures.curves(several).axes[0]
-    lines = [line for line in axes.lines if len(line.get_xdata())]
-    np.testing.assert_allclose(lines[0].get_ydata(), [25, 50, 75, 100])
-    np.testing.assert_allclose(lines[1].get_ydata(), np.array([25, 50, 75, 100]) * 25 / 98)  # Of 0 and 25 of 49
-    spread = axes.collections[1].get_paths()[0].vertices
-    assert (spread[:, 1].min(), spread[:, 1].max()) == (0, pytest.approx(100 * 25 / 49))
-    assert lines[0].get_marker() != lines[1].get_marker()
-    assert lines[0].get_linestyle() != lines[1].get_linestyle()
-
-
-def test_costs_stand_at_parameters_and_at_the_median_of_seconds(runs):
-    both = figures.costs([run for run in runs if run.label == "computes" and run.task == "classification"])
-    points = [axes.containers[0].lines[0].get_xydata().tolist() for axes in both.axes]
-    assert points == [[[1234, 100]], [[11, 100]]]
-    unknown = [dataclasses.replace(run, parameters=None, seconds=float("nan")) for run in runs]
-    assert figures.costs(unknown) is None
-
-
-def test_predictions_are_of_the_worst_run_and_lead_from_true_to_predicted():
-    good, bad = result("net", wrong=0.0), result("net", seed=1, wrong=1.0)
-    lines = figures.predictions([good, bad]).axes[0].lines
-    ways = next(line for line in lines if line.get_color() == "#D55E00" and line.get_linestyle() == "-").get_xydata()
-    ways = ways.reshape(-1, 3, 2)
-    assert len(ways) == 49  # Every test example; there are fewer than 100.
-    np.testing.assert_array_equal(ways[:, 1], ways[:, 0] - [3, 0])
-    assert {tuple(pixel) for pixel in ways[:, 0, ::-1]} == {tuple(pixel) for pixel in bad.examples["test"]["coordinates"]}
-
-
-def test_predictions_that_are_wrong_have_a_mark_of_their_own():
-    run = result("net", wrong=0.25)  # 12 of 49
-    marks = {line.get_marker(): line.get_xydata()[:, ::-1] for line in figures.predictions([run]).axes[0].lines}
-    test = run.examples["test"]
-    for marker, share in (("x", 0), (".", 1)):
-        expected = test["predicted"][test["accuracy"] == share]
-        assert sorted(marks[marker].tolist()) == sorted(expected.tolist())
-    assert len(marks["x"]) == 12
-
-
-def test_paintings_stand_below_true_canvases():
-    run = result("net", task="rendering")
-    images = [axes.images[0].get_array() for axes in figures.paintings([run]).axes]
-    true = canvas.draw(run.examples["test"]["coordinates"][:8], 16, 3)[..., 0]
-    rows = np.array(images).reshape(4, 4, 16, 16)
-    np.testing.assert_array_equal(np.concatenate([rows[0], rows[2]]), true)
-    assert not rows[[1, 3]].any()
 
 
 def test_the_leaderboard_and_what_was_published_are_on_the_page(page, runs):
@@ -258,18 +111,6 @@ def test_a_run_that_was_made_from_no_checkout_has_an_unknown_commit(tmp_path):
     text = report.page([result("installed", environment={"commit": None})], [tmp_path])
     assert "<code>unknown</code> (1)" in text
     assert "null" not in Page(text).text
-
-
-def test_a_model_that_is_two_pixels_off_differs_from_a_perfect_one_beside_a_very_bad_one():
-    """On the map of each, in the darkness of its colour from 0 to 1."""
-    far = dataclasses.replace(result("far", wrong=1.0), examples={})
-    for split, columns in result("far", wrong=1.0).examples.items():
-        far.examples[split] = {**columns, "distance": columns["distance"] / 3 * 80}
-    drawn = figures.errors([result("near", wrong=1.0), result("perfect"), far])
-    near, perfect, bad = (cell.images[0].norm(cell.images[0].get_array()).max() for cell in drawn.axes[:3])
-    assert perfect == 0
-    assert bad == 1
-    assert 0.2 < near < 0.5
 
 
 def test_black_takes_the_colour_of_the_text(page):

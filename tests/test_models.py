@@ -1,0 +1,31 @@
+"""Finding models by their name or path."""
+
+import pytest
+
+from not_so_clevr import models
+from not_so_clevr.baselines import coordconv
+
+
+@pytest.mark.parametrize("name", ["coordconv", "not_so_clevr.baselines.coordconv:build"])
+def test_a_model_is_found_by_its_name_and_by_its_path(name):
+    model = models.find(name)
+    assert (model.name, model.build, model.source, model.findable) == (name, coordconv.build, "Liu et al. 2018", True)
+    assert list(model.recipes) == ["tuned", "article", "paper"]
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        (
+            "nope",
+            "Unknown model 'nope'; expected one of conv, coordconv, deconv, tiled_conv, upsample_conv, upsample_coordconv, or",
+        ),
+        ("no_such_module:build", "Cannot import 'no_such_module': there is no module 'no_such_module'."),
+        ("test_models:nothing", "Module 'test_models' has no function 'nothing'; expected one that takes a task."),
+        ("conv:build:more", "Cannot import 'conv'"),
+        ("__main__:nothing", "Module '__main__' has no function 'nothing'"),
+    ],
+)
+def test_what_is_no_model_is_told_in_one_sentence(name, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        models.find(name)
