@@ -5,8 +5,8 @@ lies in r..S-1-r with r = k // 2. There are N = (S - 2r)^2 centres.
 
 A canvas is the "same" convolution of the S x S one-hot at the centre with a k x k kernel of ones (Liu et al. 2018,
 arXiv 1807.03247, section 3). Both are separable, so a canvas is the outer product of two convolutions in one dimension:
-one of the one-hot at row i, one of the one-hot at column j. `draw` computes this with NumPy and imports no framework;
-`draw_on_device` computes it with `keras.ops`, on a GPU where Keras' backend has one.
+one of the one-hot at row i, one of the one-hot at column j. There are only S of these, which are convolved once. `draw` takes
+the products with NumPy and imports no framework; `draw_on_device` with `keras.ops`, on a GPU where Keras' backend has one.
 """
 
 from __future__ import annotations
@@ -122,11 +122,7 @@ def draw_on_device(centres: npt.ArrayLike, canvas_size: int = CANVAS_SIZE, squar
 
     canvas_size, square_size = check_sizes(canvas_size, square_size)
     rows, columns = _check_centres(centres, canvas_size).astype(np.int32).T
-    one_hots = _one_hot_lines(canvas_size)[None, ..., None].astype("float32")  # As an image, [1, S + 1, S, 1]
-    ones = np.ones((1, square_size, 1, 1), dtype="float32")
-    convolved = ops.conv(one_hots, ones, padding="same", data_format="channels_last")[0]
-    lines = ops.where(convolved > 0.5, np.uint8(WHITE), np.uint8(0))  # A GPU may compute a convolution of ones as 0.9999.
-    return outer_products(ops, lines, rows, columns)
+    return outer_products(ops, convolved_lines(canvas_size, square_size), rows, columns)
 
 
 def chunk_length(canvas_size: int = CANVAS_SIZE) -> int:
@@ -134,16 +130,12 @@ def chunk_length(canvas_size: int = CANVAS_SIZE) -> int:
     return max(1, _CHUNK_BYTES // canvas_size**2)
 
 
-def _one_hot_lines(canvas_size: int) -> npt.NDArray[np.uint8]:
-    """Returns the one-hot at each pixel of a line, and an empty line after them: uint8 `[S + 1, S]`."""
-    return np.eye(canvas_size + 1, canvas_size, dtype=np.uint8)
-
-
 @functools.lru_cache(maxsize=8)
 def convolved_lines(canvas_size: int, square_size: int) -> npt.NDArray[np.uint8]:
-    """Returns those lines, each convolved with k ones, times 255: uint8 `[S + 1, S, 1]`, read-only."""
-    ones = np.full(square_size, WHITE, np.uint8)
-    lines = np.stack([np.convolve(line, ones, mode="same") for line in _one_hot_lines(canvas_size)])[..., None]
+    """Returns the one-hot at each pixel of a line, and an empty line, each convolved with k whites: uint8 `[S + 1, S, 1]`."""
+    one_hots = np.eye(canvas_size + 1, canvas_size, dtype=np.uint8)
+    kernel = np.full(square_size, WHITE, np.uint8)
+    lines = np.stack([np.convolve(line, kernel, mode="same") for line in one_hots])[..., None]
     lines.setflags(write=False)
     return lines
 
