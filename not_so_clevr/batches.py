@@ -73,7 +73,8 @@ class Batches(keras.utils.PyDataset):
     @property
     def sizes(self) -> set[int]:
         """How many examples the batches of an epoch have, but for padding: `batch_size`, and those of a smaller last one."""
-        return {min(len(self.examples) - start, self.batch_size) for start in range(0, len(self.examples), self.batch_size)}
+        count = len(self.examples)
+        return {min(count, self.batch_size), count % self.batch_size or self.batch_size}
 
     @property
     def num_batches(self) -> int | None:

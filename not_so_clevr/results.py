@@ -114,7 +114,7 @@ class Result:
     @property
     def software(self) -> str:
         """What it ran with, such as `keras 3.15.1, tensorflow 2.21.0, python 3.11.7`."""
-        versions, backend = self.environment.get("versions"), self.environment.get("backend")
+        versions, backend = self.environment.get("versions"), str(self.environment.get("backend"))
         if not isinstance(versions, dict):
             return ""
         return ", ".join(f"{name} {versions[name]}" for name in ("keras", backend, "python") if name in versions)
@@ -426,7 +426,7 @@ def to_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def made_with(rows: Iterable[Mapping[str, Any]]) -> str:
     """Returns a sentence in Markdown about where the numbers of some rows are from."""
-    words = "; ".join(sorted({row["software"] for row in rows} - {""}))
+    words = "; ".join(sorted({words for row in rows for words in row["software"].split("; ")} - {""}))
     about = f"Measured with {_escaped(words)}; the" if words else "The"
     return f"\n{about} command, the seed and the commit of each run are in its `result.json`.\n"
 

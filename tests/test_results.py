@@ -1,6 +1,7 @@
 """Run files and the leaderboard."""
 
 import csv
+import dataclasses
 import json
 
 import pytest
@@ -35,6 +36,31 @@ def test_the_leaderboard_sums_up_the_seeds():
     assert row["distance"] == pytest.approx(4 * 0.8 / 3)
     assert rows[0]["test_interval"] is None
     assert results.cells(row)[3:9] == ["3", "100 %", "73.3 % ± 63", "50.0 %", "1 of 3", "distance 1.067 px"]
+
+
+def test_a_mean_of_seeds_that_agree_has_no_interval_in_words():
+    (row,) = results.leaderboard([result(0.25), result(0.25, seed=1)])
+    assert results.cells(row)[5] == "25.0 %"
+    assert results.plus_minus(None) == ""
+    assert [results.plus_minus(0.0123, 100), results.plus_minus(1.5), results.plus_minus(4.514, 100)] == [
+        " ± 1.2",
+        " ± 1.5",
+        " ± 451",
+    ]
+
+
+def test_the_page_tells_the_software_once(tmp_path):
+    versions = {"python": "3.11.7", "keras": "3.15.1", "tensorflow": "2.21.0", "numpy": "2.4.6"}
+    runs = [result(seed=k, environment={"versions": versions, "backend": "tensorflow"}) for k in range(2)]
+    runs.append(dataclasses.replace(runs[0], model="other"))
+    older = result(seed=2, environment={"versions": versions | {"keras": "<3>"}, "backend": "tensorflow"})
+    silent = [
+        result(model=str(k), environment=each) for k, each in enumerate(({}, {"versions": 3}, {"versions": {}, "backend": [1]}))
+    ]
+    page = results.to_markdown(results.leaderboard([*runs, older, *silent]))
+    said = "keras 3.15.1, tensorflow 2.21.0, python 3.11.7; keras &lt;3>, tensorflow 2.21.0, python 3.11.7"
+    assert f"\nMeasured with {said}; the command, the seed and the commit of each run are in its `result.json`.\n" in page
+    assert "\nThe command, the seed" in results.to_markdown(results.leaderboard(silent))
 
 
 @pytest.mark.parametrize(
