@@ -50,7 +50,7 @@ def quadrant(runs: Sequence[Result], columns: Sequence[str] = _SUMMARY) -> str:
     """Returns some columns of the leaderboard for `quadrant`, with default recipes, and a sentence about all others."""
     here = [run for run in runs if run.config == "quadrant"]
     rows = results.leaderboard(run for run in here if not run.recipe)
-    rivals = [run for run in here if "coordconv" not in run.model]
+    rivals = [run for run in here if run.model in ("conv", "deconv", "tiled_conv", "upsample_conv")]
     best = results.percent(max(run.metrics["test"][run.right] for run in rivals))
     return f"""{_some(columns, results.COLUMNS, map(results.cells, rows))}
 No network without CoordConv, whatever its recipe, is right on more than {best} of test in any of the {len(rivals)} runs here.

@@ -60,8 +60,9 @@ def with_runner(download_config: Any) -> Any:
 def is_local(download_config: Any) -> bool:
     """Returns whether the runner of a `tfds.download.DownloadConfig` is the local one."""
     options = download_config.beam_options
-    runner = download_config.beam_runner or (options and options.view_as(StandardOptions).runner)
-    return runner in (LOCAL_RUNNER, "FnApiRunner")
+    runner = download_config.beam_runner or (options and options.view_as(StandardOptions).runner) or ""
+    name = runner if isinstance(runner, str) else type(runner).__name__
+    return name.rpartition(".")[2].lower() == "fnapirunner"
 
 
 def pipeline(draw: Callable[[int], Iterable[Any]], starts: range) -> beam.PTransform:

@@ -195,7 +195,10 @@ def execute(
     seed = check_arguments(job, seed=seed, data=data, runs=runs, resume=resume, replace=replace, tensorboard=tensorboard)
     devices = distribution.devices() if distribute else []
     parts = max(1, len(devices))
-    with distribution.over(devices), _claimed(runs, job.id(seed), resume=resume, replace=replace) as folder:
+    claimed = (
+        contextlib.nullcontext() if runs is None else RunFolder(runs, job.id(seed)).claimed(resume=resume, replace=replace)
+    )
+    with distribution.over(devices), claimed as folder:
         if folder is not None and resume and folder.complete:
             return folder.result(job.saved_recipe)
         began = time.perf_counter()
@@ -203,8 +206,7 @@ def execute(
         keras.utils.set_random_seed(seed)
         environment.make_deterministic()
         network = _built(job)  # Before anything takes long
-        loaded = load(job.config, data, data_dir, job.task.features)
-        splits = {split: Examples(arrays, job.task) for split, arrays in loaded.items()}
+        splits = {split: Examples(arrays, job.task) for split, arrays in load(job.config, job.task, data, data_dir).items()}
         batches = Batches(splits["train"], job.recipe.batch_size, seed, parts=parts)
         if devices:
             distribution.check(network, job.model.name, parts, batches.sizes)
@@ -296,8 +298,10 @@ def evaluate(
         raise ValueError(f"predict={predict!r} is no function; expected one from x to predictions, such as model.predict.")
     name = str(model or getattr(predict, "__name__", type(predict).__name__))
     run_id = naming.run_id(task.name, config.name, naming.label(name, ""), seed)
-    with _claimed(runs, run_id, replace=replace, trained=False) as folder:
-        splits = {split: Examples(arrays, task) for split, arrays in load(config, "memory").items()}
+    with (
+        contextlib.nullcontext() if runs is None else RunFolder(runs, run_id).claimed(replace=replace, trained=False) as folder
+    ):
+        splits = {split: Examples(arrays, task) for split, arrays in load(config, task, "memory").items()}
         measured = {split: _measured(predict, each, name) for split, each in splits.items()}
         if task.name == "rendering" and all(_all_white(columns) for columns in measured.values()):
             raise ValueError(f"{name} paints every pixel white; expected logits, below 0 for black, and not probabilities.")
@@ -329,17 +333,14 @@ def _all_white(columns: Arrays) -> bool:
 
 
 def load(
-    config: NotSoClevrConfig,
-    data: str = "tfds",
-    data_dir: str | pathlib.Path | None = None,
-    features: Sequence[str] = ("image", "one_hot", "coordinates"),
+    config: NotSoClevrConfig, task: Task, data: str = "tfds", data_dir: str | pathlib.Path | None = None
 ) -> Mapping[str, Arrays | Drawn]:
-    """Returns what `load_arrays` returns, row-major: these features, read with TFDS; or all, drawn when they are asked for."""
+    """Returns what a task needs of what `load_arrays` returns, row-major: read with TFDS, or drawn when it is asked for."""
     if data == "memory":
         return {split: Drawn(centres, config) for split, centres in config.split_centres().items()}
     import tensorflow_datasets as tfds
 
-    only = tfds.decode.PartialDecoding(dict.fromkeys(("label", *features), True))
+    only = tfds.decode.PartialDecoding(dict.fromkeys(("label", *task.features), True))
     loaded = tfds.load(f"not_so_clevr/{config.name}", batch_size=-1, data_dir=data_dir, decoders=only)
     splits: dict[str, Arrays | Drawn] = {}
     for split in ("train", "test"):
@@ -466,12 +467,6 @@ def check_model(job: Plan) -> None:
     network = _built(job)
     if network.compiled:
         _check_compiled(network, job)
-
-
-def _claimed(
-    runs: str | pathlib.Path | None, run_id: str, **asked: bool
-) -> contextlib.AbstractContextManager[RunFolder | None]:
-    return contextlib.nullcontext() if runs is None else RunFolder(runs, run_id).claimed(**asked)
 
 
 def _check_compiled(network: keras.Model, job: Plan) -> None:

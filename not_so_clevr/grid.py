@@ -146,7 +146,7 @@ def _several(where: str, value: Any) -> list[Any]:
     several = value if isinstance(value, list) else [value]
     if not several:
         raise ValueError(f"{where} is an empty list; expected one value or more.")
-    values = [repr(float(each) if type(each) is int else each) for each in several]  # 0 and 0.0 are the same.
+    values = [repr(int(each) if isinstance(each, float) and each.is_integer() else each) for each in several]  # 0.0 is 0.
     if (twice := _twice(values)) is not None:
         raise ValueError(f"{where} has {several[values.index(twice)]!r} twice; leave one out.")
     return several

@@ -234,7 +234,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         """Raises OSError, one sentence, if what TFDS writes about a data set cannot be read."""
         try:
             yield
-        except (ParseError, OSError) as error:
+        except (ParseError, UnicodeDecodeError, AssertionError, OSError) as error:
             if isinstance(error, OSError) and error.strerror:  # The operating system's, such as of a folder that is not ours
                 raise
             folder = self.data_path

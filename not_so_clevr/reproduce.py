@@ -207,14 +207,14 @@ def cells(row: Mapping[str, Any]) -> list[str]:
 _INTRODUCTION = """# What was published, and what came out
 
 Train and test are means over seeds, ± half of the 95 % confidence interval of the mean (Student's t; nothing if all seeds
-agree, or there is one), of the metric that the source reports: `coordinate_accuracy`, of the article's regression, gives half a
-point for one right coordinate, where the [leaderboard](results.md) wants both; `perfect` counts the runs that get every example
-right. The time is the median of whole runs.
+agree, or there are fewer than three), of the metric that the source reports: `coordinate_accuracy`, of the article's
+regression, gives half a point for one right coordinate, where the [leaderboard](results.md) wants both; `perfect` counts the
+runs that get every example right. The time is the median of whole runs.
 
 The verdict is on test, and train is shown beside it. A perfect result is reproduced by a perfect one with every seed, any other
-number by one that is at most 5 points off, and what is told in words by the range in `not_so_clevr/published.py`. It is
-undecided if the mean is not in the range, but some of its interval is; and not comparable if what was published tells nothing
-of a single number.
+number by one that is at most 5 points off, and what is told in words by the range in `not_so_clevr/published.py`. Of these two
+it is undecided if the mean is not in the range, but some of its interval is; one seed that is not perfect is enough to tell
+that a perfect result is not reproduced. It is not comparable if what was published tells nothing of a single number.
 """
 
 

@@ -47,8 +47,8 @@ UNITS = {"distance": " px", "error": " px", "iou": ""}
 _LATER = {"loss": "task"}  # Settings that came later, and what they were in run files that lack them
 _ALIKE = ("model", "settings", "parameters", "right", "closeness")  # What runs share that differ in their seed alone
 
-# The 97.5th percentile of Student's t with 1, 2, ... 29 degrees of freedom
-_T: tuple[float, ...] = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
+# The 97.5th percentile of Student's t with 2, 3, ... 29 degrees of freedom
+_T: tuple[float, ...] = (4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
 _T += (2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086)
 _T += (2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045)
 
@@ -254,11 +254,14 @@ def load(folders: Iterable[pathlib.Path], *, none: bool = False) -> tuple[list[R
 
 
 def interval(values: Sequence[float]) -> float | None:
-    """Returns half the width of the 95 % confidence interval of the mean, by Student's t; None for fewer than two values."""
-    if len(values) < 2:
+    """Returns half the width of the 95 % confidence interval of the mean, by Student's t; None for fewer than three values.
+
+    That of two is 13 times their standard deviation divided by the root of 2, which tells nothing.
+    """
+    if len(values) < 3:
         return None
     freedom = len(values) - 1
-    t = _T[freedom - 1] if freedom <= len(_T) else 1.96 + 2.4 / freedom
+    t = _T[freedom - 2] if freedom < len(_T) + 2 else 1.96 + 2.4 / freedom
     return t * statistics.stdev(values) / len(values) ** 0.5
 
 
@@ -411,10 +414,10 @@ def check_format(file: pathlib.Path, formats: Sequence[str] = FORMATS) -> None:
 
 EXPLANATION = """Train and test are the shares of examples that are right (the right pixel; within half a pixel; every pixel
 of the canvas), in the mean over seeds, ± half of the 95 % confidence interval of the mean (Student's t; nothing if all seeds
-agree, or there is one). Lowest is the worst seed on test. A run is perfect if every example of train and test is right.
-Closeness is the mean over the examples of test: how many pixels the answer is off, or IoU. Parameters are trainable ones,
-the time is the median of whole runs. A model's name is followed by that of its recipe, unless it is the default, and by the
-settings that were changed."""
+agree, or there are fewer than three). Lowest is the worst seed on test. A run is perfect if every example of train and test
+is right. Closeness is the mean over the examples of test: how many pixels the answer is off, or IoU. Parameters are
+trainable ones, the time is the median of whole runs. A model's name is followed by that of its recipe, unless it is the
+default, and by the settings that were changed."""
 
 
 def to_markdown(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -304,7 +304,9 @@ def _room(machine: Mapping[str, float], cpus: int, gpus: float) -> int:
     fit = machine.get("CPU", 0) // cpus
     if gpus:
         gpus_there = machine.get("GPU", 0)
-        fit = min(fit, gpus_there // gpus if gpus >= 1 else gpus_there * (1 // gpus))  # A run that shares one has part of one.
+        fit = min(
+            fit, gpus_there // gpus if gpus >= 1 else gpus_there * int(1 / gpus + 1e-9)
+        )  # A run that shares one has part of one.
     return int(fit)
 
 

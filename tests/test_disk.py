@@ -138,12 +138,12 @@ except OSError as error:
     assert _files(tmp_path / NAME) == {".1.0.0.lock", "1.0.0"}
 
 
-@pytest.mark.parametrize("damage", ["", "{", None])
+@pytest.mark.parametrize("damage", [b"", b"{", b"{}", b"\xff", None])
 def test_damage_of_what_is_told_about_a_data_set_gives_one_sentence(tmp_path, damage):
     builder = tfds.builder("not_so_clevr/quadrant_8_square3", data_dir=tmp_path)
     builder.download_and_prepare()
     file = builder.data_path / "dataset_info.json"
-    file.unlink() if damage is None else file.write_text(damage)
+    file.unlink() if damage is None else file.write_bytes(damage)
     with pytest.raises(OSError, match=f"{builder.data_path} is damaged .*; delete the folder") as error:
         tfds.load("not_so_clevr/quadrant_8_square3", data_dir=tmp_path)
     assert len(str(error.value).splitlines()) == 1

@@ -98,6 +98,7 @@ def test_every_combination_is_there_once(tasks, configs, models, axes):
         ("grid.l2 = []", "l2 is an empty list"),
         ("grid.l2 = [0.1, 1e-1]", "l2 has 0.1 twice"),
         ("grid.l2 = [0, 1, 0.0]", "l2 has 0 twice"),
+        (f"grid.l2 = [1, {10**400}, 1.0]", "l2 has 1 twice"),
         ("grid.l2 = 2020-01-01", "is no setting; expected numbers, text, true, false, or lists of them."),
         ("grid.l2 = {a = 1}", "l2 = {'a': 1} is no setting"),
         ("grid.'l 2' = 1", "'l 2' is no name of a setting; expected such as learning_rate."),

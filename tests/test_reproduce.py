@@ -182,13 +182,13 @@ def test_perfect_runs_are_counted():
 
 def test_the_table_is_over_the_seeds_of_a_row_alone():
     other = dataclasses.replace(DECONV, config="quadrant")
-    (row,) = reproduce.table(reproduce.plan([DECONV]), [run(DECONV, 0.8), run(DECONV, 0.9, seed=1), run(other, 0.1)])
+    runs = [run(DECONV, share, seed) for seed, share in enumerate((0.8, 0.9, 0.85))]
+    (row,) = reproduce.table(reproduce.plan([DECONV]), [*runs, run(other, 0.1)])
     assert row["test"] == pytest.approx(0.85)
-    # Half the interval of two values: 12.706 x their standard deviation, 0.1 / sqrt(2), / sqrt(2)
-    assert row["test_interval"] == pytest.approx(12.706 * 0.05)
+    assert row["test_interval"] == pytest.approx(4.303 * 0.05 / 3**0.5)  # 0.05 is the standard deviation of the three.
     cells = dict(zip(reproduce.COLUMNS, reproduce.cells(row), strict=True))
     assert cells["published test"] == "85.8 %"
-    assert (cells["test"], cells["seeds"], cells["verdict"]) == ("85.0 % ± 64", "2", "reproduced")
+    assert (cells["test"], cells["seeds"], cells["verdict"]) == ("85.0 % ± 12", "3", "reproduced")
 
 
 def test_a_run_with_other_settings_is_none_of_the_row():
