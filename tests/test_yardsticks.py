@@ -2,7 +2,7 @@
 
 import math
 
-from speed import cost, scaling
+from speed import cost, scaling, test_training
 
 
 def test_every_measurement_of_scaling_can_be_made(tmp_path, monkeypatch):
@@ -19,3 +19,8 @@ def test_every_measurement_of_scaling_can_be_made(tmp_path, monkeypatch):
 def test_the_cost_of_an_example_can_be_measured(capsys):
     cost.main("quadrant_20_square3")
     assert capsys.readouterr().out.startswith(f"| quadrant_20_square3 | {18 * 18} | ")
+
+
+def test_the_bare_fit_that_the_harness_is_measured_against_runs():
+    train, test = test_training.fit("coordconv", "regression", {"epochs": 1})
+    assert all(map(math.isfinite, (train, test)))

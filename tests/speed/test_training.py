@@ -129,7 +129,7 @@ def fit(name, task, settings):
     model = models.find(name)
     recipe = model.recipe(None, task.name)[1].replace(settings)
     network = model.build(task)
-    splits = {split: task.xy(arrays) for split, arrays in harness.load(as_config("quadrant"), "memory").items()}
+    splits = {split: task.xy(arrays) for split, arrays in harness.load(as_config("quadrant"), task, "memory").items()}
     recipe.compile(network, task.loss, -(-2352 // recipe.batch_size))
     network.fit(*splits["train"], batch_size=recipe.batch_size, epochs=recipe.epochs, validation_data=splits["test"], verbose=0)
     return [network.evaluate(*splits[split], verbose=0) for split in splits]
