@@ -4,7 +4,7 @@ Source: Liu et al. 2018, arXiv 1807.03247, sections 3 and 4; code: uber-research
 
 | model                | layers                             | expected                                                |
 |----------------------|------------------------------------|---------------------------------------------------------|
-| `deconv`             | transposed convolutions, stride 2  | `uniform`: about 86 % of test; `quadrant`: about 0 %    |
+| `deconv`             | transposed convolutions, stride 2  | `uniform`: some of test, not all; `quadrant`: about 0 % |
 | `upsample_conv`      | upsample by 2, then convolution    | as `deconv`                                             |
 | `upsample_coordconv` | upsample by 2, then CoordConv      | better: only the layer differs from `upsample_conv`     |
 
