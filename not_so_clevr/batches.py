@@ -86,8 +86,9 @@ class Batches(keras.utils.PyDataset):
         return self.num_batches
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
-        if not 0 <= index < (math.inf if self.num_batches is None else self.num_batches):
-            raise IndexError(f"There is no batch {index}; there are {self.num_batches} of them, and the first is 0.")
+        end = math.inf if self.num_batches is None else self.num_batches
+        if not 0 <= index < end:
+            raise IndexError(f"There is no batch {index}; expected 0 or more, and less than {end}.")
         epoch, step = divmod(self.first_step + index, self.steps_per_epoch)
         order = _order(self.seed, epoch, len(self.examples))
         chosen = order[step * self.batch_size : (step + 1) * self.batch_size]

@@ -62,7 +62,7 @@ def is_local(download_config: Any) -> bool:
     options = download_config.beam_options
     runner = download_config.beam_runner or (options and options.view_as(StandardOptions).runner) or ""
     name = runner if isinstance(runner, str) else type(runner).__name__
-    return name.rpartition(".")[2].lower() == "fnapirunner"
+    return name.rpartition(".")[2].lower() == LOCAL_RUNNER.rpartition(".")[2].lower()
 
 
 def pipeline(draw: Callable[[int], Iterable[Any]], starts: range) -> beam.PTransform:

@@ -6,7 +6,6 @@ GPUs this has to be asked for from outside: `XLA_FLAGS=--xla_gpu_deterministic_o
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import importlib.util
 import json
@@ -28,7 +27,7 @@ from not_so_clevr.batches import Arrays, Batches, Examples
 from not_so_clevr.not_so_clevr_dataset_builder import NotSoClevrConfig, as_config
 from not_so_clevr.recipe import Recipe
 from not_so_clevr.results import Result
-from not_so_clevr.run_folder import RunFolder
+from not_so_clevr.run_folder import RunFolder, claimed
 from not_so_clevr.tasks import Task, as_task
 
 Build = Callable[..., keras.Model]
@@ -195,10 +194,7 @@ def execute(
     seed = check_arguments(job, seed=seed, data=data, runs=runs, resume=resume, replace=replace, tensorboard=tensorboard)
     devices = distribution.devices() if distribute else []
     parts = max(1, len(devices))
-    claimed = (
-        contextlib.nullcontext() if runs is None else RunFolder(runs, job.id(seed)).claimed(resume=resume, replace=replace)
-    )
-    with distribution.over(devices), claimed as folder:
+    with distribution.over(devices), claimed(runs, job.id(seed), resume=resume, replace=replace) as folder:
         if folder is not None and resume and folder.complete:
             return folder.result(job.saved_recipe)
         began = time.perf_counter()
@@ -298,9 +294,7 @@ def evaluate(
         raise ValueError(f"predict={predict!r} is no function; expected one from x to predictions, such as model.predict.")
     name = str(model or getattr(predict, "__name__", type(predict).__name__))
     run_id = naming.run_id(task.name, config.name, naming.label(name, ""), seed)
-    with (
-        contextlib.nullcontext() if runs is None else RunFolder(runs, run_id).claimed(replace=replace, trained=False) as folder
-    ):
+    with claimed(runs, run_id, replace=replace, trained=False) as folder:
         splits = {split: Examples(arrays, task) for split, arrays in load(config, task, "memory").items()}
         measured = {split: _measured(predict, each, name) for split, each in splits.items()}
         if task.name == "rendering" and all(_all_white(columns) for columns in measured.values()):

@@ -43,13 +43,8 @@ _BEAM = (
 )
 
 
-def _path(text: str | pathlib.Path) -> pathlib.Path:
-    """Returns a path with ~ replaced, as the shell does not where it is quoted or follows =."""
-    return disk.expanded(text)
-
-
-_folder = functools.partial(typer.Option, parser=_path, metavar="DIR")
-_output = functools.partial(typer.Option, "--output", "-o", parser=_path, metavar="FILE")
+_folder = functools.partial(typer.Option, parser=disk.expanded, metavar="DIR")
+_output = functools.partial(typer.Option, "--output", "-o", parser=disk.expanded, metavar="FILE")
 
 # Options that several commands have
 _Data = Annotated[str, typer.Option(help="tfds, or memory: the same without disk and without TensorFlow.")]
@@ -62,7 +57,7 @@ _Rows = Annotated[
     typer.Option("--row", metavar="ID", help="Only these rows: an id, or a pattern with *. Can be repeated."),
 ]
 _Runs = Annotated[pathlib.Path, _folder(help="The folder of all runs. Those that are complete are not run again.")]
-_Folders = Annotated[list[pathlib.Path], typer.Argument(parser=_path, metavar="DIR...", help="Folders with runs.")]
+_Folders = Annotated[list[pathlib.Path], typer.Argument(parser=disk.expanded, metavar="DIR...", help="Folders with runs.")]
 
 
 def main() -> None:

@@ -59,7 +59,11 @@ def exclusive(folder: os.PathLike[str], *, replace: bool = False) -> Iterator[No
 
 
 def expanded(path: str | os.PathLike[str]) -> pathlib.Path:
-    """Returns a path with ~ replaced. Raises ValueError, one sentence, if there is no such user."""
+    """Returns a path with ~ replaced, as the shell does not where it is quoted or follows =.
+
+    Raises:
+        ValueError: one sentence, if there is no such user.
+    """
     try:
         return pathlib.Path(path).expanduser()
     except RuntimeError:

@@ -198,7 +198,11 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             config = as_config(config).name  # From here on a config is its name.
         with self._told_if_damaged():
             super().__init__(config=config, **kwargs)
-        self.with_beam = self.builder_config.canvas_size >= BEAM_CANVAS_SIZE
+        self.with_beam = self._is_large
+
+    @property
+    def _is_large(self) -> bool:
+        return self.builder_config.canvas_size >= BEAM_CANVAS_SIZE
 
     @classmethod
     def get_builder_config(cls, name: str, version: str | None = None) -> NotSoClevrConfig:
@@ -219,12 +223,11 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         download_config = download_config or tfds.download.DownloadConfig(try_download_gcs=False)  # It is nowhere to be found.
         overwrite = download_config.download_mode.overwrite_dataset
         reuse = self.data_path.exists() and not overwrite
-        is_large = self.builder_config.canvas_size >= BEAM_CANVAS_SIZE
-        self.with_beam = is_large or bool(download_config.beam_runner or download_config.beam_options)
+        self.with_beam = self._is_large or bool(download_config.beam_runner or download_config.beam_options)
         if self.with_beam and not reuse:
             import_beam(self.builder_config.name)
-        lock = contextlib.nullcontext() if reuse else disk.exclusive(self.data_path, replace=overwrite)  # It needs to write.
-        with lock:
+        lock = contextlib.nullcontext() if reuse else disk.exclusive(self.data_path, replace=overwrite)
+        with lock:  # For which the folder must be writable
             super().download_and_prepare(download_config=download_config, **kwargs)
         with self._told_if_damaged():
             self.info.read_from_directory(self.data_dir)  # Another process may have generated it since this builder was made.

@@ -191,11 +191,11 @@ def cells(row: Mapping[str, Any]) -> list[str]:
             return results.amount(metric, value)
         return f"{round(value * row['seeds'])} of {row['seeds']}" if metric == PERFECT else results.percent(value)
 
-    half = "" if metric == PERFECT else results.plus_minus(row["test_interval"], 1 if metric in results.UNITS else 100)
+    interval = "" if metric == PERFECT else results.plus_minus(row["test_interval"], 1 if metric in results.UNITS else 100)
     return [
         *(row[key] for key in ("source", "task", "config", "model", "published_train", "published_test")),
         number(row["train"]),
-        number(row["test"]) + half,
+        number(row["test"]) + interval,
         row["verdict"] + (f" ({row['remark']})" if row["remark"] else ""),
         row["metric"],
         str(row["seeds"]),

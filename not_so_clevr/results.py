@@ -361,7 +361,8 @@ def plus_minus(half: float | None, scale: float = 1) -> str:
     """Returns half of an interval as text, with two digits, to stand behind a mean; nothing for none, or if all agree."""
     if not half:
         return ""
-    return f" ± {scale * half:.2g}" if scale * half < 99.5 else f" ± {scale * half:.0f}"
+    scaled = scale * half
+    return f" ± {scaled:.2g}" if scaled < 99.5 else f" ± {scaled:.0f}"
 
 
 def plain(text: str) -> str:

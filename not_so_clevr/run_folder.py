@@ -42,18 +42,6 @@ class RunFolder:
         """Whether the run is in its place, and no other is on the way to replace it."""
         return self.final.exists() and not self.partial.exists()
 
-    @contextlib.contextmanager
-    def claimed(self, *, resume: bool = False, replace: bool = False, trained: bool = True) -> Iterator[RunFolder]:
-        """Keeps other processes from writing the run; it raises what `check_free` does, `Busy` if one is, and OSError."""
-        lock = self.final.with_name(f".{self.final.name}.lock")
-        self.check_free(resume=resume, replace=replace, trained=trained)
-        with self._worded():
-            lock.parent.mkdir(parents=True, exist_ok=True)
-            held = filelock.FileLock(lock, timeout=0).acquire()
-        with held:
-            self.check_free(resume=resume, replace=replace, trained=trained)
-            yield self
-
     def check_free(self, *, resume: bool = False, replace: bool = False, trained: bool = True) -> None:
         """Raises FileExistsError, one sentence, if there is a run and neither was asked for.
 
@@ -61,7 +49,7 @@ class RunFolder:
         """
         if resume or replace:
             return
-        with self._worded():
+        with self.worded():
             if self.final.exists():
                 raise FileExistsError(
                     f"{self.final} holds a complete run; add --resume to show it, or --replace to train anew."
@@ -127,7 +115,7 @@ class RunFolder:
         shutil.rmtree(replaced, ignore_errors=True)
 
     @contextlib.contextmanager
-    def _worded(self) -> Iterator[None]:
+    def worded(self) -> Iterator[None]:
         """Says in one sentence why the folder cannot be written."""
         try:
             yield
@@ -139,6 +127,31 @@ class RunFolder:
             raise Busy(f"{self.final} is being written by another process; wait for it, or choose another folder.") from None
         except OSError as error:
             raise OSError(f"Cannot write {self.final}: {error.strerror or error}; choose another folder.") from error
+
+
+@contextlib.contextmanager
+def claimed(
+    runs: str | pathlib.Path | None, run_id: str, *, resume: bool = False, replace: bool = False, trained: bool = True
+) -> Iterator[RunFolder | None]:
+    """Yields the folder of a run, which no other process writes meanwhile; None if nothing is to be written.
+
+    Raises:
+        FileExistsError: as `RunFolder.check_free`, which tells the arguments.
+        Busy: if another process is writing the run.
+        OSError: one sentence, if the folder cannot be written.
+    """
+    if runs is None:
+        yield None
+        return
+    folder = RunFolder(runs, run_id)
+    lock = folder.final.with_name(f".{folder.final.name}.lock")
+    folder.check_free(resume=resume, replace=replace, trained=trained)
+    with folder.worded():
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        held = filelock.FileLock(lock, timeout=0).acquire()
+    with held:
+        folder.check_free(resume=resume, replace=replace, trained=trained)
+        yield folder
 
 
 def _state(network: keras.Model) -> list[keras.Variable]:

@@ -302,11 +302,10 @@ def time_left(todo: Sequence[Run], running: Mapping[Run, float], slots: int) -> 
 def _room(machine: Mapping[str, float], cpus: int, gpus: float) -> int:
     """Returns how many runs a machine has room for."""
     fit = machine.get("CPU", 0) // cpus
-    if gpus:
-        gpus_there = machine.get("GPU", 0)
-        fit = min(
-            fit, gpus_there // gpus if gpus >= 1 else gpus_there * int(1 / gpus + 1e-9)
-        )  # A run that shares one has part of one.
+    if gpus >= 1:
+        fit = min(fit, machine.get("GPU", 0) // gpus)
+    elif gpus:  # A run has part of one GPU, never parts of two.
+        fit = min(fit, machine.get("GPU", 0) * int(1 / gpus + 1e-9))
     return int(fit)
 
 
