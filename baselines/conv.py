@@ -15,11 +15,11 @@ from typing import Any
 import keras
 from keras import layers
 
-from not_so_clevr.recipe import Recipe, announce
+from not_so_clevr.recipe import Recipe, with_recipes
 from not_so_clevr.tasks import Task
 
 
-@announce(
+@with_recipes(
     source="Liu et al. 2018",
     tuned={"regression": Recipe(epochs=20, schedule="cosine")},
     article={"regression": Recipe(epochs=100, weight_decay=1e-3)},
@@ -73,7 +73,7 @@ def _convolution(filters: int, size: int, stride: int = 1) -> layers.Layer:
 _RECIPE = Recipe(epochs=6, learning_rate=0.005, schedule="cosine", weight_decay=3.0)
 
 
-@announce(source="the article", tuned={"classification": _RECIPE, "rendering": _RECIPE})
+@with_recipes(source="the article", tuned={"classification": _RECIPE, "rendering": _RECIPE})
 def tiled_conv(task: Task) -> keras.Model:
     """Returns the CoordConv network without coordinate channels: tile, and 1x1 convolutions of 32, 32, 64, 64 and 1 filters."""
     inputs = keras.Input(task.input_shape)

@@ -22,7 +22,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from not_so_clevr.recipe import Recipe, announce
+from not_so_clevr.recipe import Recipe, with_recipes
 from not_so_clevr.tasks import Task
 
 from .layers import CoordConv2D
@@ -47,7 +47,7 @@ _PAPER = {
 _INITIALIZERS = {"ours": "he_normal", "article": "glorot_uniform", "paper": "he_normal"}
 
 
-@announce(source="Liu et al. 2018", tuned=_TUNED, article=_ARTICLE, paper=_PAPER)
+@with_recipes(source="Liu et al. 2018", tuned=_TUNED, article=_ARTICLE, paper=_PAPER)
 def build(task: Task, *, origin: str = "ours", **options: Any) -> keras.Model:
     """Returns the network for the task.
 

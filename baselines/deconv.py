@@ -21,7 +21,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from not_so_clevr.recipe import Recipe, announce
+from not_so_clevr.recipe import Recipe, with_recipes
 from not_so_clevr.tasks import Task
 
 from .layers import CoordConv2D
@@ -47,7 +47,7 @@ _AS_PAPER = Recipe(
 _PAPER = {"classification": _AS_PAPER, "rendering": _AS_PAPER}
 
 
-@announce(source="Liu et al. 2018", tuned=_TUNED, article=_ARTICLE, paper=_PAPER)
+@with_recipes(source="Liu et al. 2018", tuned=_TUNED, article=_ARTICLE, paper=_PAPER)
 def deconv(task: Task, *, origin: str = "ours", size: int = 3, multiplier: int = 1) -> keras.Model:
     """Returns transposed convolutions of stride 2: 64m, 64m, 64m, 32m, 32m and 1 filters for a canvas of 64 x 64 pixels.
 
@@ -70,7 +70,7 @@ def deconv(task: Task, *, origin: str = "ours", size: int = 3, multiplier: int =
     return keras.Model(inputs, _painted(x, task, double, multiplier, batch_normalization=origin != "article"))
 
 
-@announce(source="Liu et al. 2018, released code", tuned=_FAIR)
+@with_recipes(source="Liu et al. 2018, released code", tuned=_FAIR)
 def upsample_conv(task: Task, *, size: int = 3, multiplier: int = 1) -> keras.Model:
     """Returns the network of `deconv`, upsampling and convolution for its transposed convolution. Arguments as there."""
 
@@ -81,7 +81,7 @@ def upsample_conv(task: Task, *, size: int = 3, multiplier: int = 1) -> keras.Mo
     return keras.Model(inputs, _painted(inputs, task, double, multiplier))
 
 
-@announce(source="Liu et al. 2018, released code", tuned=_FAIR)
+@with_recipes(source="Liu et al. 2018, released code", tuned=_FAIR)
 def upsample_coordconv(task: Task, *, size: int = 3, multiplier: int = 1) -> keras.Model:
     """Returns the network of `upsample_conv`, every convolution a CoordConv. Arguments as for `deconv`."""
 

@@ -1,12 +1,12 @@
 """Finding models: bundled ones and others by their entry point (`coordconv`), any by its path (`my_pkg.my_module:build`).
 
-A package announces its models in its pyproject.toml:
+A package names its models in its pyproject.toml:
 
     [project.entry-points."not_so_clevr.models"]
     my_model = "my_pkg.my_module:build"
 
 `build(task)` returns a `keras.Model` from `task.input_shape` to `task.output_shape`. It may be decorated with
-`recipe.announce`; else it has one recipe, `default`, for every task.
+`recipe.with_recipes`; else it has one recipe, `default`, for every task.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def parameters(network: keras.Model) -> int:
 
 
 def names() -> list[str]:
-    """Returns the names of all models that installed packages announce."""
+    """Returns the names of all models of installed packages, by their entry points."""
     return sorted({point.name for point in importlib.metadata.entry_points(group=GROUP)})
 
 

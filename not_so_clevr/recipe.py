@@ -1,4 +1,4 @@
-"""Recipes: how a model is trained, and how it announces its recipes."""
+"""Recipes: how a model is trained, and how it is given recipes."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def _mean_squared_error(y: Any, logits: Any) -> Any:
     return keras.ops.mean(keras.ops.square(y - keras.ops.sigmoid(logits)), axis=-1)
 
 
-def announce(*, source: str, **recipes: Mapping[str, Recipe]) -> Callable[[_Build], _Build]:
+def with_recipes(*, source: str, **recipes: Mapping[str, Recipe]) -> Callable[[_Build], _Build]:
     """Decorates a function that builds a model with its source and its recipes.
 
     Args:
@@ -107,7 +107,7 @@ def announce(*, source: str, **recipes: Mapping[str, Recipe]) -> Callable[[_Buil
         ValueError: if there is no recipe, or if one is not told for which task it is.
     """
     if not recipes or not all(isinstance(tasks, Mapping) and tasks for tasks in recipes.values()):
-        raise ValueError("announce needs recipes, each for some tasks; expected such as tuned={'regression': Recipe()}.")
+        raise ValueError("with_recipes needs recipes, each for some tasks; expected such as tuned={'regression': Recipe()}.")
 
     def decorate(build: _Build) -> _Build:
         build.source = source  # type: ignore[attr-defined]

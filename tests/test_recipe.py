@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from not_so_clevr.recipe import Recipe, announce
+from not_so_clevr.recipe import Recipe, with_recipes
 
 
 def network():
@@ -80,9 +80,9 @@ def test_the_mean_squared_error_is_that_of_the_probabilities():
 @pytest.mark.parametrize(
     "recipes", [{}, {"tuned": {}}, {"tuned": Recipe()}, {"tuned": {"regression": Recipe()}, "other": None}]
 )
-def test_recipes_are_announced_for_tasks(recipes):
+def test_recipes_are_given_for_tasks(recipes):
     with pytest.raises(ValueError, match=r"expected such as tuned=\{'regression': Recipe\(\)\}."):
-        announce(source="me", **recipes)
+        with_recipes(source="me", **recipes)
 
 
 def test_settings_that_are_no_recipes_are_the_models():

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from not_so_clevr import models, splits
-from not_so_clevr.recipe import Recipe, announce
+from not_so_clevr.recipe import Recipe, with_recipes
 
 
 class LeaveOut(keras.layers.Layer):
@@ -21,7 +21,7 @@ class LeaveOut(keras.layers.Layer):
         return keras.ops.add(logits, self.offset) if training else logits
 
 
-@announce(
+@with_recipes(
     source="docs/recipes.md", tuned={"classification": Recipe(epochs=20, batch_size=16, learning_rate=0.005, schedule="cosine")}
 )
 def build(task):
