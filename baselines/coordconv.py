@@ -41,9 +41,10 @@ _ARTICLE = {
 _AS_PAPER = {"origin": "paper"}
 _PAPER = {
     "classification": Recipe(epochs=50, batch_size=16, learning_rate=0.005, model=_AS_PAPER),
-    "regression": Recipe(epochs=100, batch_size=256, learning_rate=0.01, l2=1e-5, model=_AS_PAPER),
+    "regression": Recipe(epochs=100, batch_size=256, learning_rate=0.01, l2=4.13e-5, model=_AS_PAPER),
     "rendering": Recipe(epochs=50, batch_size=16, model={**_AS_PAPER, "two_stage": True, "size": 1}),
 }
+_OPTIONS = {"classification": (), "regression": ("pooling",), "rendering": ("two_stage", "size", "multiplier")}
 _INITIALIZERS = {"ours": "he_normal", "article": "glorot_uniform", "paper": "he_normal"}
 
 
@@ -65,6 +66,12 @@ def build(task: Task, *, origin: str = "ours", **options: Any) -> keras.Model:
     if origin not in _INITIALIZERS:
         raise ValueError(f"origin={origin!r} is unknown; expected one of {', '.join(_INITIALIZERS)}")
     network = {"classification": _classifier, "regression": _regressor, "rendering": _painter}[task.name]
+    known = _OPTIONS[task.name]
+    for name in options:
+        if name not in known:
+            raise ValueError(
+                f"{name} is no setting of coordconv for {task.name}; expected one of {', '.join(('origin', *known))}"
+            )
     return network(task, origin, **options)
 
 

@@ -44,6 +44,9 @@ class AddCoords(keras.layers.Layer):
     Output shape:
         The same, with C + rank channels, or C + rank + 1 with the radius.
 
+    Raises:
+        ValueError: if `radius` is no bool; or, when it is built, if the input has no spatial axis, or more than three.
+
     Examples:
         >>> tuple(AddCoords()(keras.ops.zeros((8, 28, 30, 3))).shape)
         (8, 28, 30, 5)
@@ -51,7 +54,7 @@ class AddCoords(keras.layers.Layer):
 
     def __init__(self, radius: bool = False, data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.radius = radius
+        self.radius = _flag("radius", radius)
         self.data_format = _data_format(data_format)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
@@ -59,6 +62,7 @@ class AddCoords(keras.layers.Layer):
             raise ValueError(
                 f"Expected an input of rank 3, 4 or 5, with one to three spatial axes. Received: input_shape={input_shape}."
             )
+        self.input_spec = keras.layers.InputSpec(ndim=len(input_shape))
 
     def call(self, inputs: Any) -> Any:
         inputs = ops.cast(inputs, self.compute_dtype)
@@ -76,8 +80,8 @@ class _CoordConv(keras.layers.Layer):
 
     def __init__(self, *args: Any, radius: bool = False, separate: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.radius = radius
-        self.separate = separate
+        self.radius = _flag("radius", radius)
+        self.separate = _flag("separate", separate)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         if len(input_shape) != self.rank + 2:
@@ -174,7 +178,7 @@ class CoordConv1D(_CoordConv, keras.layers.Conv1D):
         That of the convolution: `filters` channels.
 
     Raises:
-        ValueError: if the input has another rank, when the layer is built.
+        ValueError: as that; if `radius` or `separate` is no bool; or, when it is built, if the input has another rank.
 
     Examples:
         >>> tuple(CoordConv1D(32, 3, padding="causal")(keras.ops.zeros((8, 100, 3))).shape)
@@ -199,7 +203,7 @@ class CoordConv2D(_CoordConv, keras.layers.Conv2D):
         That of the convolution: `filters` channels.
 
     Raises:
-        ValueError: if the input has another rank, when the layer is built.
+        ValueError: as that; if `radius` or `separate` is no bool; or, when it is built, if the input has another rank.
 
     Examples:
         >>> tuple(CoordConv2D(32, 3, padding="same", radius=True)(keras.ops.zeros((8, 28, 30, 3))).shape)
@@ -224,7 +228,7 @@ class CoordConv3D(_CoordConv, keras.layers.Conv3D):
         That of the convolution: `filters` channels.
 
     Raises:
-        ValueError: if the input has another rank, when the layer is built.
+        ValueError: as that; if `radius` or `separate` is no bool; or, when it is built, if the input has another rank.
 
     Examples:
         >>> tuple(CoordConv3D(32, 3, strides=2)(keras.ops.zeros((8, 9, 11, 13, 3))).shape)
@@ -256,6 +260,13 @@ def coordinate_channels(inputs: Any, radius: bool, data_format: str) -> Any:
         axes.append(ops.sqrt(sum(ops.square(line) for line in axes)))
     coordinates = ops.stack(axes, axis=-1 if data_format == "channels_last" else 0)
     return ops.cast(ops.expand_dims(coordinates, axis=0), inputs.dtype)
+
+
+def _flag(name: str, value: object) -> bool:
+    """Returns a flag. Raises ValueError unless it is one: 2 and "no" would be taken for true."""
+    if not isinstance(value, bool):
+        raise ValueError(f"Argument `{name}` must be True or False. Received: {name}={value!r}.")
+    return value
 
 
 def _another(initializer: Any) -> Any:

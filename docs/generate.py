@@ -34,8 +34,8 @@ def reproduction(runs: Sequence[Result]) -> str:
 
 
 _MISSING = """
-What was *not run*, or has fewer than three seeds, is still missing. In a clone of the repository this lists it, with the hours
-that it takes; without `--only-print` and with another folder, such as `--runs runs`, it is run:
+Rows with fewer than three seeds are not finished. In a clone of the repository this lists the runs that are left, with the
+hours that they take; without `--only-print` and with another folder, such as `--runs runs`, it makes all of them:
 
 ```sh
 not-so-clevr reproduce article paper failures --only-print --runs baselines/results
@@ -65,7 +65,7 @@ def home(runs: Sequence[Result]) -> str:
 def failures(runs: Sequence[Result]) -> str:
     """Returns some columns of what `not-so-clevr reproduce failures --only-print` prints."""
     rows = reproduce.table(reproduce.plan(reproduce.select(["failures"])), runs)
-    columns = ("task", "config", "model", "published test", "train", "test", "verdict", "metric", "seeds")
+    columns = ("task", "config", "model", "metric", "seeds", "published test", "train", "test", "verdict", "remark")
     return _some(columns, reproduce.COLUMNS, map(reproduce.cells, rows))
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from not_so_clevr import results
+from not_so_clevr import figures, results
 
 FITTED = 3  # Largest sizes, from which the exponents are taken: what a program costs before it begins weighs little there.
 
@@ -18,7 +18,7 @@ Sizes = Mapping[int, Mapping[str, float]]
 
 # What is done: its key, and how a figure shows it
 _LOOKS = {
-    "generate": ("generate, an example", "o", "-"),
+    "generate": ("generate", "o", "-"),
     "read": ("read from disk", "s", "--"),
     "stream": ("stream", "^", "-"),
     "classification": ("train classification", "D", "-"),
@@ -62,14 +62,14 @@ def figure(sizes: Sizes) -> Figure:
     """Returns time for an example, and memory, over the size of the canvas."""
     picture = Figure(figsize=(9, 4), layout="constrained")
     times, memory = picture.subplots(1, 2)
-    for name, (words, marker, line) in _LOOKS.items():
+    for color, (name, (words, marker, line)) in zip(figures.COLORS, _LOOKS.items(), strict=False):
         seconds = [row[f"{name}_seconds"] / (row["examples"] if name == "generate" else 1) for row in sizes.values()]
-        style = {"marker": marker, "linestyle": line, "markerfacecolor": "none", "linewidth": 1.3}
+        style = {"color": color, "marker": marker, "linestyle": line, "markerfacecolor": "none", "linewidth": 1.3}
         times.plot(list(sizes), [1e3 * each for each in seconds], label=words, **style)
-        label = "generate all" if name == "generate" else words
-        memory.plot(list(sizes), [row[f"{name}_bytes"] / 1e6 for row in sizes.values()], label=label, **style)
-    for axes, title in ((times, "ms for an example"), (memory, "MB beyond what the program takes")):
-        axes.set(xscale="log", yscale="log", xlabel="size of the canvas, pixels", title=title, xticks=list(sizes))
+        memory.plot(list(sizes), [row[f"{name}_bytes"] / 1e6 for row in sizes.values()], label=words, **style)
+    for axes, label in ((times, "time for an example, ms"), (memory, "memory beyond what the program takes, MB")):
+        axes.set(xscale="log", yscale="log", xlabel="size of the canvas, pixels", ylabel=label, xticks=list(sizes))
+        axes.yaxis.set_major_formatter("{x:g}")
         axes.set_xticklabels(list(map(str, sizes)))
         axes.minorticks_off()
         axes.grid(alpha=0.3)

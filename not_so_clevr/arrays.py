@@ -36,7 +36,11 @@ class Drawn(Mapping[str, Any]):
             draw = canvas.draw_on_device if self.on_device else canvas.draw
             return draw(self.centres, size, self.config.square_size)
         if name == "one_hot":
-            return _one_hot_on_device(self.centres, size) if self.on_device else canvas.one_hot(self.centres, size)
+            if not self.on_device:
+                return canvas.one_hot(self.centres, size)
+            from keras import ops
+
+            return ops.reshape(canvas.draw_on_device(self.centres, size, 1), (-1, size**2)) // canvas.WHITE  # Of one pixel
         return {"label": canvas.labels(self.centres, size), "coordinates": self.centres}[name]
 
     def __contains__(self, name: object) -> bool:
@@ -68,9 +72,3 @@ def load_arrays(config: str | NotSoClevrConfig = "uniform") -> dict[str, dict[st
     """
     config = as_config(config)
     return {split: dict(Drawn(centres, config)) for split, centres in config.split_centres().items()}
-
-
-def _one_hot_on_device(centres: npt.NDArray[np.int64], size: int) -> Any:
-    from keras import ops
-
-    return ops.one_hot(canvas.labels(centres, size).astype(np.int32), size**2, dtype="uint8")

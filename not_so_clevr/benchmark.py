@@ -329,9 +329,14 @@ def _all_white(columns: Arrays) -> bool:
 def load(
     config: NotSoClevrConfig, task: Task, data: str = "tfds", data_dir: str | pathlib.Path | None = None
 ) -> Mapping[str, Arrays | Drawn]:
-    """Returns what a task needs of what `load_arrays` returns, row-major: read with TFDS, or drawn when it is asked for."""
+    """Returns what a task needs of what `load_arrays` returns, row-major: read with TFDS, or drawn when it is asked for.
+
+    Raises:
+        OSError: one sentence, if the data set on disk is not whole.
+    """
+    centres = config.split_centres()
     if data == "memory":
-        return {split: Drawn(centres, config) for split, centres in config.split_centres().items()}
+        return {split: Drawn(some, config) for split, some in centres.items()}
     import tensorflow_datasets as tfds
 
     only = tfds.decode.PartialDecoding(dict.fromkeys(("label", *task.features), True))
@@ -340,6 +345,11 @@ def load(
     for split in ("train", "test"):
         arrays = tfds.as_numpy(loaded[split])
         order = np.argsort(arrays["label"])
+        if len(order) != len(centres[split]):
+            raise OSError(
+                f"{config.name} on disk has {len(order)} of {len(centres[split])} {split} examples, as max_examples_per_split "
+                "leaves them; delete it, and it is generated anew."
+            )
         splits[split] = {name: values[order] for name, values in arrays.items()}
     return splits
 

@@ -5,7 +5,7 @@ lies in r..S-1-r with r = k // 2. There are N = (S - 2r)^2 centres.
 
 A canvas is the "same" convolution of the S x S one-hot at the centre with a k x k kernel of ones (Liu et al. 2018,
 arXiv 1807.03247, section 3). Both are separable, so a canvas is the outer product of two convolutions in one dimension:
-one of the one-hot at row i, one of the one-hot at column j. There are only S of these, which are convolved once. `draw` takes
+one of the one-hot at row i, one of the one-hot at column j. There are only S of these, shifts of one another. `draw` takes
 the products with NumPy and imports no framework; `draw_on_device` with `keras.ops`, on a GPU where Keras' backend has one.
 """
 
@@ -72,6 +72,7 @@ def labels(centres: npt.ArrayLike, canvas_size: int = CANVAS_SIZE) -> npt.NDArra
     Raises:
         ValueError: unless `centres` holds integer pixels of the canvas.
     """
+    canvas_size = _check_size(canvas_size)
     rows, columns = _check_centres(centres, canvas_size).T
     return rows * canvas_size + columns
 
@@ -82,6 +83,7 @@ def one_hot(centres: npt.ArrayLike, canvas_size: int = CANVAS_SIZE) -> npt.NDArr
     Raises:
         ValueError: unless `centres` holds integer pixels of the canvas.
     """
+    canvas_size = _check_size(canvas_size)
     hot = labels(centres, canvas_size)
     targets = np.zeros((len(hot), canvas_size**2), np.uint8)
     targets[np.arange(len(hot)), hot] = 1
@@ -126,16 +128,18 @@ def draw_on_device(centres: npt.ArrayLike, canvas_size: int = CANVAS_SIZE, squar
 
 
 def chunk_length(canvas_size: int = CANVAS_SIZE) -> int:
-    """Returns how many canvases take 64 MiB at most, but at least 1."""
-    return max(1, _CHUNK_BYTES // canvas_size**2)
+    """Returns how many canvases take 64 MiB at most. Raises ValueError unless `canvas_size` is an integer from 1 to 4096."""
+    return _CHUNK_BYTES // _check_size(canvas_size) ** 2
 
 
 @functools.lru_cache(maxsize=8)
 def convolved_lines(canvas_size: int, square_size: int) -> npt.NDArray[np.uint8]:
     """Returns the one-hot at each pixel of a line, and an empty line, each convolved with k whites: uint8 `[S + 1, S, 1]`."""
-    one_hots = np.eye(canvas_size + 1, canvas_size, dtype=np.uint8)
-    kernel = np.full(square_size, WHITE, np.uint8)
-    lines = np.stack([np.convolve(line, kernel, mode="same") for line in one_hots])[..., None]
+    one_hot = np.zeros(2 * canvas_size - 1, np.uint8)
+    one_hot[canvas_size - 1] = 1
+    line = np.convolve(one_hot, np.full(square_size, WHITE, np.uint8), mode="same")
+    shifted = np.lib.stride_tricks.sliding_window_view(line, canvas_size)[::-1]  # The same line, wherever the one stands
+    lines = np.concatenate([shifted, np.zeros((1, canvas_size), np.uint8)])[..., None]
     lines.setflags(write=False)
     return lines
 
@@ -152,9 +156,16 @@ def outer_products(ops: Any, lines: Any, rows: Any, columns: Any) -> Any:
     return ops.take(lines, ops.where(white, columns[:, None], lines.shape[0] - 1), axis=0)
 
 
+def _check_size(canvas_size: int) -> int:
+    """Returns the size as a Python int, which does not overflow as NumPy's do. Raises ValueError if it is none."""
+    return integer("canvas_size", canvas_size, 1, MAX_CANVAS_SIZE)
+
+
 def _check_centres(centres: npt.ArrayLike, canvas_size: int) -> npt.NDArray[np.int64]:
-    canvas_size = integer("canvas_size", canvas_size, 1, MAX_CANVAS_SIZE)
-    array = np.asarray(centres)
+    try:
+        array = np.asarray(centres)
+    except ValueError:
+        raise ValueError("centres has rows of different lengths; expected integers of shape [N, 2].") from None
     if array.ndim != 2 or array.shape[1] != 2 or not np.issubdtype(array.dtype, np.integer):
         raise ValueError(f"centres has shape {array.shape} and dtype {array.dtype}; expected integers of shape [N, 2].")
     if array.size and not 0 <= array.min() <= array.max() < canvas_size:

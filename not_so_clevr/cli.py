@@ -8,6 +8,7 @@ import functools
 import importlib
 import importlib.util
 import io
+import itertools
 import logging
 import os
 import pathlib
@@ -17,8 +18,9 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
-import rich
 import rich.box
+import rich.cells
+import rich.console
 import rich.markup
 import rich.table
 import tensorflow_datasets as tfds
@@ -35,11 +37,13 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
+_LEAST = 16  # Characters that a column gets at least whose cells may take several lines
+_GAP = "  "
 _FORMATS = (".png", ".pdf", ".svg")
 _CONFIG = f"One of {', '.join(config.name for config in CONFIGS)}, or any other, such as quadrant_48."
 _BEAM = (
-    "Options of Apache Beam, as `tfds build` takes them, such as direct_running_mode=multi_processing,direct_num_workers=0 for "
-    f"all cores. Canvases from {BEAM_CANVAS_SIZE} pixels on are generated with Beam, smaller ones only if options are given."
+    "Options of Apache Beam, as `tfds build` takes them; docs/large.md has some. "
+    f"Canvases from {BEAM_CANVAS_SIZE} pixels on are generated with Beam, smaller ones only if options are given."
 )
 
 
@@ -101,9 +105,10 @@ def train(
     config: Annotated[str, typer.Option(help=_CONFIG)],
     recipe: Annotated[str | None, typer.Option(help="One of the model's recipes; if not given, its default.")] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Change a setting of the recipe, or of the model.")
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Change a setting of the recipe, or of the model. Can be repeated."),
     ] = None,
-    seeds: Annotated[int | None, typer.Option(help="Train with seeds 0, 1, ... one after the other.")] = None,
+    seeds: Annotated[int | None, typer.Option(metavar="N", help="Train with N seeds, 0 to N - 1, one after the other.")] = None,
     seed: Annotated[int | None, typer.Option(help="Train with this seed; 0 if neither is given.")] = None,
     runs: Annotated[pathlib.Path, _folder(help="The folder of all runs.")] = pathlib.Path("runs"),
     resume: Annotated[bool, typer.Option("--resume", help="Continue runs that were interrupted, skip complete ones.")] = False,
@@ -191,7 +196,13 @@ def reproduce_published(
             break
         found.append(result)
     measured = reproduce.table(planned, found)
-    _print_table(reproduce.COLUMNS, map(reproduce.cells, measured))
+    _print_table(
+        reproduce.COLUMNS,
+        map(reproduce.cells, measured),
+        wide=["model", "published train", "published test", "remark"],
+        spare=["hardware", "time", "metric", "published train", "train", "seeds", "remark"],
+        by=2,
+    )
     for file in output or []:
         results.write(file, measured, reproduce.to_markdown)
         print(f"The table is in {file.resolve()}")
@@ -281,7 +292,8 @@ def _print_left(left: Sequence[tuple[reproduce.Row, int]], seconds: Mapping[str,
     print(f"{len(left)} runs to do, {' and '.join(parts)}", flush=True)
     if each:
         texts = [results.duration(time) if time else "?" for time in times]
-        _print_table(["run", "estimate"], [[row.job.id(seed), text] for (row, seed), text in zip(left, texts, strict=True)])
+        rows = [[row.job.id(seed), text] for (row, seed), text in zip(left, texts, strict=True)]
+        _print_table(["run", "estimate"], rows, wide=["run"])
 
 
 def _generate_for(left: Sequence[tuple[reproduce.Row, int]], data_dir: pathlib.Path | None) -> None:
@@ -342,7 +354,7 @@ def list_models() -> None:
                 rows.append([name, task, ", ".join(recipes), f"{models.parameters(network):,}", model.source])
         except Exception as error:  # One package must not hide the models of the others.
             rows.append([name, "", "", "", models.where(error)])
-    _print_table(["model", "task", "recipes", "parameters", "source"], rows)
+    _print_table(["model", "task", "recipes", "parameters", "source"], rows, wide=["recipes", "source"])
 
 
 @app.command()
@@ -356,7 +368,7 @@ def leaderboard(
     found, problems = results.load(folders)
     _print_leaderboard(found)
     print("Published elsewhere:")
-    _print_table(PUBLISHED_COLUMNS, PUBLISHED)
+    _print_table(PUBLISHED_COLUMNS, PUBLISHED, wide=["train", "test"], spare=["epochs", "metric"], by=2)
     for file in output or []:
         results.write_leaderboard(results.leaderboard(found), file)
         print(f"The leaderboard is in {file.resolve()}")
@@ -451,15 +463,44 @@ def _tell(problems: Sequence[str]) -> None:
 
 
 def _print_leaderboard(found: Sequence[results.Result]) -> None:
-    _print_table(results.COLUMNS, map(results.cells, results.leaderboard(found)))
+    rows = map(results.cells, results.leaderboard(found))
+    _print_table(results.COLUMNS, rows, wide=["model"], spare=["hardware", "lowest", "parameters", "closeness", "time"], by=2)
 
 
-def _print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Prints a table; in Markdown, in full width, where standard output is no terminal."""
+def _print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], *, wide: Sequence[str], spare: Sequence[str] = (), by: int = 0
+) -> None:
+    """Prints a table; in Markdown, in full width, where standard output is no terminal.
+
+    Args:
+        columns: their names.
+        rows: a cell for each column.
+        wide: columns whose cells may take several lines on a terminal.
+        spare: columns that a narrow terminal does not get, the first to be left out first.
+        by: on a terminal, rows that agree in so many first cells get a table of their own, with these as its title.
+    """
+    rows = [list(row) for row in rows]
     if not sys.stdout.isatty():
         print(results.markdown(columns, rows))
         return
-    table = rich.table.Table(*columns, box=rich.box.SIMPLE_HEAD)
-    for row in rows:
-        table.add_row(*(rich.markup.escape(results.plain(cell)) for cell in row))
-    rich.print(table)
+    console = rich.console.Console()
+    cells = [[results.plain(cell) for cell in row] for row in rows]
+    widths = [max(map(rich.cells.cell_len, column)) for column in zip(columns, *cells, strict=True)]
+    least = {name: min(width, _LEAST) if name in wide else width for name, width in zip(columns, widths, strict=True)}
+    shown = list(columns[by:])
+    left_out = []
+    for name in spare:
+        if sum(least[each] + len(_GAP) for each in shown) > console.width:
+            shown.remove(name)
+            left_out.append(name)
+    for title, group in itertools.groupby(cells, key=lambda row: row[:by]):
+        table = rich.table.Table(box=rich.box.SIMPLE_HEAD, pad_edge=False, padding=(0, len(_GAP), 0, 0))
+        for name in shown:
+            table.add_column(name, overflow="fold", no_wrap=name not in wide)
+        for row in group:
+            table.add_row(*(rich.markup.escape(row[columns.index(name)]) for name in shown))
+        if by:
+            console.print(", ".join(title), style="bold", markup=False, highlight=False)
+        console.print(table)
+    if left_out:
+        console.print(f"This terminal is too narrow for: {', '.join(left_out)}. A wider one, a pipe and --output get them.\n")

@@ -33,9 +33,10 @@ ARROWS = 100  # Predictions that are drawn: more would hide each other.
 _RIGHT = "#009E73"
 _WRONG = "#D55E00"
 _OUTLINE = "#111111"  # `svg` leaves it alone: it lies on colours that are the same on any page.
-_COLORS = ("#0072B2", "#D55E00", "#009E73", "#B8659A", "#8A6D00", "#777777")  # After Okabe and Ito, for white and black pages
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#B8659A", "#8A6D00", "#777777")  # After Okabe and Ito, for white and black pages
 _DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.5)), (0, (5, 1.5, 1.5, 1.5)))
 _MARKERS = "osD^vPX<>hp"
+_FILLS = ("full", "none", "left")
 _TICKS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)  # Of the scale of errors, in pixels
 _METADATA = {
     "svg": dict.fromkeys(("Date", "Creator", "Format", "Type")),
@@ -50,6 +51,11 @@ def by_label(runs: Iterable[Result]) -> dict[str, list[Result]]:
     for run in runs:
         models.setdefault(run.label, []).append(run)
     return models
+
+
+def labels(runs: Iterable[Result]) -> list[str]:
+    """Returns the labels of runs, those with the default recipe first, so that these differ most in their looks."""
+    return [label for _, label in sorted({(run.recipe != "", run.label) for run in runs})]
 
 
 def error_map(runs: Sequence[Result]) -> npt.NDArray[np.float64]:
@@ -211,16 +217,17 @@ def curves(runs: Sequence[Result], order: Sequence[str] = ()) -> Figure | None:
     figure = Figure(figsize=(4.8, 3 + 0.25 * len(models)), layout="constrained")
     axes = figure.subplots()
     handles = {}
-    for label, shares in models.items():
+    faint = 0.2 if len(models) <= 4 else 0.08
+    for label, shares in reversed(models.items()):  # So that the first is on top.
         look = _look(label, order or sorted(models))
         epochs, values = list(shares), [[100 * share for share in shares[epoch]] for epoch in shares]
         marked = sorted({*np.searchsorted(epochs, np.geomspace(epochs[0], epochs[-1], 8).round()).tolist()})
         handles[label] = axes.plot(epochs, [sum(each) / len(each) for each in values], markevery=marked, **look)[0]
-        axes.fill_between(epochs, [*map(min, values)], [*map(max, values)], color=look["color"], alpha=0.2, linewidth=0)
+        axes.fill_between(epochs, [*map(min, values)], [*map(max, values)], color=look["color"], alpha=faint, linewidth=0)
     last = max(map(max, models.values()))
     axes.set(xlabel="epoch", ylabel="right on test, %", ylim=(-3, 103), xscale="log", xlim=(0.9, 1.1 * last))
     _logarithmic(axes, (1, 2, 5))
-    _legend(figure, handles)
+    _legend(figure, dict(reversed(handles.items())))
     return figure
 
 
@@ -235,7 +242,7 @@ def costs(runs: Sequence[Result], order: Sequence[str] = ()) -> Figure | None:
     figure = Figure(figsize=(4.8, 3 + 0.25 * len(models)), layout="constrained")
     both = figure.subplots(1, 2, sharey=True)
     handles = {}
-    for label, same in models.items():
+    for label, same in reversed(models.items()):  # So that the first is on top.
         look = _look(label, order or sorted(models)) | {"linestyle": "none"}
         shares = [100 * run.metrics["test"][run.right] for run in same]
         mean = sum(shares) / len(shares)
@@ -251,7 +258,7 @@ def costs(runs: Sequence[Result], order: Sequence[str] = ()) -> Figure | None:
         axes.margins(x=0.2)
         low, high = axes.get_xlim()
         _logarithmic(axes, (1,) if high > 20 * low else (1, 2, 5))
-    _legend(figure, handles)
+    _legend(figure, dict(reversed(handles.items())))
     return figure
 
 
@@ -312,7 +319,10 @@ def _bar(figure: Figure, cells: list[Axes], image: AxesImage, run: Result) -> No
     is_iou = run.closeness == "iou"
     bar = figure.colorbar(image, ax=cells, location="bottom", aspect=25, label="1 - IoU" if is_iou else f"{run.closeness}, px")
     if not is_iou:
-        bar.set_ticks([tick for tick in _TICKS if tick <= image.get_clim()[1]])
+        ticks = np.array([tick for tick in _TICKS if tick <= image.get_clim()[1]])
+        distances = np.diff(np.asarray(image.norm(ticks)), prepend=-1)
+        has_room = distances >= [0.05 * len(str(tick)) for tick in ticks]
+        bar.set_ticks(ticks[has_room].tolist())
         bar.minorticks_off()
         bar.ax.xaxis.set_major_formatter("{x:g}")
     bar.ax.collections[0].set_rasterized(True)  # Else it is 256 polygons.
@@ -355,9 +365,10 @@ def _held_out(axes: Axes, config: str, linewidth: float = 1.5) -> None:
 def _look(label: str, order: Sequence[str]) -> dict[str, Any]:
     k = order.index(label)
     return {
-        "color": _COLORS[k % len(_COLORS)],
+        "color": COLORS[k % len(COLORS)],
         "linestyle": _DASHES[k % len(_DASHES)],
         "marker": _MARKERS[k % len(_MARKERS)],
+        "fillstyle": _FILLS[k // len(_MARKERS) % len(_FILLS)],
         "markersize": 5,
     }
 

@@ -1,7 +1,7 @@
 """How good predictions are: one number for each example, float32 `[B]`. Whoever calls takes the mean, over every example.
 
 Written in `keras.ops`, so they take NumPy arrays and tensors of Keras' backend. S is the size of the canvas; a distance is
-Euclidean and in pixels.
+Euclidean and in pixels. Each raises ValueError, one sentence, if y_true and y_pred have different shapes.
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ def accuracy(y_true: Any, y_pred: Any) -> Any:
         y_true: one-hot, `[B, S * S]`.
         y_pred: logits (or probabilities), `[B, S * S]`.
     """
+    _check(y_true, y_pred)
     return _float(ops.argmax(y_true, axis=-1) == ops.argmax(y_pred, axis=-1))
 
 
 def distance(y_true: Any, y_pred: Any) -> Any:
     """Classification: the distance between the pixel with the highest logit and the right one. Arguments as for `accuracy`."""
+    _check(y_true, y_pred)
     size = round(y_true.shape[-1] ** 0.5)
     true, predicted = ops.argmax(y_true, axis=-1), ops.argmax(y_pred, axis=-1)
     rows, columns = true // size - predicted // size, true % size - predicted % size
@@ -37,6 +39,7 @@ def error(y_true: Any, y_pred: Any, canvas_size: int) -> Any:
         y_pred: the same, predicted.
         canvas_size: S, in pixels.
     """
+    _check(y_true, y_pred)
     return ops.sqrt(ops.sum(ops.square(_pixels(y_pred, canvas_size) - _pixels(y_true, canvas_size)), axis=-1))
 
 
@@ -65,6 +68,7 @@ def iou(y_true: Any, y_pred: Any) -> Any:
         y_true: canvases, 0 or 1, `[B, S, S, 1]`.
         y_pred: logits, `[B, S, S, 1]`.
     """
+    _check(y_true, y_pred)
     true, predicted = y_true > 0.5, y_pred > 0
     intersection = ops.sum(_float(ops.logical_and(true, predicted)), axis=(1, 2, 3))
     union = ops.sum(_float(ops.logical_or(true, predicted)), axis=(1, 2, 3))
@@ -73,12 +77,21 @@ def iou(y_true: Any, y_pred: Any) -> Any:
 
 def pixel_accuracy(y_true: Any, y_pred: Any) -> Any:
     """Rendering: the share of the pixels that are right. Arguments as for `iou`."""
+    _check(y_true, y_pred)
     return ops.mean(_float((y_true > 0.5) == (y_pred > 0)), axis=(1, 2, 3))
 
 
 def exact(y_true: Any, y_pred: Any) -> Any:
     """Rendering: 1 where every pixel of the canvas is right, else 0. Arguments as for `iou`."""
+    _check(y_true, y_pred)
     return _float(ops.all((y_true > 0.5) == (y_pred > 0), axis=(1, 2, 3)))
+
+
+def _check(y_true: Any, y_pred: Any) -> None:
+    """Raises ValueError unless both have one shape; they would be broadcast otherwise."""
+    true, predicted = tuple(y_true.shape), tuple(y_pred.shape)
+    if len(true) != len(predicted) or any(None not in pair and len({*pair}) > 1 for pair in zip(true, predicted, strict=True)):
+        raise ValueError(f"y_pred has the shape {predicted}, and y_true {true}; expected the same.")
 
 
 def _float(array: Any) -> Any:
@@ -90,4 +103,5 @@ def _pixels(coordinates: Any, canvas_size: int) -> Any:
 
 
 def _rounded_right(y_true: Any, y_pred: Any, canvas_size: int) -> Any:
+    _check(y_true, y_pred)
     return ops.round(_pixels(y_pred, canvas_size)) == ops.round(_pixels(y_true, canvas_size))

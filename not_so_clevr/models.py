@@ -85,10 +85,12 @@ def find(name: str) -> Model:
     Raises:
         ValueError: one sentence, if there is none, or if its module cannot be imported.
     """
+    if not isinstance(name, str):
+        raise ValueError(f"model={name!r} is no name; expected one of {', '.join(names())}, or a path, or a function.")
     points = {point.name: point.value for point in importlib.metadata.entry_points(group=GROUP)}
     path = points.get(name, name)
     module_name, colon, function_name = path.partition(":")
-    if not (colon and module_name and function_name):
+    if not (colon and all(map(str.isidentifier, [*module_name.split("."), function_name]))):
         raise ValueError(
             f"Unknown model {name!r}; expected one of {', '.join(names())}, or a path such as my_pkg.my_module:build."
         )

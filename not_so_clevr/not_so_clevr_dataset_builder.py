@@ -325,14 +325,14 @@ def _examples(
     config: str, split: str, start: int, *, on_progress: Callable[[int], object] | None
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yields the examples of the chunk of centres that begins with number `start` of a split."""
-    import keras
     import tensorflow as tf
 
     about = as_config(config)
     size, square_size = about.canvas_size, about.square_size
     chunk = _split_centres(config)[split][start : start + canvas.chunk_length(size)]
-    images = keras.ops.convert_to_numpy(canvas.draw_on_device(chunk, size, square_size))
-    pngs = tf.io.encode_png(images).numpy()  # One call for many: TFDS makes one for each array that it is given.
+    pngs = tf.io.encode_png(
+        canvas.draw(chunk, size, square_size)
+    ).numpy()  # One call for many: TFDS makes one for each array that it is given.
     labels = canvas.labels(chunk, size).tolist()
     for png, one_hot, label, centre in zip(pngs, canvas.one_hot(chunk, size), labels, chunk, strict=True):
         yield label, {"image": png, "one_hot": one_hot, "label": label, "coordinates": centre}

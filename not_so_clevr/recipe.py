@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import numbers
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -27,8 +26,8 @@ class Recipe:
         schedule: "constant"; "cosine", down to 0 at the last step; or "step", a tenth from every `step_epochs` epochs on.
         step_epochs: for "step" only.
         weight_decay: decoupled (AdamW): each step shrinks the weights by learning rate x `weight_decay`, kernels only.
-        l2: coupled: adds `l2` / 2 x the sum of squares of the kernels to the loss.
-        loss: "task", for that of the task; or, for rendering, "mean_squared_error", for the mean squared error of each pixel.
+        l2: coupled: adds `l2` x the sum of squares of the kernels to the loss, as `keras.regularizers.L2` does.
+        loss: "task", for that of the task; or, for rendering, "mean_squared_error", of the logits, as in the paper's code.
         model: keyword arguments for the function that builds the model.
 
     Kernels are the trainable weights of two or more dimensions.
@@ -55,12 +54,14 @@ class Recipe:
             object.__setattr__(self, name, int(value))
         for name in ("learning_rate", "weight_decay", "l2"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value) or value < 0:
+            if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 <= value < 1e300:  # type: ignore[operator]
                 raise ValueError(f"{name}={value!r} is no number of 0 or more; give one, such as {name}=0.01.")
             object.__setattr__(self, name, float(value))
         for name, known in (("schedule", SCHEDULES), ("loss", LOSSES)):
             if getattr(self, name) not in known:
                 raise ValueError(f"{name}={getattr(self, name)!r} is unknown; expected one of {', '.join(known)}.")
+        if not isinstance(self.model, Mapping):
+            raise ValueError(f"model={self.model!r} is no dict; give the settings of the model as one, such as {{'size': 3}}.")
 
     def replace(self, settings: Mapping[str, Any]) -> Recipe:
         """Returns the recipe with some settings changed; those that are no attribute of a recipe are for the model."""
@@ -75,7 +76,8 @@ class Recipe:
         if self.schedule == "cosine":
             rate = keras.optimizers.schedules.CosineDecay(rate, self.epochs * steps_per_epoch)
         elif self.schedule == "step":
-            boundaries = [epoch * steps_per_epoch for epoch in range(self.step_epochs, self.epochs, self.step_epochs)]
+            ends = range(self.step_epochs, self.epochs, self.step_epochs)
+            boundaries = [epoch * steps_per_epoch - 1 for epoch in ends]  # The last steps that have the rate before
             rates = [rate * 0.1**k for k in range(len(boundaries) + 1)]
             rate = keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, rates) if boundaries else rate
         optimizer = keras.optimizers.AdamW(rate, weight_decay=self.weight_decay)
@@ -87,13 +89,8 @@ class Recipe:
                     raise ValueError(
                         f"l2={self.l2} would replace the regularizer that {variable.path} has; leave one of them out."
                     )
-                variable.regularizer = keras.regularizers.L2(self.l2 / 2)
-        model.compile(optimizer, loss if self.loss == "task" else _mean_squared_error)
-
-
-def _mean_squared_error(y: Any, logits: Any) -> Any:
-    """Returns that of the probabilities for each pixel, as Keras' losses do: the mean over the last axis."""
-    return keras.ops.mean(keras.ops.square(y - keras.ops.sigmoid(logits)), axis=-1)
+                variable.regularizer = keras.regularizers.L2(self.l2)
+        model.compile(optimizer, loss if self.loss == "task" else self.loss)
 
 
 def with_recipes(*, source: str, **recipes: Mapping[str, Recipe]) -> Callable[[_Build], _Build]:

@@ -25,7 +25,7 @@ from matplotlib.figure import Figure
 import not_so_clevr
 from not_so_clevr import disk, figures, naming, results
 from not_so_clevr.not_so_clevr_dataset_builder import as_config
-from not_so_clevr.published import PUBLISHED, PUBLISHED_COLUMNS
+from not_so_clevr.published import PUBLISHED, PUBLISHED_COLUMNS, SOURCES
 from not_so_clevr.results import Result
 
 FORMATS = (".html",)
@@ -62,7 +62,7 @@ def write_figures(folder: pathlib.Path, runs: Sequence[Result]) -> list[pathlib.
         OSError: one sentence, if a file cannot be written.
     """
     files = []
-    order = sorted({run.label for run in runs})
+    order = figures.labels(runs)
     for (task, config), best in _panels(runs).items():
         drawn = {
             "errors": figures.errors(best),
@@ -90,7 +90,7 @@ def page(runs: Sequence[Result], folders: Iterable[pathlib.Path]) -> str:
         lstrip_blocks=True,
     )
     environment.filters["sha256"] = lambda text: base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-    order = sorted({run.label for run in runs})
+    order = figures.labels(runs)
     groups = _groups(runs)
     rows = results.leaderboard(runs)
     models = collections.Counter((row["task"], row["config"]) for row in rows)
@@ -104,9 +104,11 @@ def page(runs: Sequence[Result], folders: Iterable[pathlib.Path]) -> str:
         rows=list(map(_row, rows)),
         panels=[_panel(best, order) | {"left_out": models[key] - MOST} for key, best in _panels(runs).items()],
         most=MOST,
+        networks=len({run.model for run in runs}),
         models={name: [_details(same) for (_, _, label), same in groups.items() if label == name] for name in order},
         published_columns=PUBLISHED_COLUMNS,
         published=PUBLISHED,
+        sources=SOURCES,
     )
 
 
@@ -138,6 +140,7 @@ def _row(row: Mapping[str, Any]) -> dict[str, Any]:
     values += [closeness, row["parameters"], row["seconds"], row["hardware"]]
     return {
         "link": _anchor(row["task"], row["config"], row["model"]),
+        "panel": f"{row['task']}, {row['config']}",
         "cells": list(zip(results.COLUMNS, results.cells(row), values, strict=True)),
     }
 
@@ -252,7 +255,8 @@ def _distinct(values: Iterable[Any]) -> str:
 
 
 def _text(value: Any) -> str:
-    """Returns a value of a run file as text: a dictionary as `epochs=6, l2=0.0`."""
+    """Returns a value of a run file as text: a dictionary as `epochs=6, l2=0.0, model: origin=paper, size=1`."""
     if isinstance(value, Mapping):
-        return ", ".join(f"{name}={_text(each)}" for name, each in value.items() if each != {})
+        between = {name: ": " if isinstance(each, Mapping) else "=" for name, each in value.items()}
+        return ", ".join(f"{name}{between[name]}{_text(each)}" for name, each in value.items() if each != {})
     return value if isinstance(value, str) else json.dumps(value)

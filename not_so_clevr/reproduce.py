@@ -22,15 +22,16 @@ COLUMNS = (
     "task",
     "config",
     "model",
+    "metric",
     "published train",
     "published test",
     "train",
     "test",
     "verdict",
-    "metric",
     "seeds",
     "time",
     "hardware",
+    "remark",
 )
 
 _UNITS = {"h": 3600, "m": 60, "s": 1}
@@ -193,14 +194,14 @@ def cells(row: Mapping[str, Any]) -> list[str]:
 
     interval = "" if metric == PERFECT else results.plus_minus(row["test_interval"], 1 if metric in results.UNITS else 100)
     return [
-        *(row[key] for key in ("source", "task", "config", "model", "published_train", "published_test")),
+        *(row[key] for key in ("source", "task", "config", "model", "metric", "published_train", "published_test")),
         number(row["train"]),
         number(row["test"]) + interval,
-        row["verdict"] + (f" ({row['remark']})" if row["remark"] else ""),
-        row["metric"],
+        row["verdict"],
         str(row["seeds"]),
         results.duration(row["seconds"]),
         row["hardware"],
+        row["remark"],
     ]
 
 
@@ -213,8 +214,9 @@ runs that get every example right. The time is the median of whole runs.
 
 The verdict is on test, and train is shown beside it. A perfect result is reproduced by a perfect one with every seed, any other
 number by one that is at most 5 points off, and what is told in words by the range in `not_so_clevr/published.py`. Of these two
-it is undecided if the mean is not in the range, but some of its interval is; one seed that is not perfect is enough to tell
-that a perfect result is not reproduced. It is not comparable if what was published tells nothing of a single number.
+it is *undecided* if the mean is not in the range, but some of its interval is; one seed that is not perfect is enough to tell
+that a perfect result is not reproduced. It is *not comparable* where no run can confirm or contradict what was published:
+pictures without numbers, or the best of a large grid. Where nothing was published, there is no verdict.
 """
 
 

@@ -29,7 +29,7 @@ import numpy.typing as npt
 
 from not_so_clevr import disk, naming
 from not_so_clevr.not_so_clevr_dataset_builder import as_config
-from not_so_clevr.published import PUBLISHED, PUBLISHED_COLUMNS
+from not_so_clevr.published import PUBLISHED, PUBLISHED_COLUMNS, SOURCES
 
 Examples = Mapping[str, Mapping[str, npt.NDArray[Any]]]
 
@@ -344,6 +344,8 @@ def percent(share: float) -> str:
 
 def amount(metric: str, value: float) -> str:
     """Returns how close answers are, as text: `0.31 px` for an error, `0.9999` for an IoU; 1 as `1`, and nothing else so."""
+    if UNITS[metric] and 0 < value < 0.001:
+        return f"< 0.001{UNITS[metric]}"
     text = f"{value:.4g}"
     return f"{'0.9999' if metric == 'iou' and text == '1' and value < 1 else text}{UNITS[metric]}"
 
@@ -413,18 +415,19 @@ def check_format(file: pathlib.Path, formats: Sequence[str] = FORMATS) -> None:
         raise ValueError(f"{file} does not tell the format; expected a name that ends in {', '.join(formats)}.")
 
 
-EXPLANATION = """Train and test are the shares of examples that are right (the right pixel; within half a pixel; every pixel
-of the canvas), in the mean over seeds, ± half of the 95 % confidence interval of the mean (Student's t; nothing if all seeds
-agree, or there are fewer than three). Lowest is the worst seed on test. A run is perfect if every example of train and test
-is right. Closeness is the mean over the examples of test: how many pixels the answer is off, or IoU. Parameters are
-trainable ones, the time is the median of whole runs. A model's name is followed by that of its recipe, unless it is the
-default, and by the settings that were changed."""
+EXPLANATION = """Train and test are the shares of examples that are right (the right pixel; within half a pixel; every
+pixel of the canvas), in the mean over seeds, ± half of the 95 % confidence interval of the mean (Student's t; nothing
+if all seeds agree, or there are fewer than three; where it is tens of percent wide, the mean tells next to nothing).
+Lowest is the worst seed on test. A run is perfect if every example of train and test is right. Closeness is the mean
+over the examples of test: how many pixels the answer is off, or IoU. Parameters are trainable ones, the time is the
+median of whole runs. A model's name is followed by that of its recipe, unless it is the default, and by the settings
+that were changed."""
 
 
 def to_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     """Returns the rows of `leaderboard`, and the published results in a table of their own, in Markdown."""
     ours = markdown(COLUMNS, map(cells, rows))
-    published = f"## Published elsewhere\n\n{markdown(PUBLISHED_COLUMNS, PUBLISHED)}"
+    published = f"## Published elsewhere\n\n{SOURCES}\n\n{markdown(PUBLISHED_COLUMNS, PUBLISHED)}"
     return f"# Leaderboard\n\n{EXPLANATION}\n{made_with(rows)}\n{ours}\n{published}"
 
 

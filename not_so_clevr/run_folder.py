@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import pathlib
 import shutil
 import zipfile
@@ -80,6 +81,8 @@ class RunFolder:
         }
         with disk.replacing(self.partial / _CHECKPOINT) as temporary, temporary.open("wb") as stream:
             np.savez(stream, log=np.asarray(json.dumps(log)), **arrays)
+            stream.flush()
+            os.fsync(stream.fileno())  # Else a power cut can leave an empty file of this name.
 
     def restore(self, network: keras.Model) -> dict[str, Any] | None:
         """Returns the log that was saved last, if any, and gives the network the state that was saved with it."""
@@ -90,7 +93,7 @@ class RunFolder:
             with np.load(file) as saved:
                 log = json.loads(str(saved["log"]))
                 arrays = [saved[str(k)] for k in range(len(saved.files) - 1)]
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        except (OSError, EOFError, NotImplementedError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise ValueError(f"{file} is damaged ({error}); replace or delete the run.") from error
         state = _state(network)
         if [array.shape for array in arrays] != [tuple(variable.shape) for variable in state]:

@@ -47,6 +47,10 @@ class Task:
     closeness: ClassVar[str]
     features: ClassVar[tuple[str, ...]]
 
+    def __post_init__(self) -> None:
+        size = canvas.integer("canvas_size", self.canvas_size, 1, canvas.MAX_CANVAS_SIZE)
+        object.__setattr__(self, "canvas_size", size)  # A Python int, which does not overflow as NumPy's do
+
     @property
     def input_shape(self) -> tuple[int, ...]:
         raise NotImplementedError
@@ -64,12 +68,27 @@ class Task:
         raise NotImplementedError
 
     def xy(self, examples: Mapping[str, Any]) -> tuple[Any, Any]:
-        """Returns (x, y) of one example or a batch, as `tfds.load` yields them: NumPy arrays, or tensors in `tf.data`."""
+        """Returns (x, y) of one example or a batch, as `tfds.load` yields them: NumPy arrays, or tensors in `tf.data`.
+
+        Raises:
+            ValueError: one sentence, if the canvases of the examples have another size.
+        """
         raise NotImplementedError
 
     def pixels(self, predictions: npt.NDArray[np.float32]) -> npt.NDArray[np.float32] | None:
         """Returns the coordinates, in pixels, `[B, 2]`, that predictions `[B, *output_shape]` stand for; None for canvases."""
         return None
+
+    def _feature(self, examples: Mapping[str, Any], name: str, shape: tuple[int, ...]) -> Any:
+        """Returns a feature as float32. Raises ValueError, one sentence, unless each example has this shape."""
+        array = _float32(examples[name])
+        found = tuple(array.shape)[-len(shape) :]  # In `tf.data` it may have None for what is not known.
+        if len(found) < len(shape) or any(length not in (None, size) for length, size in zip(found, shape, strict=True)):
+            raise ValueError(
+                f"{name} has the shape {tuple(array.shape)}; expected {shape} for each example, as the task is for canvases of "
+                f"{self.canvas_size} pixels; give it the canvas_size of the data set."
+            )
+        return array
 
     def scaled(self, coordinates: Any) -> Any:
         """Returns coordinates in pixels, integers `[..., 2]`, on the [-1, 1] scale: float32."""
@@ -102,7 +121,7 @@ class Classification(Task):
         return {"accuracy": metrics.accuracy, "distance": metrics.distance}
 
     def xy(self, examples: Mapping[str, Any]) -> tuple[Any, Any]:
-        return self.scaled(examples["coordinates"]), _float32(examples["one_hot"])
+        return self.scaled(examples["coordinates"]), self._feature(examples, "one_hot", self.output_shape)
 
     def pixels(self, predictions: npt.NDArray[np.float32]) -> npt.NDArray[np.float32] | None:
         return np.stack(np.divmod(predictions.argmax(axis=-1), self.canvas_size), axis=-1).astype(np.float32)
@@ -134,7 +153,7 @@ class Regression(Task):
         return {f.__name__: functools.partial(f, canvas_size=self.canvas_size) for f in functions}
 
     def xy(self, examples: Mapping[str, Any]) -> tuple[Any, Any]:
-        one_hot = _float32(examples["one_hot"])
+        one_hot = self._feature(examples, "one_hot", (self.canvas_size**2,))
         batch = [-1] * (len(one_hot.shape) - 1)  # None for a single example
         return _library(one_hot).reshape(one_hot, (*batch, *self.input_shape)), self.scaled(examples["coordinates"])
 
@@ -167,7 +186,7 @@ class Rendering(Task):
         return {"iou": metrics.iou, "pixel_accuracy": metrics.pixel_accuracy, "exact": metrics.exact}
 
     def xy(self, examples: Mapping[str, Any]) -> tuple[Any, Any]:
-        return self.scaled(examples["coordinates"]), _float32(examples["image"]) / canvas.WHITE
+        return self.scaled(examples["coordinates"]), self._feature(examples, "image", self.output_shape) / canvas.WHITE
 
 
 TASKS = {task.name: task for task in (Classification, Regression, Rendering)}
@@ -177,7 +196,7 @@ def as_task(task: str | Task, canvas_size: int) -> Task:
     """Returns the task that `task` is or names, on canvases of that size in pixels.
 
     Raises:
-        ValueError: if there is no such task, or if it is for canvases of another size.
+        ValueError: if there is no such task or no such size, or if the task is for canvases of another size.
     """
     if isinstance(task, Task) and type(task) in TASKS.values():
         if task.canvas_size != canvas_size:

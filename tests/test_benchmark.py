@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 import subprocesses
+import tensorflow_datasets as tfds
 from run_files import assert_same_run
 
 import not_so_clevr
@@ -180,6 +181,26 @@ def test_an_interrupted_run_is_resumed_only_as_it_was_begun(tmp_path, damage, se
     with pytest.raises(ValueError, match=sentence):
         benchmark.run(linear, runs=tmp_path, resume=True, **SMALL)
     assert saved.exists()
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda data: b"", lambda data: data[:100], lambda data: data[:-40], lambda data: data[::-1]]
+)
+def test_a_damaged_checkpoint_is_named_and_kept(tmp_path, damage):
+    with pytest.raises(KeyboardInterrupt):
+        benchmark.run(linear, runs=tmp_path, callbacks=[Interrupt()], **SMALL)
+    (saved,) = tmp_path.rglob("seed0.incomplete/checkpoint.npz")
+    saved.write_bytes(damaged := damage(saved.read_bytes()))
+    with pytest.raises(ValueError, match=r"checkpoint.npz is damaged .*; replace or delete the run\.$"):
+        benchmark.run(linear, runs=tmp_path, resume=True, **SMALL)
+    assert saved.read_bytes() == damaged
+
+
+def test_a_data_set_that_is_not_whole_is_refused(tmp_path):
+    few = tfds.download.DownloadConfig(max_examples_per_split=5, try_download_gcs=False)
+    tfds.builder(f"not_so_clevr/{SMALL['config']}", data_dir=tmp_path).download_and_prepare(download_config=few)
+    with pytest.raises(OSError, match="quadrant_16_square3 on disk has 5 of 147 train examples, .*; delete it, and it is gen"):
+        benchmark.run(linear, **SMALL | {"data": "tfds"}, data_dir=tmp_path)
 
 
 def test_a_complete_run_is_kept_shown_or_replaced(tmp_path):
@@ -456,7 +477,7 @@ def test_bad_models_give_one_sentence_and_leave_nothing(build, sentence, tmp_pat
         ),
         (
             {"settings": {"depth": 3}},
-            r"coordconv cannot be built for regression: TypeError: .*unexpected keyword argument 'depth'",
+            r"coordconv cannot be built for regression: .*depth is no setting of coordconv for regression; expected one of or",
         ),
         ({"settings": {"pooling": "min"}}, "coordconv cannot be built for regression: .*pooling='min' is unknown"),
         ({"settings": {"x": {1, 2}}}, r"settings x=\{1, 2\} cannot be saved; expected numbers, strings, true"),

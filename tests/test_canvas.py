@@ -100,8 +100,8 @@ def test_memory_is_bounded_by_the_chunk_whatever_the_number_of_examples():
     assert peak < 2.2 * 64 * 2**20  # This chunk, while the last is still held, and a little beside them.
 
 
-@pytest.mark.parametrize(("canvas_size", "canvases"), [(64, 16384), (512, 256), (4096, 4), (10**5, 1)])
-def test_a_chunk_takes_64_mib_at_most_but_holds_one_canvas(canvas_size, canvases):
+@pytest.mark.parametrize(("canvas_size", "canvases"), [(64, 16384), (512, 256), (4096, 4), (np.int16(300), 745)])
+def test_a_chunk_takes_64_mib_at_most(canvas_size, canvases):
     assert canvas.chunk_length(canvas_size) == canvases
 
 
@@ -129,11 +129,17 @@ def test_bad_sizes_are_named(sizes, named):
     assert named in str(error.value)
 
 
-@pytest.mark.parametrize("centres", [[[0, 64]], [[-1, 0]], [[0.5, 1]], [0, 1], [[0, 1, 2]], [["0", "1"]]])
+@pytest.mark.parametrize("centres", [[[0, 64]], [[-1, 0]], [[0.5, 1]], [0, 1], [[0, 1, 2]], [["0", "1"]], [[1, 2], [3]]])
 @pytest.mark.parametrize("function", [canvas.draw, canvas.draw_on_device, canvas.one_hot, canvas.labels])
 def test_bad_centres_are_named(function, centres):
     with pytest.raises(ValueError, match="centres .*expected"):
         function(centres)
+
+
+def test_sizes_may_be_numpys_integers_which_overflow():
+    assert canvas.one_hot([[1, 2]], np.int16(300)).shape == (1, 90_000)
+    assert canvas.labels([[63, 63]], np.uint8(64)).tolist() == [4095]
+    assert canvas.draw([[1, 2]], np.uint8(20), np.uint8(3)).sum() == 9 * 255
 
 
 @pytest.mark.parametrize("function", [canvas.one_hot, canvas.labels])

@@ -206,18 +206,44 @@ def test_the_terminal_shows_a_bar(folder):
     assert re.search(r"regression/.*/seed0 .* 10/10 steps, epoch 2 of 2, loss [\d.e-]+, test error [\d.]+.* left", plain)
 
 
-def test_a_terminal_gets_a_table_without_the_escape_sequences_and_markup_of_strangers(folder):
-    metrics = {split: {"accuracy": 0.5, "distance": 1.0} for split in ("train", "test")}
-    kind = {"task": "classification", "right": "accuracy", "closeness": "distance", "metrics": metrics, "seed": 0}
-    results.Result(model="net", recipe="", config="[red]\x1b[31mx", **kind).write(folder / "runs")
+def on_terminal(folder, columns, *arguments):
+    """Returns what a command prints on a terminal of so many columns."""
     main, terminal = pty.openpty()
-    environment = subprocesses.environment(COLUMNS="300", TERM="xterm")
-    process = subprocess.Popen([COMMAND, "leaderboard", "runs"], env=environment, cwd=folder, stdout=terminal)
+    environment = subprocesses.environment(COLUMNS=str(columns), TERM="xterm")
+    process = subprocess.Popen([COMMAND, *arguments], env=environment, cwd=folder, stdout=terminal)
     os.close(terminal)
     plain = subprocesses.read_terminal(main)
     assert process.wait() == 0
-    assert re.search(r"classification +\[red\]\\x1b\[31mx +net +1 +50\.0 % +50\.0 % ", plain)
+    return plain
+
+
+def write_run(folder, config, model):
+    metrics = {split: {"accuracy": 0.5, "distance": 1.0} for split in ("train", "test")}
+    kind = {"task": "classification", "right": "accuracy", "closeness": "distance", "metrics": metrics, "seed": 0}
+    results.Result(model=model, recipe="", config=config, **kind).write(folder / "runs" / config / model)
+
+
+def test_a_terminal_gets_a_table_without_the_escape_sequences_and_markup_of_strangers(folder):
+    write_run(folder, "[red]\x1b[31mx", "net")
+    plain = on_terminal(folder, 300, "leaderboard", "runs")
+    assert "classification, [red]\\x1b[31mx\n" in plain.replace("\r", "")
+    assert re.search(r"\bnet +1 +50\.0 % +50\.0 % +50\.0 % +0 of 1 +distance 1 px ", plain)
     assert "|" not in plain.partition("Published elsewhere:")[0]
+    assert "too narrow" not in plain
+
+
+def test_a_narrow_terminal_gets_whole_numbers_folded_names_and_fewer_columns(folder):
+    write_run(folder, "uniform", "a_network_with_a_name_that_is_longer_than_eighty_characters_as_that_of_" + 4 * "setting=0.1-")
+    write_run(folder, "uniform", "net")
+    write_run(folder, "quadrant", "net")
+    lines = on_terminal(folder, 80, "leaderboard", "runs").replace("\r", "").splitlines()
+    assert max(map(len, lines)) <= 80
+    assert [line for line in lines if line.startswith("classification, ")] == [
+        f"classification, {x}" for x in ("quadrant", "uniform")
+    ]
+    assert sum(bool(re.search(r"^ net +1 +50\.0 % +50\.0 % +0 of 1", line)) for line in lines) == 2
+    assert sum("This terminal is too narrow for: hardware, lowest, " in line for line in lines) == 1
+    assert "…" not in "".join(lines)
 
 
 def test_list_shows_every_model_with_source_and_parameters(folder):

@@ -79,12 +79,25 @@ def test_curves_show_the_mean_and_the_spread_and_tell_models_apart_without_colou
     several = [run for run in runs if run.task == "classification"]
     axes = figures.curves(several).axes[0]
     lines = [line for line in axes.lines if len(line.get_xdata())]
-    np.testing.assert_allclose(lines[0].get_ydata(), [25, 50, 75, 100])
-    np.testing.assert_allclose(lines[1].get_ydata(), np.array([25, 50, 75, 100]) * 25 / 98)  # Of 0 and 25 of 49
-    spread = axes.collections[1].get_paths()[0].vertices
+    np.testing.assert_allclose(lines[0].get_ydata(), np.array([25, 50, 75, 100]) * 25 / 98)  # Of 0 and 25 of 49
+    np.testing.assert_allclose(lines[1].get_ydata(), [25, 50, 75, 100])  # The first model is drawn last, on top.
+    spread = axes.collections[0].get_paths()[0].vertices
     assert (spread[:, 1].min(), spread[:, 1].max()) == (0, pytest.approx(100 * 25 / 49))
     assert lines[0].get_marker() != lines[1].get_marker()
     assert lines[0].get_linestyle() != lines[1].get_linestyle()
+    assert [text.get_text() for text in axes.figure.legends[0].get_texts()] == ["computes", "memorises"]
+
+
+def test_more_models_than_markers_still_differ_without_colour():
+    looks = [(look["marker"], look["fillstyle"]) for look in (figures._look(k, range(33)) for k in range(33))]
+    assert len(set(looks)) == 33
+
+
+def test_models_with_the_default_recipe_come_first():
+    runs = [
+        dataclasses.replace(result("net"), model=model, recipe=recipe) for model, recipe in (("a", "x"), ("b", ""), ("a", ""))
+    ]
+    assert figures.labels(runs) == ["a", "b", "a-x"]
 
 
 def test_costs_stand_at_parameters_and_at_the_median_of_seconds(runs):

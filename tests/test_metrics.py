@@ -102,6 +102,27 @@ def test_shifts_of_coordinates_are_in_pixels(shift, expected):
     assert scores("regression", shifted.astype(np.float32)) == pytest.approx(expected, abs=1e-5)
 
 
+def test_what_lies_on_the_threshold_is_not_white_and_not_right():
+    assert scores("rendering", np.zeros((N, SIZE, SIZE, 1), np.float32)) == {
+        "iou": 0,
+        "pixel_accuracy": pytest.approx(4015 / 4096),
+        "exact": 0,
+    }
+    y_true, y_pred = np.float32([[-1, 0]]), np.float32([[-0.5, 0]])  # On 3 x 3 pixels: half a pixel, exactly
+    assert float(metrics.error(y_true, y_pred, 3)[0]) == 0.5
+    assert float(metrics.within_half_pixel(y_true, y_pred, 3)[0]) == 0
+
+
+@pytest.mark.parametrize("name", tasks.TASKS)
+def test_predictions_of_another_shape_are_refused(name):
+    task = tasks.as_task(name, SIZE)
+    _, y = task.xy(ARRAYS)
+    for wrong in (y[:, :1], y[:1], y[0]):
+        for metric in task.metrics.values():
+            with pytest.raises(ValueError, match=r"^y_pred has the shape \(.*\), and y_true \(784, .*\); expected the same\.$"):
+                metric(y, wrong)
+
+
 @given(st.integers(2, 40), st.data())
 def test_distance_is_that_of_the_pixels_on_any_canvas(size, data):
     pixel = st.tuples(st.integers(0, size - 1), st.integers(0, size - 1))

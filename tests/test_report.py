@@ -234,7 +234,7 @@ def test_only_the_best_models_are_drawn_and_all_are_in_the_leaderboard():
     assert text.count("Map of errors of") == 12
     assert "Map of errors of net00:" in text
     assert "Map of errors of net14:" not in text
-    assert '<td data-value="net14"' in text
+    assert '<th scope="row" data-value="net14"' in text
 
 
 def test_the_command_writes_the_same_bytes_again_and_figures_for_papers(tmp_path, runs):

@@ -60,7 +60,7 @@ COORDCONV = {"l2": (0.0, 0.001), "batch_size": (16,)}
             COORDCONV | {"learning_rate": (0.001, 0.005), "multiplier": (1, 2), "size": (1,)},
             *(50, 8),
         ),
-        ("paper_conv_regression", {"learning_rate": (0.0005, 0.001, 0.01), "l2": (1e-5, 1e-4, 5e-4)}, 100, 9),
+        ("paper_conv_regression", {"learning_rate": (0.0005, 0.001, 0.01), "l2": (4.13e-5, 4.13e-4, 2.06e-3)}, 100, 9),
         ("paper_coordconv_regression", {"learning_rate": (0.01,), "l2": (1e-5,)}, 100, 1),
     ],
 )

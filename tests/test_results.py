@@ -189,7 +189,8 @@ def test_runs_are_sorted_by_the_number_of_their_seed(tmp_path):
         ("iou", 0.99998, "0.9999"),
         ("iou", 0.5, "0.5"),
         ("error", 1.0, "1 px"),
-        ("distance", 3e-5, "3e-05 px"),
+        ("distance", 3e-5, "< 0.001 px"),
+        ("distance", 0.0, "0 px"),
     ],
 )
 def test_no_rounding_makes_a_canvas_perfect(metric, value, text):

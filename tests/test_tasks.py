@@ -73,6 +73,26 @@ def test_a_task_is_frozen_and_equal_to_its_like():
         tasks.Regression(20).canvas_size = 30
 
 
+@pytest.mark.parametrize("name", tasks.TASKS)
+def test_examples_of_another_canvas_are_refused(name):
+    task = tasks.as_task(name, 64)
+    sentence = r"has the shape \(65, .*\); expected .* canvases of 64 pixels; give it the canvas_size of the data set\.$"
+    with pytest.raises(ValueError, match=sentence):
+        task.xy(ARRAYS)
+    with pytest.raises(ValueError, match="; expected"):
+        tf.data.Dataset.from_tensor_slices(ARRAYS).map(task.xy)
+
+
+@pytest.mark.parametrize("canvas_size", [64.0, "64", 0, True, None])
+def test_a_bad_canvas_is_named(canvas_size):
+    with pytest.raises(ValueError, match=f"canvas_size={canvas_size!r} .*expected an integer"):
+        tasks.as_task("regression", canvas_size)
+
+
+def test_the_size_may_be_one_of_numpys_integers_which_overflow():
+    assert tasks.as_task("classification", np.int16(300)).output_shape == (90_000,)
+
+
 def test_an_unknown_task_is_named():
     with pytest.raises(ValueError, match="Unknown task 'painting'; expected one of classification, regression, rendering."):
         tasks.as_task("painting", 64)

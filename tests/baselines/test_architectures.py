@@ -1,0 +1,133 @@
+"""The networks, layer by layer, against the released code of the paper (uber-research/CoordConv, model_builders.py)."""
+
+import pytest
+
+from not_so_clevr import tasks
+from not_so_clevr.baselines import conv, coordconv, deconv
+
+HE, GLOROT = "HeNormal", "GlorotUniform"
+BATCH_NORMALIZATION = ("BatchNormalization", 0.9, 1e-5)
+DOUBLE_COORDINATES = ("Rescaling", 31.5, 31.5)  # From -1 to 1, to pixels
+
+
+def described(layer):
+    """Returns what a layer does, as far as an architecture says it."""
+    kind, about = type(layer).__name__, layer.get_config()
+    initializer = type(layer.kernel_initializer).__name__ if hasattr(layer, "kernel_initializer") else None
+    activation = about.get("activation")
+    if kind == "Dense":
+        return kind, about["units"], activation, initializer
+    if "Conv" in kind:
+        return kind, about["filters"], layer.kernel_size[0], layer.strides[0], about["padding"], activation, initializer
+    if kind == "BatchNormalization":
+        return kind, about["momentum"], about["epsilon"]
+    if kind == "Rescaling":
+        return kind, about["scale"], about["offset"]
+    if "Pooling" in kind or kind == "UpSampling2D":
+        return (kind, *about.get("pool_size", about.get("size", ()))[:1])
+    return (kind,)
+
+
+def layers(network):
+    """Returns what the layers do, without those that only change a shape."""
+    assert all(layer.kernel_size == layer.kernel_size[:1] * 2 for layer in network.layers if hasattr(layer, "kernel_size"))
+    return [described(layer) for layer in network.layers if type(layer).__name__ not in ("InputLayer", "Reshape", "Flatten")]
+
+
+def convolution(filters, size, stride=1, activation="relu"):
+    return "Conv2D", filters, size, stride, "same", activation, HE
+
+
+def test_convolution_for_the_uniform_split():
+    pooled = [convolution(16, 3), ("MaxPooling2D", 2)]
+    assert layers(conv.conv(tasks.Regression(64))) == [
+        *(3 * pooled),
+        convolution(16, 3),
+        ("Dense", 64, "relu", GLOROT),
+        ("Dense", 2, "linear", GLOROT),
+    ]
+
+
+def test_convolution_for_the_quadrant_split():
+    assert layers(conv.conv(tasks.Regression(64), network="quadrant", multiplier=3)) == [
+        convolution(48, 5, 2),
+        convolution(48, 1),
+        BATCH_NORMALIZATION,
+        convolution(48, 3),
+        convolution(48, 3, 2),
+        convolution(48, 3, 2, "linear"),
+        BATCH_NORMALIZATION,
+        ("ReLU",),
+        convolution(48, 3, 2),
+        convolution(48, 1),
+        convolution(48, 3, 2),
+        convolution(2, 3),
+        ("GlobalAveragePooling2D",),
+        ("Rescaling", 2.0, -1.0),
+    ]
+
+
+@pytest.mark.parametrize("origin", ["ours", "paper", "article"])
+def test_deconvolution(origin):
+    initializer = GLOROT if origin == "article" else HE
+    expected = [] if origin == "ours" else [DOUBLE_COORDINATES]
+    for filters in (128, 128, 128, 64, 64):
+        expected.append(("Conv2DTranspose", filters, 4, 2, "same", "linear", initializer))
+        expected += [("ReLU",)] if origin == "article" else [BATCH_NORMALIZATION, ("ReLU",)]
+    expected.append(("Conv2DTranspose", 1, 4, 2, "same", "linear", initializer))
+    assert layers(deconv.deconv(tasks.Classification(64), origin=origin, size=4, multiplier=2)) == expected
+
+
+def pixelwise(initializer):
+    return [
+        ("UpSampling2D", 64),
+        ("CoordConv2D", 32, 1, 1, "valid", "relu", initializer),
+        *(("Dense", filters, "relu", initializer) for filters in (32, 64, 64)),
+        ("Dense", 1, "linear", initializer),
+    ]
+
+
+@pytest.mark.parametrize(("origin", "initializer"), [("ours", HE), ("paper", HE), ("article", GLOROT)])
+def test_coordconv(origin, initializer):
+    scaled = [] if origin == "ours" else [DOUBLE_COORDINATES]
+    assert layers(coordconv.build(tasks.Classification(64), origin=origin)) == scaled + pixelwise(initializer)
+    painted = [("Conv2D", filters, 2, 1, "same", "relu", initializer) for filters in (24, 24, 48, 48)]
+    two_stage = coordconv.build(tasks.Rendering(64), origin=origin, two_stage=True, size=2, multiplier=3)
+    assert layers(two_stage) == [
+        *scaled,
+        *pixelwise(initializer),
+        ("Softmax",),
+        *painted,
+        ("Conv2D", 1, 2, 1, "same", "linear", initializer),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("origin", "first", "last", "initializer", "padding"),
+    [
+        ("ours", ("Rescaling", 4.0, 0.0), ("Rescaling", 1.0, 0.0), "HandOn", "same"),
+        ("paper", ("Rescaling", 1.0, 0.0), ("Rescaling", 128 / 63, -1.0), HE, "same"),
+        ("article", ("Rescaling", 1000.0, 0.0), ("Rescaling", 2 / 63, -1.0), GLOROT, "valid"),
+    ],
+)
+def test_coordconv_for_regression(origin, first, last, initializer, padding):
+    assert layers(coordconv.build(tasks.Regression(64), origin=origin)) == [
+        first,
+        ("CoordConv2D", 8, 1, 1, "valid", "linear", initializer),
+        ("Dense", 8, "linear", initializer),
+        ("Dense", 8, "linear", initializer),
+        ("Conv2D", 8, 3, 1, padding, "linear", initializer),
+        ("Conv2D", 2, 3, 1, padding, "linear", initializer),
+        ("GlobalMaxPooling2D",),
+        last,
+    ]
+
+
+def test_upsampling_differs_in_its_layer_only():
+    plain, other = (build(tasks.Classification(64)) for build in (deconv.upsample_conv, deconv.upsample_coordconv))
+    expected = []
+    for filters in (64, 64, 64, 32, 32):
+        expected += [("UpSampling2D", 2), convolution(filters, 3, 1, "linear"), BATCH_NORMALIZATION, ("ReLU",)]
+    expected += [("UpSampling2D", 2), convolution(1, 3, 1, "linear")]
+    assert layers(plain) == expected
+    assert layers(other) == [("CoordConv2D", *each[1:]) if each[0] == "Conv2D" else each for each in expected]
