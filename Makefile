@@ -10,6 +10,7 @@ install: .venv/installed  ## Install the package and its tools into .venv
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv
+	@echo "Installing into .venv: about 4 GB, some minutes"
 	$(BIN)/pip install --quiet --editable '.[dev]'
 	touch $@
 

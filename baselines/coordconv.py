@@ -49,30 +49,39 @@ _INITIALIZERS = {"ours": "he_normal", "article": "glorot_uniform", "paper": "he_
 
 
 @with_recipes(source="Liu et al. 2018", tuned=_TUNED, article=_ARTICLE, paper=_PAPER)
-def build(task: Task, *, origin: str = "ours", **options: Any) -> keras.Model:
+def build(
+    task: Task,
+    *,
+    origin: str = "ours",
+    pooling: str | None = None,
+    two_stage: bool | None = None,
+    size: int | None = None,
+    multiplier: int | None = None,
+) -> keras.Model:
     """Returns the network for the task.
 
     Args:
         task: any.
         origin: whose initialisation and scales: "ours"; or those of the released code of the "article", glorot_uniform, or of
             the "paper", he_normal, both of which give the network coordinates in pixels.
-        **options: for regression, pooling: "max" or "mean". For rendering, two_stage: whether a second half, of convolutions,
-            paints the square around the pixel that the first half finds, as published; size: of their filters, in pixels;
-            multiplier: of their number.
+        pooling: for regression: "max", the default, or "mean".
+        two_stage: for rendering: whether a second half, of convolutions, paints the square around the pixel that the first half
+            finds, as published; default false.
+        size: of their filters, in pixels; default 3.
+        multiplier: of their number; default 1.
 
     Raises:
         ValueError: one sentence, if an argument is not as above.
     """
     if origin not in _INITIALIZERS:
         raise ValueError(f"origin={origin!r} is unknown; expected one of {', '.join(_INITIALIZERS)}")
-    network = {"classification": _classifier, "regression": _regressor, "rendering": _painter}[task.name]
-    known = _OPTIONS[task.name]
-    for name in options:
-        if name not in known:
-            raise ValueError(
-                f"{name} is no setting of coordconv for {task.name}; expected one of {', '.join(('origin', *known))}"
-            )
-    return network(task, origin, **options)
+    network: Any = {"classification": _classifier, "regression": _regressor, "rendering": _painter}[task.name]
+    options = {"pooling": pooling, "two_stage": two_stage, "size": size, "multiplier": multiplier}
+    given = {name: value for name, value in options.items() if value is not None}
+    for name in given:
+        if name not in _OPTIONS[task.name]:
+            raise ValueError(f"{name} is no setting for {task.name}; leave it out")
+    return network(task, origin, **given)
 
 
 def _classifier(task: Task, origin: str) -> keras.Model:

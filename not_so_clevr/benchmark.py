@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
+import inspect
 import json
 import math
 import numbers
@@ -81,6 +82,8 @@ def plan(
     task = as_task(task, config.canvas_size)
     name, chosen = model.recipe(recipe, task.name)
     is_default = name == next(iter(model.recipes))
+    if not isinstance(settings, (Mapping, type(None))):
+        raise ValueError(f"settings={settings!r} is no dict; give one, such as {{'epochs': 3}}.")
     settings = {key: _plain(value) for key, value in (settings or {}).items()}
     try:
         json.dumps(settings, allow_nan=False)
@@ -94,7 +97,24 @@ def plan(
     whole = chosen.replace(settings)
     if whole.loss != "task" and task.name != "rendering":
         raise ValueError(f"loss={whole.loss!r} is for rendering; leave it out for {task.name}.")
+    _check_settings(model, settings)
     return Plan(model, task, config, whole, recipe_name, settings, arguments)
+
+
+def _check_settings(model: models.Model, settings: Mapping[str, Any]) -> None:
+    """Raises ValueError, one sentence, if a setting is neither one of a recipe nor an argument of the model's function."""
+    try:
+        parameters = list(inspect.signature(model.build).parameters.values())[1:]
+    except (TypeError, ValueError):  # A function that does not tell
+        return
+    if any(each.kind is each.VAR_KEYWORD for each in parameters):
+        return
+    of_recipes = [field.name for field in dataclasses.fields(Recipe) if field.name != "model"]
+    own = [each.name for each in parameters if each.kind in (each.KEYWORD_ONLY, each.POSITIONAL_OR_KEYWORD)]
+    for name in settings:
+        if name not in (*of_recipes, *own):
+            arguments = f", or an argument of its function: {', '.join(own)}" if own else "; its function takes the task alone"
+            raise ValueError(f"{model.name} has no setting {name!r}; expected one of {', '.join(of_recipes)}{arguments}.")
 
 
 def _model(build: str | models.Model | Build) -> models.Model:
@@ -500,11 +520,23 @@ def _built(job: Plan) -> keras.Model:
         network = job.model.build(job.task, **job.recipe.model)
         predictions = network(x) if isinstance(network, keras.Model) else None
     except (Exception, SystemExit) as error:
-        raise ValueError(f"{job.model.name} cannot be built for {job.task.name}: {models.where(error)}.") from error
+        hint = " (A function from array to array is measured by benchmark.evaluate.)" if isinstance(error, TypeError) else ""
+        raise ValueError(f"{job.model.name} cannot be built for {job.task.name}: {models.where(error)}.{hint}") from error
     if not isinstance(network, keras.Model):
         raise ValueError(f"{job.model.name} returns {type(network).__name__}; expected a keras.Model.")
-    _checked(predictions, examples, slice(2), job.model.name)
+    _check_logits(network, _checked(predictions, examples, slice(2), job.model.name), job)
     return network
+
+
+def _check_logits(network: keras.Model, predictions: npt.NDArray[np.float32], job: Plan) -> None:
+    """Raises ValueError, one sentence, if a network gives probabilities, as one does that ends in a softmax or a sigmoid."""
+    flat = predictions.reshape(len(predictions), -1)
+    squashed = any(getattr(layer, "activation", None) is keras.activations.sigmoid for layer in network.layers)
+    are_shares = (flat >= 0).all() and np.allclose(flat.sum(axis=1), 1, atol=1e-3)
+    are_probabilities = squashed and ((flat > 0) & (flat < 1)).all()
+    if (job.task.name == "classification" and are_shares) or (job.task.name == "rendering" and are_probabilities):
+        last = "softmax" if are_shares else "sigmoid"
+        raise ValueError(f"{job.model.name} returns probabilities; expected logits: leave out the {last} at the end.")
 
 
 def _measured(predict: Callable[..., Any], examples: Examples, name: str) -> dict[str, npt.NDArray[Any]]:
@@ -537,6 +569,8 @@ def _paint(predict: Callable[..., Any], examples: Examples, measured: dict[str, 
 def _checked(predictions: Any, examples: Examples, chosen: Any, name: str) -> npt.NDArray[np.float32]:
     """Returns predictions as an array. Raises ValueError, one sentence, unless they have the task's shape and are finite."""
     task, coordinates = examples.task, examples.coordinates[chosen]
+    if predictions is None:
+        raise ValueError(f"{name} returns None; expected an array of shape [B, {_shape(task)}]; is its return missing?")
     if hasattr(predictions, "detach"):  # A tensor of PyTorch, whatever backend Keras has
         predictions = predictions.detach().cpu().float().numpy()
     try:

@@ -428,7 +428,7 @@ def show(
 def _generate(*builders: Builder, beam_pipeline_options: str | None = None) -> None:
     """Generates the data sets that are not there yet."""
     for name in ("absl", "apache_beam", "root"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     tfds.disable_progress_bar()
     download_config = tfds.download.DownloadConfig(try_download_gcs=False)
     missing = [builder for builder in builders if not builder.data_path.exists()]
@@ -444,8 +444,16 @@ def _generate(*builders: Builder, beam_pipeline_options: str | None = None) -> N
             examples = builder.builder_config.num_examples
             bar = bars.add_task(builder.builder_config.name, total=examples, state="")
             builder.on_progress = functools.partial(bars.advance, bar)
-            with contextlib.redirect_stdout(io.StringIO()):  # TFDS tells of a download; there is none.
-                builder.download_and_prepare(download_config=download_config)
+            try:
+                with contextlib.redirect_stdout(io.StringIO()):  # TFDS tells of a download; there is none.
+                    builder.download_and_prepare(download_config=download_config)
+            except KeyboardInterrupt:
+                name = builder.builder_config.name
+                print(
+                    f"not-so-clevr: {name} was interrupted; nothing of it was kept, and the same command begins it anew.",
+                    file=sys.stderr,
+                )
+                raise typer.Exit(130) from None
             bars.update(bar, completed=examples)
 
 

@@ -54,7 +54,7 @@ def exclusive(folder: os.PathLike[str], *, replace: bool = False) -> Iterator[No
             raise
         raise OSError(
             f"Cannot write the data set to {path}: {reason}. Make room or get access there, "
-            "or choose another folder with data_dir= or the environment variable TFDS_DATA_DIR."
+            "or choose another folder with --data-dir (in Python data_dir=) or the environment variable TFDS_DATA_DIR."
         ) from error
 
 

@@ -59,6 +59,8 @@ class Model:
         name = name or next(iter(self.recipes))
         if name not in self.recipes:
             raise ValueError(f"{self.name} has no recipe {name!r}; expected one of {', '.join(self.recipes)}.")
+        if task not in self.tasks:
+            raise ValueError(f"{self.name} is no model for {task}; expected one of {', '.join(self.tasks)}.")
         if task not in self.recipes[name]:
             raise ValueError(f"{self.name} has no recipe {name!r} for {task}; expected one of {', '.join(self.recipes[name])}.")
         return name, self.recipes[name][task]
@@ -90,6 +92,9 @@ def find(name: str) -> Model:
     points = {point.name: point.value for point in importlib.metadata.entry_points(group=GROUP)}
     path = points.get(name, name)
     module_name, colon, function_name = path.partition(":")
+    if module_name.endswith(".py") or os.sep in module_name:
+        module = pathlib.Path(module_name).stem
+        raise ValueError(f"{module_name} is a file; expected a module: go to its folder, and give {module}:{function_name}.")
     if not (colon and all(map(str.isidentifier, [*module_name.split("."), function_name]))):
         raise ValueError(
             f"Unknown model {name!r}; expected one of {', '.join(names())}, or a path such as my_pkg.my_module:build."
@@ -140,7 +145,7 @@ def _module(name: str) -> Any:
     except (Exception, SystemExit) as error:
         absent = error.name if isinstance(error, ModuleNotFoundError) else None
         missing = absent is not None and f"{name}.".startswith(f"{absent}.")
-        reason = f"there is no module {absent!r}" if missing else where(error)
+        reason = f"there is no module {absent!r}, neither installed nor in {here}" if missing else where(error)
         raise ValueError(f"Cannot import {name!r}: {reason}.{_shadow(name)}") from error
 
 

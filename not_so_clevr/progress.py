@@ -1,4 +1,4 @@
-"""Bars on standard error that tell what, how far and how long still; there are none where that is no terminal."""
+"""Bars on standard error that tell what, how far and how long still; lines, now and then, where that is no terminal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import rich.console
 import rich.live
@@ -16,6 +16,8 @@ import rich.progress
 
 if TYPE_CHECKING:
     import keras
+
+_SECONDS = 10.0  # Between two lines where there is no terminal
 
 
 def bars(unit: str) -> rich.progress.Progress:
@@ -41,6 +43,8 @@ def training(name: str) -> Iterator[list[keras.callbacks.Callback]]:
     import keras
 
     class Bar(keras.callbacks.Callback):
+        """Tells the bar each step."""
+
         test = ""
 
         def on_train_begin(self, logs: Any = None) -> None:
@@ -60,24 +64,37 @@ def training(name: str) -> Iterator[list[keras.callbacks.Callback]]:
 
     with bars("steps") as shown:
         bar = shown.add_task(name, total=None, state="")
-        yield [] if shown.disable else [Bar()]
+        yield [lines(f"{name}: ", sys.stderr, _SECONDS)] if shown.disable else [Bar()]
 
 
-def lines() -> keras.callbacks.Callback:
-    """Returns a callback that prints a line at the end of each epoch, from which `Epoch.read` gets how far a training is."""
+def lines(before: str = "", stream: TextIO | None = None, seconds: float = 0) -> keras.callbacks.Callback:
+    """Returns a callback that prints a line at the end of an epoch, from which `Epoch.read` gets how far a training is.
+
+    Args:
+        before: what each line begins with; nothing, for `Epoch.read`.
+        stream: where to print; standard output if None.
+        seconds: that pass at least between two lines, and before the first.
+    """
     import keras
 
     class Lines(keras.callbacks.Callback):
+        """Prints the lines."""
+
         epochs = 0  # That were trained by this process
 
         def on_train_begin(self, logs: Any = None) -> None:
-            self.began = time.monotonic()
+            self.began = self.printed = time.monotonic()
 
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
             self.epochs += 1
+            now = time.monotonic()
+            if now - self.printed < seconds:
+                return
+            self.printed = now
             done, total = epoch + 1, self.params["epochs"]
-            left = (time.monotonic() - self.began) / self.epochs * (total - done)
-            print(f"epoch {done} of {total}, loss {logs['loss']:.4g}{_test(logs)}, {left:.1f} s left", flush=True)
+            left = (now - self.began) / self.epochs * (total - done)
+            line = f"{before}epoch {done} of {total}, loss {logs['loss']:.4g}{_test(logs)}, {left:.1f} s left"
+            print(line, file=stream, flush=True)
 
     return Lines()
 

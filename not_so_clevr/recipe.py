@@ -103,8 +103,14 @@ def with_recipes(*, source: str, **recipes: Mapping[str, Recipe]) -> Callable[[_
     Raises:
         ValueError: if there is no recipe, or if one is not told for which task it is.
     """
+    from not_so_clevr.tasks import TASKS
+
     if not recipes or not all(isinstance(tasks, Mapping) and tasks for tasks in recipes.values()):
         raise ValueError("with_recipes needs recipes, each for some tasks; expected such as tuned={'regression': Recipe()}.")
+
+    for task in {task for tasks in recipes.values() for task in tasks}:
+        if task not in TASKS:
+            raise ValueError(f"Unknown task {task!r} in with_recipes; expected one of {', '.join(TASKS)}.")
 
     def decorate(build: _Build) -> _Build:
         build.source = source  # type: ignore[attr-defined]

@@ -52,12 +52,13 @@ class RunFolder:
             return
         with self.worded():
             if self.final.exists():
-                raise FileExistsError(
-                    f"{self.final} holds a complete run; add --resume to show it, or --replace to train anew."
-                )
+                show = "add --resume (in Python resume=True) to show it, or " if trained else "give "
+                anew = "--replace (replace=True) to train anew" if trained else "replace=True to measure anew"
+                raise FileExistsError(f"{self.final} holds a complete run; {show}{anew}.")
             if (self.partial if trained else self.partial / _CHECKPOINT).exists():
                 raise FileExistsError(
-                    f"{self.partial} holds an interrupted run; add --resume to continue it, or --replace to train anew."
+                    f"{self.partial} holds an interrupted run; add --resume (in Python resume=True) to continue it, "
+                    "or --replace (replace=True) to train anew."
                 )
 
     def result(self, settings: Any) -> Result:

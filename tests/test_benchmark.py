@@ -148,7 +148,7 @@ def test_a_killed_run_resumes_to_the_same_weights(finished, tmp_path, moment):
     assert process.returncode == -signal.SIGKILL
     assert not (tmp_path / result.id).exists()
     if moment != "before anything is saved":
-        with pytest.raises(FileExistsError, match="add --resume to continue it, or --replace to train anew"):
+        with pytest.raises(FileExistsError, match="add --resume .in Python resume=True. to continue it, or --re"):
             benchmark.run(linear, runs=tmp_path, **SMALL)
     resumed = benchmark.run(linear, runs=tmp_path, resume=True, **SMALL)
     assert_same_run(runs / result.id, tmp_path / resumed.id)
@@ -208,7 +208,7 @@ def test_a_complete_run_is_kept_shown_or_replaced(tmp_path):
     first = benchmark.run("coordconv", runs=tmp_path, **quick)
     folder = tmp_path / first.id
     written = (folder / results.FILE).stat().st_mtime_ns
-    with pytest.raises(FileExistsError, match="holds a complete run; add --resume to show it, or --replace to train anew"):
+    with pytest.raises(FileExistsError, match="holds a complete run; add --resume .in Python resume=True. to show"):
         benchmark.run("coordconv", runs=tmp_path, **quick)
     assert benchmark.run("coordconv", runs=tmp_path, resume=True, **quick) == first
     assert (folder / results.FILE).stat().st_mtime_ns == written
@@ -333,6 +333,19 @@ def test_evaluate_asks_for_every_example_once():
     assert result.metrics["test"]["error"] == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.parametrize(("task", "last"), [("classification", "softmax"), ("rendering", "sigmoid")])
+def test_a_network_that_ends_in_probabilities_is_refused(task, last):
+    def build(task, activation=None):
+        inputs = keras.Input(task.input_shape)
+        outputs = keras.layers.Dense(int(np.prod(task.output_shape)), activation=activation)(inputs)
+        return keras.Model(inputs, keras.layers.Reshape(task.output_shape)(outputs))
+
+    quick = SMALL | {"task": task}
+    with pytest.raises(ValueError, match=f"build returns probabilities; expected logits: leave out the {last} at the end.$"):
+        benchmark.run(build, **quick, settings={"activation": last})
+    assert benchmark.run(build, **quick, settings={"epochs": 1}).metrics
+
+
 def test_probabilities_are_not_taken_for_logits():
     with pytest.raises(ValueError, match="sigmoid paints every pixel white; expected logits, below 0 for black"):
         benchmark.evaluate(
@@ -343,6 +356,10 @@ def test_probabilities_are_not_taken_for_logits():
 @pytest.mark.parametrize(
     ("predict", "sentence"),
     [
+        (
+            lambda x: None,
+            r"<lambda> returns None; expected an array of shape \[B, 2\]; is its return missing\?$",
+        ),
         (
             lambda x: np.zeros((len(x), 3)),
             r"<lambda> returns shape \(64, 3\) for regression; expected \(64, 2\) for a batch of 64.",
@@ -445,9 +462,10 @@ def no_model(task):
         (nan, r"test_benchmark:nan returns NaN or infinity for the example \(1, 1\)"),
         (broken, r"test_benchmark:broken cannot be built for regression: KeyError: 'colour' \(test_benchmark.py, line \d+\)."),
         (no_model, "no_model returns int; expected a keras.Model."),
+        (len, r"cannot be built .*\(A function from array to array is measured by benchmark.evaluate.\)$"),
         (None, "NoneType is no function; expected one that takes a task and returns a keras.Model."),
         (keras.Sequential([keras.layers.Dense(2)]), "Sequential is no function; expected one that takes a task and returns"),
-        ("tiled_conv", "tiled_conv has no recipe 'tuned' for regression; expected one of classification, rendering."),
+        ("tiled_conv", "tiled_conv is no model for regression; expected one of classification, rendering."),
     ],
 )
 def test_bad_models_give_one_sentence_and_leave_nothing(build, sentence, tmp_path):
@@ -477,8 +495,13 @@ def test_bad_models_give_one_sentence_and_leave_nothing(build, sentence, tmp_pat
         ),
         (
             {"settings": {"depth": 3}},
-            r"coordconv cannot be built for regression: .*depth is no setting of coordconv for regression; expected one of or",
+            "coordconv has no setting 'depth'; expected one of epochs, .*, or an argument of its function: origin, pool",
         ),
+        (
+            {"settings": {"size": 3}},
+            "coordconv cannot be built for regression: .*size is no setting for regression; leave it out",
+        ),
+        ({"settings": [("epochs", 1)]}, r"settings=\[.*\] is no dict; give one, such as {'epochs': 3}."),
         ({"settings": {"pooling": "min"}}, "coordconv cannot be built for regression: .*pooling='min' is unknown"),
         ({"settings": {"x": {1, 2}}}, r"settings x=\{1, 2\} cannot be saved; expected numbers, strings, true"),
         ({"resume": True, "replace": True}, "resume and replace were both asked for"),
@@ -507,7 +530,7 @@ def test_a_replacement_that_was_interrupted_is_resumed(tmp_path):
     folder = tmp_path / first.id
     with pytest.raises(KeyboardInterrupt):
         benchmark.run("coordconv", runs=tmp_path, replace=True, settings={"epochs": 4}, callbacks=[Interrupt()], **SMALL)
-    with pytest.raises(ValueError, match="unexpected keyword argument 'size'"):
+    with pytest.raises(ValueError, match="size is no setting for regression; leave it out"):
         benchmark.run("coordconv", runs=tmp_path, replace=True, settings={"epochs": 4, "size": 1}, **SMALL)
     partial = folder.with_name("seed0.incomplete")
     assert partial.exists()
@@ -554,7 +577,7 @@ def test_numbers_of_numpy_are_settings_as_any_other():
     common = {"task": "regression", "config": "quadrant"}
     ours = {"learning_rate": np.float64(0.01), "epochs": np.int64(2), "x": [np.float32(0.5), True]}
     plain = {"learning_rate": 0.01, "epochs": 2, "x": [0.5, True]}
-    one, other = (benchmark.plan(linear, settings=settings, **common) for settings in (ours, plain))
+    one, other = (benchmark.plan(with_x, settings=settings, **common) for settings in (ours, plain))
     assert (one.id(0), one.command(0), one.recipe) == (other.id(0), other.command(0), other.recipe)
 
 
@@ -600,14 +623,18 @@ def test_weights_in_bfloat16_are_resumed(tmp_path):
 
 
 def test_a_model_that_cannot_be_built_is_told_before_data_are_generated(tmp_path):
-    with pytest.raises(ValueError, match="unexpected keyword argument 'lerning_rate'"):
+    with pytest.raises(ValueError, match="coordconv has no setting 'lerning_rate'; expected one of epochs, "):
         benchmark.run("coordconv", settings={"lerning_rate": 1}, **(SMALL | {"data": "tfds", "data_dir": tmp_path}))
     assert not list(tmp_path.iterdir())
 
 
+def with_x(task, x):
+    raise NotImplementedError
+
+
 @pytest.mark.parametrize("value", ["1", "true", "None", "a b", "relu", 1, 0.5, True, [1, 2]])
 def test_the_command_sets_what_was_set(value):
-    command = benchmark.plan(linear, settings={"x": value}, task="regression", config="quadrant").command(0)
+    command = benchmark.plan(with_x, settings={"x": value}, task="regression", config="quadrant").command(0)
     assert naming.read(shlex.split(command)[-1]) == ("x", value)
 
 

@@ -75,7 +75,10 @@ def test_train_a_model_of_the_current_folder_with_seeds_and_show_the_leaderboard
 
     again = run(folder, "train", "my_pkg.my_module:build", *QUICK, "--seeds", 3)
     assert again.returncode == 2
-    assert "holds a complete run; add --resume to show it, or --replace to train anew." in again.stderr
+    assert (
+        "holds a complete run; add --resume (in Python resume=True) to show it, or --replace (replace=True) to train anew."
+        in again.stderr
+    )
     assert not (folder / "runs" / name / "seed2").exists()
     resumed = run(folder, "train", "my_pkg.my_module:build", *QUICK, "--seeds", 3, "--resume")
     assert resumed.stdout.splitlines()[:2] == lines[:2]
@@ -267,7 +270,10 @@ def test_a_package_that_is_broken_hides_no_model_of_another(monkeypatch, capsys)
     ("arguments", "sentence"),
     [
         (["train", "nope", *QUICK], "Unknown model 'nope'; expected one of conv, coordconv, deconv,"),
-        (["train", "nowhere.at_all:build", *QUICK], "Cannot import 'nowhere.at_all': there is no module 'nowhere'."),
+        (
+            ["train", "nowhere.at_all:build", *QUICK],
+            "Cannot import 'nowhere.at_all': there is no module 'nowhere', neither installed nor in ",
+        ),
         (["train", "my_pkg.my_module:nothing", *QUICK], "Module 'my_pkg.my_module' has no function 'nothing'"),
         (
             ["train", "my_pkg.my_module:wrong", *QUICK],
@@ -294,8 +300,8 @@ def test_a_package_that_is_broken_hides_no_model_of_another(monkeypatch, capsys)
             ["train", "coordconv", *QUICK, "--set", "epochs=3"],
             "--set epochs is given twice, as 2 and as 3; give it once.",
         ),
-        (["train", "coordconv", *QUICK, "--set", "depth=3"], "coordconv cannot be built for regression: TypeError: "),
-        (["train", "coordconv", *TASK, "--set", "depth=3"], "coordconv cannot be built for regression: TypeError: "),
+        (["train", "coordconv", *QUICK, "--set", "depth=3"], "coordconv has no setting 'depth'; expected one of epochs, "),
+        (["train", "coordconv", *TASK, "--set", "depth=3"], "coordconv has no setting 'depth'; expected one of epochs, "),
         (["train", "coordconv", *TASK, "--seed", "-1"], "seed=-1 is out of range; expected an integer from 0 to 4294967295."),
         (["train", "coordconv", *TASK, "--resume", "--replace"], "resume and replace were both asked for; a run can be"),
         (["train", "coordconv", *QUICK, "--seeds", "0"], "--seeds=0 is out of range; expected an integer from 1 to 10000."),

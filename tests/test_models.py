@@ -20,9 +20,16 @@ def test_a_model_is_found_by_its_name_and_by_its_path(name):
             "nope",
             "Unknown model 'nope'; expected one of conv, coordconv, deconv, tiled_conv, upsample_conv, upsample_coordconv, or",
         ),
-        ("no_such_module:build", "Cannot import 'no_such_module': there is no module 'no_such_module'."),
+        (
+            "no_such_module:build",
+            "Cannot import 'no_such_module': there is no module 'no_such_module', neither installed nor in /",
+        ),
+        ("my_models.py:build", "my_models.py is a file; expected a module: go to its folder, and give my_models:build."),
+        ("./a/my_models:build", "./a/my_models is a file; expected a module: go to its folder, and give my_models:build."),
+        ("my models:build", "Unknown model 'my models:build'; expected one of conv, "),
+        (None, "model=None is no name; expected one of conv, "),
         ("test_models:nothing", "Module 'test_models' has no function 'nothing'; expected one that takes a task."),
-        ("conv:build:more", "Cannot import 'conv'"),
+        ("conv:build:more", "Unknown model 'conv:build:more'; expected one of conv, "),
         ("__main__:nothing", "Module '__main__' has no function 'nothing'"),
     ],
 )

@@ -84,6 +84,13 @@ def test_recipes_are_given_for_tasks(recipes):
         with_recipes(source="me", **recipes)
 
 
+def test_recipes_are_for_tasks_that_there_are():
+    with pytest.raises(
+        ValueError, match="Unknown task 'regresion' in with_recipes; expected one of classification, regression, "
+    ):
+        with_recipes(source="me", tuned={"regresion": Recipe()})
+
+
 def test_settings_that_are_no_recipes_are_the_models():
     recipe = Recipe(model={"size": 3}).replace({"epochs": 7, "size": 2, "multiplier": 4})
     assert recipe == Recipe(epochs=7, model={"size": 2, "multiplier": 4})
