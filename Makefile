@@ -20,15 +20,15 @@ demo: install    ## Generate the data set, train CoordConv and ordinary convolut
 	$(BIN)/not-so-clevr train conv --task regression --config quadrant --runs build/runs --resume
 	$(BIN)/not-so-clevr leaderboard build/runs
 
-test: install    ## Run the tests
-	$(BIN)/pytest
+test: install    ## Run the tests, in two processes
+	$(BIN)/pytest -n 2 --dist loadfile
 
 test-large: install  ## Run the tests that take minutes and 8 GB of memory
 	$(BIN)/pytest -m large
 
 test-backends: install  ## Run the tests, with PyTorch among the backends
 	$(BIN)/pip install --quiet torch==2.13.0
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 lint: install    ## Check style and types
 	$(BIN)/ruff check .

@@ -185,7 +185,7 @@ def test_a_killed_command_resumes(folder):
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert "add --resume to continue it" in run(folder, *arguments).stderr
+    assert "add --resume (in Python resume=True) to continue it" in run(folder, *arguments).stderr
     assert run(folder, *arguments, "--resume").returncode == 0
     assert run(folder, *arguments, "--runs", "whole").returncode == 0
     one, other = (
@@ -282,7 +282,7 @@ def test_a_package_that_is_broken_hides_no_model_of_another(monkeypatch, capsys)
         (["train", "my_pkg.my_module:late", *QUICK], "my_pkg.my_module:late cannot be trained for regression: RuntimeError: "),
         (["train", "my_pkg.my_module:leaves", *QUICK], "my_pkg.my_module:leaves cannot be built for regression: SystemExit: 0"),
         (["train", "coordconv", *QUICK, "--set", "x={1}"], "settings epochs=2, x={1} cannot be saved; expected"),
-        (["train", "coordconv", *QUICK, "--set", f"x={'y' * 300}"], "Cannot write runs/regression/"),
+        (["train", "coordconv", *QUICK, "--set", f"origin={'y' * 300}"], "Cannot write runs/regression/"),
         (["train", "broken:build", *QUICK], "Cannot import 'broken': ZeroDivisionError: division by zero (broken.py, line 1)."),
         (
             ["train", "keras:build", *QUICK],

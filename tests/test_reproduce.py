@@ -61,7 +61,7 @@ COORDCONV = {"l2": (0.0, 0.001), "batch_size": (16,)}
             *(50, 8),
         ),
         ("paper_conv_regression", {"learning_rate": (0.0005, 0.001, 0.01), "l2": (4.13e-5, 4.13e-4, 2.06e-3)}, 100, 9),
-        ("paper_coordconv_regression", {"learning_rate": (0.01,), "l2": (1e-5,)}, 100, 1),
+        ("paper_coordconv_regression", {"learning_rate": (0.01,), "l2": (4.13e-5,)}, 100, 1),
     ],
 )
 def test_the_grids_are_every_combination_of_what_the_paper_tells_on_both_splits(suite, axes, epochs, number):
