@@ -167,6 +167,9 @@ class HandOn(keras.initializers.Initializer):
         channels: one for each filter; if None, filter n hands on channel n, as far as there are both.
         noise: standard deviation of what is added everywhere, times the square root of the fan-in.
         seed: of the noise; if None, that of `keras.utils.set_random_seed`.
+
+    Raises:
+        ValueError: if there is no noise; or, when it is called, if a channel is none of the inputs.
     """
 
     def __init__(self, channels: Sequence[int] | None = None, noise: float = 0.1, seed: int | None = None) -> None:
@@ -178,6 +181,8 @@ class HandOn(keras.initializers.Initializer):
     def __call__(self, shape: Sequence[int], dtype: str | None = None) -> Any:
         *window, inputs, filters = shape
         channels = range(min(inputs, filters)) if self.channels is None else self.channels
+        if not all(0 <= channel < inputs for channel in channels):
+            raise ValueError(f"channels={list(channels)} are not all among the {inputs} inputs; expected 0 to {inputs - 1}")
         kernel = np.zeros(shape, "float32")
         for filter, channel in enumerate(channels):
             kernel[(*(length // 2 for length in window), channel, filter)] = 1

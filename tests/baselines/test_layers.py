@@ -174,6 +174,9 @@ def test_integer_inputs_and_mixed_precision():
         mixed = CoordConv2D(4, 3, separate=separate, dtype="mixed_bfloat16")
         assert keras.backend.standardize_dtype(mixed(ones).dtype) == "bfloat16"
         assert keras.backend.standardize_dtype(mixed.kernel.dtype) == "float32"
+    half = ops.convert_to_numpy(ops.cast(AddCoords(dtype="bfloat16")(ones), "float32"))
+    exact = ops.cast(ops.cast(coordinates_by_hand((7, 10), False), "bfloat16"), "float32")
+    np.testing.assert_array_equal(half[0, ..., 3:], ops.convert_to_numpy(exact))  # Rounded once, from float32
 
 
 @pytest.mark.parametrize("separate", [False, True])
@@ -203,7 +206,26 @@ def test_training_reaches_the_weights_of_the_coordinates():
     np.testing.assert_allclose(model.get_weights()[0][0, 0, 1:], np.eye(2), atol=1e-2)
 
 
+def test_a_constraint_is_of_both_kernels():
+    layer = CoordConv2D(4, 3, separate=True, kernel_constraint="non_neg")
+    layer.build((None, 9, 9, 3))
+    assert layer.kernel.constraint is layer.coordinate_kernel.constraint is layer.kernel_constraint is not None
+
+
+@pytest.mark.parametrize("layer", [AddCoords(), CoordConv2D(4, 3), CoordConv2D(4, 3, separate=True)])
+def test_a_built_layer_refuses_inputs_of_another_kind(layer):
+    layer(np.zeros((2, 7, 10, 3)))
+    for shape in [(2, 7, 3), *([] if isinstance(layer, AddCoords) else [(2, 7, 10, 5)])]:
+        with pytest.raises(ValueError, match="is incompatible with the layer"):
+            layer(np.zeros(shape))
+
+
 def test_bad_arguments_are_named():
+    for flag in ("radius", "separate"):
+        with pytest.raises(ValueError, match=f"Argument `{flag}` must be True or False. Received: {flag}=2."):
+            CoordConv2D(4, 3, **{flag: 2})
+    with pytest.raises(ValueError, match="Argument `radius` must be True or False. Received: radius='no'."):
+        AddCoords(radius="no")
     with pytest.raises(ValueError, match=r"Expected data_format .* Received: 'last'"):
         AddCoords(data_format="last")
     with pytest.raises(ValueError, match=r"Expected an input of rank 3, 4 or 5.* Received: input_shape=\(2, 3\)"):
