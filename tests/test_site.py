@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import generate
+import hooks
 import pytest
 import tour
 
@@ -75,6 +76,12 @@ def test_a_page_whose_marker_is_gone_is_named_and_left_as_it_is(marker, tmp_path
     sentence = "README.md has no part from <!-- results --> to <!-- /results -->; mark in it where the numbers belong."
     assert generate.main([], tmp_path) == sentence
     assert page.read_text() == text
+
+
+def test_numbers_in_tables_stay_with_their_units():
+    line = "| 59.7 % ± 25 | 21.21 px ± 0.11 | 0.36 ± 0.84 | 2 of 10 | 12 min | 5.6 h | 2 cores of Intel | 3 x 3 |"
+    expected = "| 59.7_%_±_25 | 21.21_px_±_0.11 | 0.36_±_0.84 | 2_of_10 | 12_min | 5.6_h | 2 cores of Intel | 3 x 3 |"
+    assert hooks._INSIDE.sub("_", line) == expected
 
 
 def build(root: pathlib.Path, site: pathlib.Path) -> subprocess.CompletedProcess[str]:
