@@ -109,7 +109,7 @@ def _check_settings(model: models.Model, settings: Mapping[str, Any]) -> None:
         return
     if any(each.kind is each.VAR_KEYWORD for each in parameters):
         return
-    of_recipes = [field.name for field in dataclasses.fields(Recipe) if field.name != "model"]
+    of_recipes = Recipe.names()
     own = [each.name for each in parameters if each.kind in (each.KEYWORD_ONLY, each.POSITIONAL_OR_KEYWORD)]
     for name in settings:
         if name not in (*of_recipes, *own):
@@ -495,7 +495,7 @@ def check_model(job: Plan) -> None:
 
 def _check_compiled(network: keras.Model, job: Plan) -> None:
     """Raises ValueError if a network that comes compiled was trained before, or is to be trained by settings it ignores."""
-    optimizer = {field.name for field in dataclasses.fields(Recipe)} - {"epochs", "batch_size", "model"}
+    optimizer = set(Recipe.names()) - {"epochs", "batch_size"}
     ignored = sorted(optimizer & set(job.settings))
     if ignored:
         raise ValueError(f"{job.model.name} comes compiled, so {', '.join(ignored)} would change nothing; leave it out.")

@@ -83,6 +83,8 @@ def replacing(path: os.PathLike[str]) -> Iterator[pathlib.Path]:
         if not target.parent.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
+        with temporary.open("r+b") as stream:
+            os.fsync(stream.fileno())  # Else a power cut can leave an empty file of this name.
         temporary.replace(target)
     except OSError as error:
         raise OSError(f"Cannot write {target}: {error.strerror or error}.") from error

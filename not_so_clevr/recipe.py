@@ -63,9 +63,14 @@ class Recipe:
         if not isinstance(self.model, Mapping):
             raise ValueError(f"model={self.model!r} is no dict; give the settings of the model as one, such as {{'size': 3}}.")
 
+    @classmethod
+    def names(cls) -> list[str]:
+        """Returns the names of the settings, without those of the model."""
+        return [field.name for field in dataclasses.fields(cls) if field.name != "model"]
+
     def replace(self, settings: Mapping[str, Any]) -> Recipe:
         """Returns the recipe with some settings changed; those that are no attribute of a recipe are for the model."""
-        names = {field.name for field in dataclasses.fields(self)} - {"model"}
+        names = self.names()
         own = {name: value for name, value in settings.items() if name in names}
         model = {name: value for name, value in settings.items() if name not in names}
         return dataclasses.replace(self, **own, model={**self.model, **model})

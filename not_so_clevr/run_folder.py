@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import pathlib
 import shutil
 import zipfile
@@ -82,8 +81,6 @@ class RunFolder:
         }
         with disk.replacing(self.partial / _CHECKPOINT) as temporary, temporary.open("wb") as stream:
             np.savez(stream, log=np.asarray(json.dumps(log)), **arrays)
-            stream.flush()
-            os.fsync(stream.fileno())  # Else a power cut can leave an empty file of this name.
 
     def restore(self, network: keras.Model) -> dict[str, Any] | None:
         """Returns the log that was saved last, if any, and gives the network the state that was saved with it."""
