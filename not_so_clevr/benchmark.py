@@ -1,7 +1,8 @@
 """The harness: trains a model on a task, or asks any function for predictions, and measures on every example.
 
 Training runs on whatever backend Keras has; the same seed on the same machine gives the same weights, bit for bit. For JAX on
-GPUs this has to be asked for from outside: `XLA_FLAGS=--xla_gpu_deterministic_ops=true` in the environment.
+GPUs this has to be asked for from outside: `XLA_FLAGS=--xla_gpu_deterministic_ops=true` in the environment. For TensorFlow on
+CPUs without AVX-512 the command sets `TF_ENABLE_ONEDNN_OPTS=1`; a script that is to give the same bits sets it, too.
 """
 
 from __future__ import annotations
@@ -150,7 +151,8 @@ def run(
 ) -> Result:
     """Trains a model and measures it on every example of train and test. Nothing is selected on the test split.
 
-    Sets the seeds of Python, NumPy and Keras, and asks the backend for operations that give the same bits every time.
+    Sets the seeds of Python, NumPy and Keras, asks the backend for operations that give the same bits every time, and the C
+    library to keep freed memory for the next step (`environment.keep_memory`).
 
     Args:
         build: a function that takes a `Task` and returns a `keras.Model` from `task.input_shape` to `task.output_shape`; or the
@@ -221,6 +223,7 @@ def execute(
         about = environment.describe()
         keras.utils.set_random_seed(seed)
         environment.make_deterministic()
+        environment.keep_memory()
         network = _built(job)  # Before anything takes long
         splits = {split: Examples(arrays, job.task) for split, arrays in load(job.config, job.task, data, data_dir).items()}
         batches = Batches(splits["train"], job.recipe.batch_size, seed, parts=parts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import importlib.metadata
 import os
 import pathlib
@@ -13,6 +14,9 @@ from typing import Any
 import keras
 
 import not_so_clevr
+
+# Of glibc's malloc.h: M_TRIM_THRESHOLD, never; M_MMAP_MAX, no block; M_ARENA_MAX, since only the main one can grow without end
+_KEEP = {-1: -1, -4: 0, -8: 1}
 
 _PACKAGES = ("keras", "tensorflow", "tensorflow-datasets", "jax", "torch", "numpy")
 
@@ -45,6 +49,17 @@ def make_deterministic() -> None:
         import torch
 
         torch.use_deterministic_algorithms(True)
+
+
+def keep_memory() -> None:
+    """Asks the C library, if it is glibc, to keep the memory that tensors free for the next ones, up to the end of the process.
+
+    Else it returns that of large ones to the system, which has to clear it before it hands it out anew, at every step.
+    """
+    with contextlib.suppress(AttributeError, OSError, TypeError):  # Another C library
+        mallopt = ctypes.CDLL(None).mallopt
+        for parameter, value in _KEEP.items():
+            mallopt(parameter, value)
 
 
 def memory() -> int | None:

@@ -42,6 +42,7 @@ _RAY = {
     "RAY_worker_niceness": "0",  # Else runs yield to all else on the machine, as `nice -n 15` does.
 }
 _NO_GPU = {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}
+_NUMBERS = ("TF_ENABLE_ONEDNN_OPTS", "XLA_FLAGS")  # Variables that change the numbers that come out
 _PAUSE = 5.0  # Seconds between two tries to begin a run that another process is writing
 _SECONDS = 1.0  # Between two looks at what the runs do
 _SHOWN = 30
@@ -228,7 +229,8 @@ def run(todo: Sequence[Run], *, cpus: int, gpus: float, **options: Any) -> Itera
     import ray
 
     work = ray.remote(num_cpus=cpus, num_gpus=gpus, max_calls=1, max_retries=0)(_work)
-    place = {"folder": os.getcwd(), "backend": keras.backend.backend(), "cpus": cpus, "gpus": gpus}
+    variables = {name: os.environ[name] for name in _NUMBERS if name in os.environ} | {"KERAS_BACKEND": keras.backend.backend()}
+    place = {"folder": os.getcwd(), "variables": variables, "cpus": cpus, "gpus": gpus}
 
     def hand_over(run: Run) -> Any:
         run.attempt, run.failure = run.attempt + 1, ""
@@ -338,7 +340,7 @@ def _work(
     with _confined(place["cpus"], place["gpus"]) as cores:
         print(f"\n{time.strftime('%Y-%m-%d %H:%M:%S')}: attempt {attempt} of {experiment.id}/seed{seed}")
         print(f"on {platform.node()}, process {os.getpid()}, {'cores ' + ', '.join(map(str, cores)) if cores else 'any cores'}")
-        os.environ["KERAS_BACKEND"] = place["backend"]
+        os.environ |= place["variables"]
         if os.path.isdir(place["folder"]):
             os.chdir(place["folder"])  # Models are found there.
         try:

@@ -1,12 +1,14 @@
-"""What a result says about the checkout that it was made from."""
+"""What a result says about the checkout that it was made from, and what is asked of the C library."""
 
 import pathlib
+import platform
 import shutil
 import subprocess
 
 import pytest
 
 import not_so_clevr
+import subprocesses
 from not_so_clevr import environment
 
 
@@ -30,3 +32,25 @@ def test_the_commit_is_that_of_the_checkout_and_tells_changes(tmp_path, monkeypa
     assert git("rev-parse", "HEAD").startswith(commit)
     file.write_text("changed")
     assert environment.describe()["commit"] == f"{commit}-dirty"
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library than glibc")
+def test_memory_that_is_freed_is_kept_for_what_comes_next():
+    code = """
+import resource, threading
+from not_so_clevr import environment
+{}
+faults = []
+def steps():
+    for _ in range(12):
+        tensor = bytearray(2**26)
+        tensor[::4096] = bytes(2**14)  # Touches each page
+        del tensor
+        faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+thread = threading.Thread(target=steps)  # As TensorFlow computes in threads
+thread.start()
+thread.join()
+print(faults[-1] - faults[1])
+"""
+    cleared, kept = (int(subprocesses.run(code.format(first))) for first in ("", "environment.keep_memory()"))
+    assert kept < cleared / 20
