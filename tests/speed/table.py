@@ -75,6 +75,10 @@ def main(path: str) -> None:
         rates = [info[f"examples_per_second[{task}-{build}]"]["examples_per_second"] for build in ("coordconv", "plain")]
         print(f"| {task} | {rates[0]:,.0f} | {rates[1]:,.0f} | {rates[0] / rates[1]:.2f} times faster |")
 
+    print("\n| Train | Examples/s | Where freed memory is returned | Ratio |\n|---|---|---|---|")
+    rates = [info[f"memory[{memory}]"]["examples_per_second"] for memory in ("kept", "returned")]
+    print(f"| classification | {rates[0]:,.0f} | {rates[1]:,.0f} | {rates[0] / rates[1]:.2f} times faster |")
+
     print("\n| Until every test example is right | Recipe | Epochs | Time | Right at best |\n|---|---|---|---|---|")
     for name in (name for name in runs if name.startswith("seconds_until_right[")):
         task, recipe, _ = name.partition("[")[2].split("-")

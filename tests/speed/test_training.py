@@ -1,5 +1,6 @@
 """How fast baselines train: to the right answer, against plainly written models, and against bare `model.fit`."""
 
+import functools
 import subprocess
 import sys
 
@@ -89,6 +90,22 @@ def test_examples_per_second(benchmark, task, build):
     benchmark.pedantic(lambda: results.append(run(build, task, settings=settings)), rounds=2)
     fastest = min(epoch["seconds"] for result in results for epoch in result.history[1:])  # The first epoch compiles.
     benchmark.extra_info["examples_per_second"] = 2352 / fastest
+
+
+@pytest.mark.parametrize("memory", ["kept", "returned"])
+def test_memory(benchmark, memory):
+    """In a process of its own, since what was asked of the C library stands to the end."""
+    code = f"""
+import sys
+sys.path.insert(0, {str(__file__.rpartition("/")[0])!r})
+import test_training
+if {memory == "returned"}:
+    test_training.environment.keep_memory = lambda: None
+print(test_training.run("coordconv", "classification", settings={{"epochs": 2}}).history[1]["seconds"])
+"""
+    run_once = functools.partial(subprocess.run, [sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    printed = benchmark.pedantic(run_once, rounds=1).stdout
+    benchmark.extra_info["examples_per_second"] = 2352 / float(printed.split()[-1])
 
 
 @pytest.mark.parametrize("task", ["classification", "regression"])
