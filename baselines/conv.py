@@ -19,28 +19,43 @@ from not_so_clevr.recipe import Recipe, with_recipes
 from not_so_clevr.tasks import Task
 
 
+_AS_ARTICLE = {"origin": "article"}
+_AS_ARTICLE_QUADRANT = {"origin": "article", "network": "quadrant"}
+
+
 @with_recipes(
     source="Liu et al. 2018",
     tuned={"regression": Recipe(epochs=20, schedule="cosine")},
-    article={"regression": Recipe(epochs=100, weight_decay=1e-3)},
-    article_quadrant={"regression": Recipe(epochs=100, learning_rate=5e-4, weight_decay=5e-4, model={"network": "quadrant"})},
+    article={"regression": Recipe(epochs=100, weight_decay=1e-3, model=_AS_ARTICLE)},
+    article_quadrant={"regression": Recipe(epochs=100, learning_rate=5e-4, weight_decay=5e-4, model=_AS_ARTICLE_QUADRANT)},
     paper={"regression": Recipe(epochs=100, batch_size=256, l2=4.13e-5)},  # 1e-5 on their scale; see published.py
     paper_quadrant={"regression": Recipe(epochs=100, batch_size=256, l2=4.13e-5, model={"network": "quadrant"})},
 )
-def conv(task: Task, *, network: str = "uniform", multiplier: int = 1) -> keras.Model:
-    """Returns one of the two networks of the paper for regression.
+def conv(task: Task, *, network: str = "uniform", origin: str = "paper", multiplier: int = 1) -> keras.Model:
+    """Returns one of the two networks for regression, of the paper or of the article.
 
     Args:
-        task: regression, on a canvas of at least 16 x 16 pixels.
+        task: regression, on a canvas of at least 16 x 16 pixels; of 64 x 64 for "quadrant" of the article.
         network: "uniform": 3x3 convolutions of 16m filters, max pooling between them, and two dense layers. "quadrant": nine
-            convolutions, partly strided, and mean pooling. Convolutions start from he_normal, dense layers from glorot_uniform.
+            convolutions, partly strided, and mean pooling; eight and no pooling in the article.
+        origin: "paper"; or "article", whose code has the same layers, but neither pads nor pools with a stride, starts from
+            glorot_uniform, multiplies the image by 1000, and answers in pixels.
         multiplier: m.
+
+    Raises:
+        ValueError: one sentence, if an argument is not as above.
     """
-    build = {"uniform": _uniform, "quadrant": _quadrant}.get(network)
-    if build is None:
-        raise ValueError(f"network={network!r} is unknown; expected 'uniform' or 'quadrant'.")
+    networks = {
+        ("paper", "uniform"): _uniform,
+        ("paper", "quadrant"): _quadrant,
+        ("article", "uniform"): _article_uniform,
+        ("article", "quadrant"): _article_quadrant,
+    }
+    if (origin, network) not in networks:
+        raise ValueError(f"origin={origin!r}, network={network!r} is unknown; expected paper or article, uniform or quadrant.")
     inputs = keras.Input(task.input_shape)
-    return keras.Model(inputs, build(inputs, 16 * multiplier))
+    x = networks[origin, network](inputs, 16 * multiplier)
+    return keras.Model(inputs, layers.Rescaling(2 / (task.canvas_size - 1), -1.0)(x) if origin == "article" else x)
 
 
 def _uniform(x: Any, filters: int) -> Any:
@@ -68,6 +83,29 @@ def _quadrant(x: Any, filters: int) -> Any:
 
 def _convolution(filters: int, size: int, stride: int = 1) -> layers.Layer:
     return layers.Conv2D(filters, size, stride, padding="same", activation="relu", kernel_initializer="he_normal")
+
+
+def _article_uniform(x: Any, filters: int) -> Any:
+    x = layers.Rescaling(1000.0)(x)
+    for pool in (True, True, True, False):
+        x = layers.Conv2D(filters, 3, activation="relu")(x)
+        if pool:
+            x = layers.MaxPooling2D(2, strides=1)(x)
+    x = layers.Dense(64, activation="relu")(layers.Flatten()(x))
+    return layers.Dense(2)(x)
+
+
+def _article_quadrant(x: Any, filters: int) -> Any:
+    x = layers.Rescaling(1000.0)(x)
+    for size, stride in ((5, 2), (1, 1)):
+        x = layers.Conv2D(filters, size, stride, activation="relu")(x)
+    x = layers.BatchNormalization()(x)
+    for size, stride in ((3, 1), (3, 2), (3, 2)):
+        x = layers.Conv2D(filters, size, stride, activation="relu")(x)
+    x = layers.BatchNormalization()(x)
+    for size, stride in ((3, 2), (1, 1)):
+        x = layers.Conv2D(filters, size, stride, activation="relu")(x)
+    return layers.Flatten()(layers.Conv2D(2, 2, activation="relu")(x))  # Of what is left of 64 x 64 pixels, 2 x 2
 
 
 _RECIPE = Recipe(epochs=6, learning_rate=0.005, schedule="cosine", weight_decay=3.0)

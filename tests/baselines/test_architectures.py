@@ -1,4 +1,4 @@
-"""The networks, layer by layer, against the released code of the paper (uber-research/CoordConv, model_builders.py)."""
+"""The networks, layer by layer, against the code of the paper (uber-research/CoordConv) and of the article (coord-conv)."""
 
 import pytest
 
@@ -65,6 +65,50 @@ def test_convolution_for_the_quadrant_split():
         ("GlobalAveragePooling2D",),
         ("Rescaling", 2.0, -1.0),
     ]
+
+
+def valid(filters, size, stride=1):
+    return "Conv2D", filters, size, stride, "valid", "relu", GLOROT
+
+
+TO_COORDINATES = ("Rescaling", 2 / 63, -1.0)
+
+
+def test_convolution_of_the_article_for_the_uniform_split():
+    network = conv.conv(tasks.Regression(64), origin="article")
+    assert layers(network) == [
+        ("Rescaling", 1000.0, 0.0),
+        *(3 * [valid(16, 3), ("MaxPooling2D", 2)]),
+        valid(16, 3),
+        ("Dense", 64, "relu", GLOROT),
+        ("Dense", 2, "linear", GLOROT),
+        TO_COORDINATES,
+    ]
+    assert [each.strides for each in network.layers if "Pooling" in type(each).__name__] == 3 * [(1, 1)]
+    assert network.count_params() == (9 + 1) * 16 + 3 * (9 * 16 + 1) * 16 + (53 * 53 * 16 + 1) * 64 + (64 + 1) * 2
+
+
+def test_convolution_of_the_article_for_the_quadrant_split():
+    normalization = ("BatchNormalization", 0.99, 1e-3)
+    assert layers(conv.conv(tasks.Regression(64), network="quadrant", origin="article")) == [
+        ("Rescaling", 1000.0, 0.0),
+        valid(16, 5, 2),
+        valid(16, 1),
+        normalization,
+        valid(16, 3),
+        valid(16, 3, 2),
+        valid(16, 3, 2),
+        normalization,
+        valid(16, 3, 2),
+        valid(16, 1),
+        valid(2, 2),
+        TO_COORDINATES,
+    ]
+
+
+def test_a_network_of_convolution_that_there_is_not_is_named():
+    with pytest.raises(ValueError, match="origin='ours', network='uniform' is unknown; expected paper or article"):
+        conv.conv(tasks.Regression(64), origin="ours")
 
 
 @pytest.mark.parametrize("origin", ["ours", "paper", "article"])
