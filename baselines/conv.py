@@ -18,7 +18,6 @@ from keras import layers
 from not_so_clevr.recipe import Recipe, with_recipes
 from not_so_clevr.tasks import Task
 
-
 _AS_ARTICLE = {"origin": "article"}
 _AS_ARTICLE_QUADRANT = {"origin": "article", "network": "quadrant"}
 

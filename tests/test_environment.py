@@ -6,9 +6,9 @@ import shutil
 import subprocess
 
 import pytest
+import subprocesses
 
 import not_so_clevr
-import subprocesses
 from not_so_clevr import environment
 
 
