@@ -135,9 +135,9 @@ def _anchor(*names: str) -> str:
 
 def _row(row: Mapping[str, Any]) -> dict[str, Any]:
     """Returns a row of the leaderboard for the template: texts, and the values by which to sort."""
-    closeness = next(row[key] for key in results.UNITS if key in row)
-    values = [row[key] for key in ("task", "config", "model", "seeds", "train", "test", "test_lowest", "perfect")]
-    values += [closeness, row["parameters"], row["seconds"], row["hardware"]]
+    off = 1 - row["iou"] if "iou" in row else next(row[key] for key in results.UNITS if key in row)
+    values = [row[key] for key in ("task", "config", "model", "seeds", "train", "test", "test_lowest")]
+    values += [row["perfect"] / row["seeds"], off, row["parameters"], row["seconds"], row["hardware"]]
     return {
         "link": _anchor(row["task"], row["config"], row["model"]),
         "panel": f"{row['task']}, {row['config']}",

@@ -133,7 +133,6 @@ def table(rows: Iterable[Row], found: Sequence[Result]) -> list[dict[str, Any]]:
 def _measured(experiment: Experiment, runs: Sequence[Result]) -> dict[str, Any]:
     metric = experiment.metric or (runs[0].right if runs else "")
     train, test = ([_value(run, split, metric) for run in runs] for split in ("train", "test"))
-    mean = statistics.fmean(test) if runs else None
     return {
         "source": experiment.source,
         "task": experiment.task,
@@ -144,12 +143,12 @@ def _measured(experiment: Experiment, runs: Sequence[Result]) -> dict[str, Any]:
         "metric": metric,
         "seeds": len(runs),
         "train": statistics.fmean(train) if runs else None,
-        "test": mean,
+        "test": statistics.fmean(test) if runs else None,
         "test_interval": results.interval(test),
         "seconds": results.median(run.seconds for run in runs),
         "hardware": ", ".join(sorted({run.hardware for run in runs})),
         "software": results.software(runs),
-        "verdict": verdict(experiment, mean, results.interval(test)),
+        "verdict": verdict(experiment, test),
         "remark": experiment.remark,
     }
 
@@ -160,25 +159,23 @@ def _value(run: Result, split: str, metric: str) -> float:
     return run.metrics[split][metric]
 
 
-def verdict(experiment: Experiment, test: float | None, half: float | None = None) -> str:
-    """Returns what a mean over test, ± half of an interval, says of what was published; "" if nothing was.
-
-    "undecided" is a mean that misses what was published where its interval does not; a perfect result is missed by any seed
-    that is not perfect.
-    """
-    if test is None:
+def verdict(experiment: Experiment, test: Sequence[float]) -> str:
+    """Returns what the values of some seeds over test say of what was published; "" if nothing was. See `_INTRODUCTION`."""
+    if not test:
         return "not run"
     if not experiment.test:
         return ""
     if experiment.expected is None:
         return "not comparable"
-    low, high = experiment.expected
-    if low <= test <= high:
-        return "reproduced"
-    if low < high and low - (half or 0) <= test <= high + (half or 0):
-        return "undecided"
+    (low, high), mean, half = experiment.expected, statistics.fmean(test), results.interval(test) or 0.0
     is_distance = bool(results.UNITS.get(experiment.metric))  # Of which less is better
-    return "better" if (test < low) == is_distance else "worse"
+    if low <= mean <= high:
+        word = "reproduced"
+    elif low < high and any(low <= value <= high for value in test) and low - half <= mean <= high + half:
+        word = "undecided"
+    else:
+        word = "better" if (mean < low) == is_distance else "worse"
+    return word if len(test) >= results.ENOUGH else f"{word} so far"
 
 
 def cells(row: Mapping[str, Any]) -> list[str]:
@@ -208,15 +205,16 @@ def cells(row: Mapping[str, Any]) -> list[str]:
 _INTRODUCTION = """# What was published, and what came out
 
 Train and test are means over seeds, ± half of the 95 % confidence interval of the mean (Student's t; nothing if all seeds
-agree, or there are fewer than three), of the metric that the source reports: `coordinate_accuracy`, of the article's
-regression, gives half a point for one right coordinate, where the [leaderboard](results.md) wants both; `perfect` counts the
-runs that get every example right. The time is the median of whole runs.
+agree, or there are fewer than three). The metric is that which the source reports: `coordinate_accuracy`, of the article's
+regression, gives half a point for one right coordinate, where the [leaderboard](results.md) wants both. Where the source tells in
+words, the metric is one of ours; `perfect` counts the runs that get every example right. The time is the median of whole runs.
+Times are of several versions of the code and, see *hardware*, of different machines.
 
-The verdict is on test, and train is shown beside it. A perfect result is reproduced by a perfect one with every seed, any other
-number by one that is at most 5 points off, and what is told in words by the range in `not_so_clevr/published.py`. Of these two
-it is *undecided* if the mean is not in the range, but some of its interval is; one seed that is not perfect is enough to tell
-that a perfect result is not reproduced. It is *not comparable* where no run can confirm or contradict what was published:
-pictures without numbers, or the best of a large grid. Where nothing was published, there is no verdict.
+The verdict is on the mean over test; train is shown beside it. A perfect number is *reproduced* by a perfect one, with every
+seed; any other by one that is at most 5 points off; and what is told in words by the range in `not_so_clevr/published.py`. What
+lies outside is *better* or *worse* than what was published, or *undecided*, where some seed is in the range and so is a part of
+the interval. "So far" stands where there are fewer than three seeds. It is *not comparable* where no number can confirm or
+contradict what was published: pictures, or the best of a large grid. Where nothing was published, there is no verdict.
 """
 
 

@@ -47,6 +47,8 @@ UNITS = {"distance": " px", "error": " px", "iou": ""}
 _LATER = {"loss": "task"}  # Settings that came later, and what they were in run files that lack them
 _ALIKE = ("model", "settings", "parameters", "right", "closeness")  # What runs share that differ in their seed alone
 
+ENOUGH = 3  # Seeds for an interval
+
 # The 97.5th percentile of Student's t with 2, 3, ... 29 degrees of freedom
 _T: tuple[float, ...] = (4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
 _T += (2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086)
@@ -258,7 +260,7 @@ def interval(values: Sequence[float]) -> float | None:
 
     That of two is 13 times their standard deviation divided by the root of 2, which tells nothing.
     """
-    if len(values) < 3:
+    if len(values) < ENOUGH:
         return None
     freedom = len(values) - 1
     t = _T[freedom - 2] if freedom < len(_T) + 2 else 1.96 + 2.4 / freedom
@@ -364,7 +366,7 @@ def plus_minus(half: float | None, scale: float = 1) -> str:
     if not half:
         return ""
     scaled = scale * half
-    return f" ± {scaled:.2g}" if scaled < 99.5 else f" ± {scaled:.0f}"
+    return f" ± {scaled:#.2g}".rstrip(".") if scaled < 99.5 else f" ± {scaled:.0f}"
 
 
 def plain(text: str) -> str:

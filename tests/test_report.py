@@ -299,13 +299,20 @@ def test_the_page_loads_in_a_browser_without_errors(tmp_path, page, hostile):
     assert "Content Security Policy" in browse(file)[1][0]
 
 
+def test_rows_are_sorted_by_how_far_off_they_are_whatever_the_metric(page):
+    found = re.findall(r'<td data-value="([^"]*)" class="closeness number">(\S+) (\S+)', page)
+    assert {metric for _, metric, _ in found} == {"distance", "error", "iou"}
+    for value, metric, shown in found:
+        assert float(value) == pytest.approx(1 - float(shown) if metric == "iou" else float(shown), abs=1e-4)
+
+
 def test_a_click_on_a_header_sorts_the_leaderboard(tmp_path, page):
     script = """
       const head = (name) => [...document.querySelectorAll("#leaderboard ~ .wide th")].find((th) => th.textContent === name);
       const rows = () => [...document.querySelectorAll("#leaderboard ~ .wide tbody tr")];
       const models = () => rows().map((row) => row.cells[2].textContent + row.cells[3].textContent);
       const log = [];
-      for (const name of ["model", "model", "seeds", "closeness"]) {
+      for (const name of ["model", "model", "seeds", "closeness", "perfect", "perfect"]) {
         head(name).firstChild.click();
         log.push([name, head(name).ariaSort, models(), document.querySelectorAll("[aria-sort]").length]);
       }
@@ -318,6 +325,8 @@ def test_a_click_on_a_header_sorts_the_leaderboard(tmp_path, page):
         ["model", "descending", ["paints1", "memorises2", "computes3", "computes1"], 1],
         ["seeds", "ascending", ["paints1", "computes1", "memorises2", "computes3"], 1],
         ["closeness", "ascending", ["computes1", "computes3", "paints1", "memorises2"], 1],
+        ["perfect", "ascending", ["paints1", "memorises2", "computes1", "computes3"], 1],
+        ["perfect", "descending", ["computes1", "computes3", "paints1", "memorises2"], 1],  # All of one, and all of three
     ]
 
 
