@@ -300,7 +300,7 @@ def test_the_page_loads_in_a_browser_without_errors(tmp_path, page, hostile):
 
 
 def test_rows_are_sorted_by_how_far_off_they_are_whatever_the_metric(page):
-    found = re.findall(r'<td data-value="([^"]*)" class="closeness number">(\S+) (\S+)', page)
+    found = re.findall(r'<td data-value="([^"]*)" class="closeness number">(\S+) ([^ <]+)', page)
     assert {metric for _, metric, _ in found} == {"distance", "error", "iou"}
     for value, metric, shown in found:
         assert float(value) == pytest.approx(1 - float(shown) if metric == "iou" else float(shown), rel=1e-3, abs=1e-4)
