@@ -45,17 +45,17 @@ def _headline(runs: Sequence[Result]) -> str:
                 continue
             seconds = [results.median(run.seconds for run in some if run.hardware in alike) or 0 for some in (ours, theirs)]
             parameters = [some[0].parameters or 0 for some in (ours, theirs)]
-            cells = [f"{theirs[0].label} / {ours[0].label}", f"{seconds[1] / seconds[0]:.1f}", f"{parameters[1] / parameters[0]:.0f}"]
-            lines.append([task, config, *cells, ", ".join(sorted(alike))])
+            ratios = [f"{theirs / ours:.2g} times" for ours, theirs in (seconds, parameters)]
+            lines.append([task, config, f"{other} to coordconv", *ratios, ", ".join(sorted(alike))])
     columns = ("task", "config", "networks", "time", "parameters", "hardware")
     return f"\n{_HEADLINE}\n{results.markdown(columns, lines)}"
 
 
 _HEADLINE = """## The headline
 
-The paper's abstract says "150 times faster with 10-100 times fewer parameters". This is how many times as long ordinary convolution
-takes with the paper's recipes, and how many times as many parameters it has; the time is the median of whole runs, of all their
-epochs, on like hardware.
+The paper's abstract says "150 times faster with 10-100 times fewer parameters". This is how many times as long ordinary
+convolution takes with the paper's recipes, and how many times as many parameters it has; the time is the median of whole runs, of
+all their epochs, on like hardware.
 """
 
 _MISSING = """
@@ -80,8 +80,8 @@ def quadrant(runs: Sequence[Result], columns: Sequence[str] = _SUMMARY) -> str:
     told = [each for each in reproduce.select(["article", "paper"]) if (each.model, each.expected) == ("coordconv", (1, 1))]
     held = [row["verdict"].startswith("reproduced") for row in reproduce.table(reproduce.plan(told), runs)]
     return f"""{_some(columns, results.COLUMNS, map(results.cells, rows))}
-Of {len(rivals)} runs without CoordConv, whatever the network and its recipe, the best is right on {best} of test. Of {len(told)} published trainings of
-`coordconv` that should be perfect, on this split and on `uniform`, {sum(held)} are, with every seed.
+Of {len(rivals)} runs without CoordConv, whatever the network and its recipe, the best is right on {best} of test.
+Of {len(told)} published trainings of `coordconv` that should be perfect, on this split and on `uniform`, {sum(held)} are, with every seed.
 """
 
 

@@ -317,7 +317,10 @@ def _stuck(settings: Mapping[str, Any], remark: str) -> Experiment:
 
 _FAILURES = (
     _stuck({"pooling": "mean"}, "mean pooling instead of max pooling"),
-    _stuck({"learning_rate": 1e-4}, "a learning rate of 0.0001: (31.5, 31.5) from epoch 10 on, and after 50 on its way from there"),
+    _stuck(
+        {"learning_rate": 1e-4},
+        "a learning rate of 0.0001: (31.5, 31.5) from epoch 10 on, and after 50 on its way from there",
+    ),
     _stuck(
         {"epochs": 200, "learning_rate": 0.01},
         "trained for too long: right at first, with a learning rate of 0.01; then one point, up to 6 px from the middle",

@@ -206,9 +206,9 @@ _INTRODUCTION = """# What was published, and what came out
 
 Train and test are means over seeds, ± half of the 95 % confidence interval of the mean (Student's t; nothing if all seeds
 agree, or there are fewer than three). The metric is that which the source reports: `coordinate_accuracy`, of the article's
-regression, gives half a point for one right coordinate, where the [leaderboard](results.md) wants both. Where the source tells in
-words, the metric is one of ours; `perfect` counts the runs that get every example right. The time is the median of whole runs.
-Times are of several versions of the code and, see *hardware*, of different machines.
+regression, gives half a point for one right coordinate, where the [leaderboard](results.md) wants both. Where the source tells
+in words, the metric is one of ours; `perfect` counts the runs that get every example right. The time is the median of whole
+runs; see *hardware* for the machines, which differ, and the runs are of several versions of the code.
 
 The verdict is on the mean over test; train is shown beside it. A perfect number is *reproduced* by a perfect one, with every
 seed; any other by one that is at most 5 points off; and what is told in words by the range in `not_so_clevr/published.py`. What
