@@ -54,8 +54,8 @@ def _headline(runs: Sequence[Result]) -> str:
 _HEADLINE = """## The headline
 
 The paper's abstract says "150 times faster with 10-100 times fewer parameters". This is how many times as long ordinary
-convolution takes with the paper's recipes, and how many times as many parameters it has; the time is the median of whole runs, of
-all their epochs, on like hardware.
+convolution takes with the paper's recipes, and how many times as many parameters it has; the time is the median of whole runs,
+of all their epochs, on like hardware.
 """
 
 _MISSING = """
@@ -81,7 +81,7 @@ def quadrant(runs: Sequence[Result], columns: Sequence[str] = _SUMMARY) -> str:
     held = [row["verdict"].startswith("reproduced") for row in reproduce.table(reproduce.plan(told), runs)]
     return f"""{_some(columns, results.COLUMNS, map(results.cells, rows))}
 Of {len(rivals)} runs without CoordConv, whatever the network and its recipe, the best is right on {best} of test.
-Of {len(told)} published trainings of `coordconv` that should be perfect, on this split and on `uniform`, {sum(held)} are, with every seed.
+Of {len(told)} published trainings of `coordconv` that should be perfect, on both splits, {sum(held)} are, with every seed.
 """
 
 
