@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from not_so_clevr import canvas
-from not_so_clevr.not_so_clevr_dataset_builder import NotSoClevrConfig, as_config
+from not_so_clevr.config import NotSoClevrConfig, as_config
 
 
 class Drawn(Mapping[str, Any]):

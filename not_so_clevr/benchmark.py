@@ -26,7 +26,7 @@ import numpy.typing as npt
 from not_so_clevr import canvas, distribution, environment, models, naming, results
 from not_so_clevr.arrays import Drawn
 from not_so_clevr.batches import Arrays, Batches, Examples
-from not_so_clevr.not_so_clevr_dataset_builder import NotSoClevrConfig, as_config
+from not_so_clevr.config import NotSoClevrConfig, as_config
 from not_so_clevr.recipe import Recipe
 from not_so_clevr.results import Result
 from not_so_clevr.run_folder import RunFolder, claimed

@@ -29,7 +29,8 @@ import typer
 import not_so_clevr
 from not_so_clevr import canvas, disk, naming, progress, reproduce, results, sweep
 from not_so_clevr import grid as grids
-from not_so_clevr.not_so_clevr_dataset_builder import BEAM_CANVAS_SIZE, CONFIGS, Builder, as_config, import_beam
+from not_so_clevr.config import CONFIGS, as_config
+from not_so_clevr.not_so_clevr_dataset_builder import BEAM_CANVAS_SIZE, Builder, import_beam
 from not_so_clevr.published import PUBLISHED, PUBLISHED_COLUMNS, SUITES
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
 
 from not_so_clevr import canvas, disk, results
-from not_so_clevr.not_so_clevr_dataset_builder import as_config
+from not_so_clevr.config import as_config
 from not_so_clevr.results import Result
 
 ARROWS = 100  # Predictions that are drawn: more would hide each other.

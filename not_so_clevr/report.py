@@ -24,7 +24,7 @@ from matplotlib.figure import Figure
 
 import not_so_clevr
 from not_so_clevr import disk, figures, naming, results
-from not_so_clevr.not_so_clevr_dataset_builder import as_config
+from not_so_clevr.config import as_config
 from not_so_clevr.published import PUBLISHED, PUBLISHED_COLUMNS, SOURCES
 from not_so_clevr.results import Result
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from not_so_clevr import results
-from not_so_clevr.not_so_clevr_dataset_builder import as_config
+from not_so_clevr.config import as_config
 from not_so_clevr.published import PERFECT, SUITES, Experiment
 from not_so_clevr.results import Result
 

@@ -28,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from not_so_clevr import disk, naming
-from not_so_clevr.not_so_clevr_dataset_builder import as_config
+from not_so_clevr.config import as_config
 from not_so_clevr.published import PUBLISHED, PUBLISHED_COLUMNS, SOURCES
 
 Examples = Mapping[str, Mapping[str, npt.NDArray[Any]]]

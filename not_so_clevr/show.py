@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from not_so_clevr import canvas
-from not_so_clevr.not_so_clevr_dataset_builder import NotSoClevrConfig, as_config
+from not_so_clevr.config import NotSoClevrConfig, as_config
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

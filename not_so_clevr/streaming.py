@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from not_so_clevr import canvas
 from not_so_clevr.arrays import Drawn
-from not_so_clevr.not_so_clevr_dataset_builder import NotSoClevrConfig, as_config
+from not_so_clevr.config import NotSoClevrConfig, as_config
 
 if TYPE_CHECKING:
     import tensorflow as tf

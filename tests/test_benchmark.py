@@ -15,7 +15,7 @@ from run_files import assert_same_run
 
 import not_so_clevr
 from not_so_clevr import benchmark, naming, results, tasks
-from not_so_clevr.not_so_clevr_dataset_builder import NotSoClevrConfig
+from not_so_clevr.config import NotSoClevrConfig
 
 SMALL = {"task": "regression", "config": "quadrant_16_square3", "data": "memory"}  # 147 train and 49 test
 ID = pathlib.Path("regression/quadrant_16_square3/coordconv/seed0")

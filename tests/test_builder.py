@@ -3,7 +3,8 @@
 import pytest
 import tensorflow_datasets as tfds
 
-from not_so_clevr.not_so_clevr_dataset_builder import CONFIGS, Builder
+from not_so_clevr.config import CONFIGS
+from not_so_clevr.not_so_clevr_dataset_builder import Builder
 
 COUNTS = {
     "uniform": (2509, 627),

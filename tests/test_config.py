@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import not_so_clevr
-from not_so_clevr import canvas, splits
-from not_so_clevr.not_so_clevr_dataset_builder import CONFIGS, Builder, NotSoClevrConfig
+from not_so_clevr import canvas, not_so_clevr_dataset_builder, splits
+from not_so_clevr.config import CONFIGS, NotSoClevrConfig
+from not_so_clevr.not_so_clevr_dataset_builder import Builder
 
 NAMES = ["uniform", "quadrant", "quadrant_upper_left", "quadrant_upper_right", "quadrant_lower_left"]
 NAMES += ["uniform_uber", "quadrant_uber", "uniform_32", "quadrant_32"]
@@ -133,6 +134,12 @@ def test_the_builder_takes_any_config_by_name_or_object(tmp_path):
         assert pickle.loads(pickle.dumps(builder)).data_dir == builder.data_dir
     named = tfds.builder("not_so_clevr", config=NotSoClevrConfig(split="quadrant"), data_dir=tmp_path)
     assert named.info.full_name == "not_so_clevr/quadrant/1.0.0"
+
+
+def test_a_config_is_found_beside_the_builder_too_and_can_be_pickled():
+    assert not_so_clevr_dataset_builder.NotSoClevrConfig is not_so_clevr.NotSoClevrConfig is NotSoClevrConfig
+    config = NotSoClevrConfig(split="uniform", canvas_size=16, square_size=5, seed=3)
+    assert dataclasses.asdict(pickle.loads(pickle.dumps(config))) == dataclasses.asdict(config)
 
 
 def test_a_config_changed_by_hand_is_checked_again_and_gets_its_own_folder(tmp_path):

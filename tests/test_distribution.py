@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from not_so_clevr import benchmark, canvas, distribution
 from not_so_clevr.arrays import Drawn
 from not_so_clevr.batches import Batches, Examples
-from not_so_clevr.not_so_clevr_dataset_builder import NotSoClevrConfig
+from not_so_clevr.config import NotSoClevrConfig
 from not_so_clevr.tasks import Regression
 
 SMALL = {"config": "quadrant_16_square3", "data": "memory", "seed": 3}

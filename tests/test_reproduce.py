@@ -12,7 +12,7 @@ import pytest
 import subprocesses
 
 from not_so_clevr import benchmark, cli, models, naming, reproduce, results
-from not_so_clevr.not_so_clevr_dataset_builder import as_config
+from not_so_clevr.config import as_config
 from not_so_clevr.published import PERFECT, PUBLISHED, SUITES, Experiment
 from not_so_clevr.results import Result
 

@@ -11,7 +11,7 @@ import tensorflow_datasets as tfds
 
 import not_so_clevr
 from not_so_clevr import canvas
-from not_so_clevr.not_so_clevr_dataset_builder import CONFIGS
+from not_so_clevr.config import CONFIGS
 
 NAME = "not_so_clevr/quadrant_32"
 KEYS = {"image", "one_hot", "label", "coordinates"}

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from not_so_clevr import models, results, tasks
-from not_so_clevr.not_so_clevr_dataset_builder import as_config
+from not_so_clevr.config import as_config
 
 
 def share(network: keras.Model) -> float:

@@ -28,7 +28,8 @@ def generate(size: int, folder: str) -> dict[str, float]:
     import tensorflow  # noqa: F401
     import tensorflow_datasets as tfds
 
-    from not_so_clevr.not_so_clevr_dataset_builder import Builder, NotSoClevrConfig
+    from not_so_clevr.config import NotSoClevrConfig
+    from not_so_clevr.not_so_clevr_dataset_builder import Builder
 
     tfds.disable_progress_bar()
     builder = Builder(config=NotSoClevrConfig(split="quadrant", canvas_size=size), data_dir=folder)
@@ -47,7 +48,8 @@ def read(size: int, folder: str) -> dict[str, float]:
     import tensorflow as tf
     import tensorflow_datasets as tfds
 
-    from not_so_clevr.not_so_clevr_dataset_builder import Builder, NotSoClevrConfig
+    from not_so_clevr.config import NotSoClevrConfig
+    from not_so_clevr.not_so_clevr_dataset_builder import Builder
 
     builder = Builder(config=NotSoClevrConfig(split="quadrant", canvas_size=size), data_dir=folder)
     before = _memory()

@@ -12,7 +12,7 @@ from keras import layers
 from not_so_clevr import benchmark as harness
 from not_so_clevr import environment, models, tasks
 from not_so_clevr.baselines.layers import AddCoords, CoordConv2D
-from not_so_clevr.not_so_clevr_dataset_builder import as_config
+from not_so_clevr.config import as_config
 
 SHAPES = {"2 to 32, 1x1": (2, 32, 1), "32 to 32, 1x1": (32, 32, 1), "32 to 32, 3x3": (32, 32, 3)}
 LAYERS = {
