@@ -14,7 +14,7 @@ import scaling
 from matplotlib.figure import Figure
 from PIL import Image
 
-from not_so_clevr import disk, figures, reproduce, results
+from not_so_clevr import charts, disk, figures, maps, reproduce, results
 from not_so_clevr.results import Result
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -128,7 +128,7 @@ PARTS: Mapping[str, tuple[str, Callable[[Sequence[Result]], str]]] = {
 def _comparison(runs: Sequence[Result]) -> Figure:
     """Ordinary networks above CoordConv, a task beside the other."""
     rivals = {"classification": "deconv", "regression": "conv", "rendering": "deconv"}
-    return figures.comparison(
+    return maps.comparison(
         [
             [[run for run in runs if (run.task, run.label) == (task, label)] for label in (rival, "coordconv")]
             for task, rival in rivals.items()
@@ -159,13 +159,13 @@ def _of_runs(function: Callable[[Sequence[Result]], Figure | None], *ids: str) -
 # Each figure: the files and folders it is made of, and what draws it, both below the root.
 FIGURES: Mapping[str, Drawing] = {
     "docs/figures/errors.png": _of_runs(_comparison, *_QUADRANT),
-    "docs/figures/mean-pooling.png": _of_runs(figures.errors, "regression/uniform/coordconv-article-pooling=mean"),
-    "docs/figures/low-rate.png": _of_runs(figures.errors, "regression/uniform/coordconv-article-learning_rate=0.0001"),
-    "docs/figures/too-long.png": _of_runs(figures.curves, "regression/uniform/coordconv-article-epochs=200-learning_rate=0.01"),
-    "docs/figures/tiled.png": _of_runs(figures.errors, "classification/quadrant/tiled_conv"),
-    "docs/figures/deconv.png": _of_runs(figures.errors, "classification/quadrant/deconv-article"),
-    "docs/figures/small-filters.png": _of_runs(figures.paintings, "rendering/quadrant/coordconv-article"),
-    "docs/figures/no-decay.png": _of_runs(figures.errors, "classification/quadrant/coordconv-weight_decay=0.0"),
+    "docs/figures/mean-pooling.png": _of_runs(maps.errors, "regression/uniform/coordconv-article-pooling=mean"),
+    "docs/figures/low-rate.png": _of_runs(maps.errors, "regression/uniform/coordconv-article-learning_rate=0.0001"),
+    "docs/figures/too-long.png": _of_runs(charts.curves, "regression/uniform/coordconv-article-epochs=200-learning_rate=0.01"),
+    "docs/figures/tiled.png": _of_runs(maps.errors, "classification/quadrant/tiled_conv"),
+    "docs/figures/deconv.png": _of_runs(maps.errors, "classification/quadrant/deconv-article"),
+    "docs/figures/small-filters.png": _of_runs(maps.paintings, "rendering/quadrant/coordconv-article"),
+    "docs/figures/no-decay.png": _of_runs(maps.errors, "classification/quadrant/coordconv-weight_decay=0.0"),
     "docs/figures/scaling.png": ([COST], lambda root: scaling.figure(scaling.load(root / COST))),
 }
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from not_so_clevr import figures, results
+from not_so_clevr import charts, results
 
 FITTED = 3  # Largest sizes, from which the exponents are taken: what a program costs before it begins weighs little there.
 
@@ -62,7 +62,7 @@ def figure(sizes: Sizes) -> Figure:
     """Returns time for an example, and memory, over the size of the canvas."""
     picture = Figure(figsize=(9, 4), layout="constrained")
     times, memory = picture.subplots(1, 2)
-    for color, (name, (words, marker, line)) in zip(figures.COLORS, _LOOKS.items(), strict=False):
+    for color, (name, (words, marker, line)) in zip(charts.COLORS, _LOOKS.items(), strict=False):
         seconds = [row[f"{name}_seconds"] / (row["examples"] if name == "generate" else 1) for row in sizes.values()]
         style = {"color": color, "marker": marker, "linestyle": line, "markerfacecolor": "none", "linewidth": 1.3}
         times.plot(list(sizes), [1e3 * each for each in seconds], label=words, **style)

@@ -23,7 +23,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import not_so_clevr
-from not_so_clevr import disk, figures, naming, results
+from not_so_clevr import charts, disk, figures, maps, naming, results
 from not_so_clevr.config import as_config
 from not_so_clevr.published import PUBLISHED, PUBLISHED_COLUMNS, SOURCES
 from not_so_clevr.results import Result
@@ -62,14 +62,14 @@ def write_figures(folder: pathlib.Path, runs: Sequence[Result]) -> list[pathlib.
         OSError: one sentence, if a file cannot be written.
     """
     files = []
-    order = figures.labels(runs)
+    order = charts.labels(runs)
     for (task, config), best in _panels(runs).items():
         drawn = {
-            "errors": figures.errors(best),
-            "predictions": figures.predictions(best),
-            "paintings": figures.paintings(best),
-            "curves": figures.curves(best, order),
-            "costs": figures.costs(best, order),
+            "errors": maps.errors(best),
+            "predictions": maps.predictions(best),
+            "paintings": maps.paintings(best),
+            "curves": charts.curves(best, order),
+            "costs": charts.costs(best, order),
         }
         for kind, figure in drawn.items():
             if figure is not None:
@@ -90,7 +90,7 @@ def page(runs: Sequence[Result], folders: Iterable[pathlib.Path]) -> str:
         lstrip_blocks=True,
     )
     environment.filters["sha256"] = lambda text: base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-    order = figures.labels(runs)
+    order = charts.labels(runs)
     groups = _groups(runs)
     rows = results.leaderboard(runs)
     models = collections.Counter((row["task"], row["config"]) for row in rows)
@@ -150,9 +150,9 @@ def _panel(runs: Sequence[Result], order: Sequence[str]) -> dict[str, Any]:
     task, config = runs[0].task, runs[0].config
     models = figures.by_label(runs)
     with_map = {label: read for label, same in models.items() if (read := [run for run in same if run.examples])}
-    highest = max((float(np.nanmax(figures.error_map(read))) for read in with_map.values()), default=0)
+    highest = max((float(np.nanmax(maps.error_map(read))) for read in with_map.values()), default=0)
     predicted, painted = (
-        [figures.worst(having) for same in models.values() if (having := figures.having(column, same))]
+        [maps.worst(having) for same in models.values() if (having := maps.having(column, same))]
         for column in (results.PREDICTED, results.PAINTED)
     )
     return {
@@ -160,13 +160,13 @@ def _panel(runs: Sequence[Result], order: Sequence[str]) -> dict[str, Any]:
         "config": config,
         "link": _anchor(task, config),
         "description": _description(config),
-        "outlined": bool(with_map) and figures.outlined(config),
+        "outlined": bool(with_map) and maps.outlined(config),
         "without_map": [(label, _anchor(task, config, label)) for label in models if label not in with_map],
-        "errors": [_drawing("errors", figures.errors(read, highest), _errors(read), read) for read in with_map.values()],
-        "predictions": [_drawing("predictions", figures.predictions([run]), _worst(run), [run]) for run in predicted],
-        "paintings": [_drawing("paintings", figures.paintings([run]), _worst(run), [run]) for run in painted],
-        "curves": _drawing("curves", figures.curves(runs, order), _curves(models), runs),
-        "costs": _drawing("costs", figures.costs(runs, order), _costs(runs), runs) if len(models) > 1 else None,
+        "errors": [_drawing("errors", maps.errors(read, highest), _errors(read), read) for read in with_map.values()],
+        "predictions": [_drawing("predictions", maps.predictions([run]), _worst(run), [run]) for run in predicted],
+        "paintings": [_drawing("paintings", maps.paintings([run]), _worst(run), [run]) for run in painted],
+        "curves": _drawing("curves", charts.curves(runs, order), _curves(models), runs),
+        "costs": _drawing("costs", charts.costs(runs, order), _costs(runs), runs) if len(models) > 1 else None,
     }
 
 
@@ -206,7 +206,7 @@ def _close(runs: Sequence[Result], split: str) -> str:
 def _curves(models: Mapping[str, Sequence[Result]]) -> str:
     texts = []
     for label, same in models.items():
-        shares = [(epoch, results.percent(statistics.fmean(each))) for epoch, each in figures.history(same).items()]
+        shares = [(epoch, results.percent(statistics.fmean(each))) for epoch, each in charts.history(same).items()]
         ends = dict.fromkeys(shares[:1] + shares[-1:])
         texts.append(f"{label}: " + ", ".join(f"{share} after epoch {epoch}" for epoch, share in ends))
     return "; ".join(texts)

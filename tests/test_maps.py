@@ -1,4 +1,4 @@
-"""Figures of results: what they show, and on which scale."""
+"""Maps of errors, predictions and paintings: what they show, and on which scale."""
 
 import dataclasses
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from run_files import result, several
 
-from not_so_clevr import canvas, figures
+from not_so_clevr import canvas, figures, maps
 
 
 @pytest.fixture(scope="module")
@@ -16,21 +16,21 @@ def runs():
 
 def test_a_map_holds_the_mean_errors_at_the_centres():
     one, other = result("net", wrong=1.0), result("net", seed=1, wrong=0.0)
-    found = figures.error_map([one, other])
+    found = maps.error_map([one, other])
     assert found.shape == (16, 16)
     for i, j in canvas.centres(16, 3):
         assert found[i, j] == (1.5 if i >= 8 and j >= 8 else 0)  # The mean of 3 px and 0 px where it is held out
     border = np.ones((16, 16), bool)
     border[1:15, 1:15] = False
     assert np.isnan(found[border]).all()
-    assert figures.error_map([result("net", task="rendering", wrong=1.0)])[8, 8] == 0.75  # 1 - IoU
+    assert maps.error_map([result("net", task="rendering", wrong=1.0)])[8, 8] == 0.75  # 1 - IoU
 
 
 def test_the_outline_of_the_quadrant_is_its_border():
     mask = np.zeros((4, 4), bool)
     mask[2:, 2:] = True
     corners = [(1.5, 1.5), (3.5, 1.5), (3.5, 3.5), (1.5, 3.5)]
-    found = [frozenset(map(tuple, line)) for line in figures.outline(mask).tolist()]
+    found = [frozenset(map(tuple, line)) for line in maps.outline(mask).tolist()]
     assert len(found) == 4
     assert set(found) == {frozenset(pair) for pair in zip(corners, corners[1:] + corners[:1], strict=True)}
 
@@ -40,77 +40,44 @@ def test_the_outline_goes_around_holes_and_corners():
     mask[1:4, 1:5] = True
     mask[2, 2] = False
     mask[1, 4] = False
-    lengths = np.abs(np.diff(figures.outline(mask), axis=1)).sum(axis=(1, 2))
+    lengths = np.abs(np.diff(maps.outline(mask), axis=1)).sum(axis=(1, 2))
     assert lengths.sum() == 14 + 4  # Around the outside, and around the hole
     assert len(lengths) == 6 + 4
 
 
 def test_a_comparison_has_a_column_for_each_task_and_one_scale_a_column(runs):
-    models = list(figures.by_label(figures.having("coordinates", runs)).values())[:2]
-    drawn = figures.comparison([models, models, models])
+    models = list(figures.by_label(maps.having("coordinates", runs)).values())[:2]
+    drawn = maps.comparison([models, models, models])
     images = [axes.images[0] for axes in drawn.axes if axes.images]
     assert len(images) == 6
     assert len({image.get_clim() for image in images}) == 1
     for image, same in zip(images, [models[0]] * 3 + [models[1]] * 3, strict=True):
-        np.testing.assert_array_equal(np.ma.filled(image.get_array(), np.nan), figures.error_map(same))
+        np.testing.assert_array_equal(np.ma.filled(image.get_array(), np.nan), maps.error_map(same))
 
 
 def test_each_column_of_a_comparison_has_a_scale_of_its_own():
     """Up to the worst of its maps: 3 px, and 3/4 of an IoU; of perfect models up to a pixel."""
     wrong = {"classification": 1.0, "regression": 0.0, "rendering": 1.0}
     tasks = [[[result("good", task=task)], [result("bad", task=task, wrong=share)]] for task, share in wrong.items()]
-    images = [axes.images[0] for axes in figures.comparison(tasks).axes if axes.images]
+    images = [axes.images[0] for axes in maps.comparison(tasks).axes if axes.images]
     assert [image.get_clim() for image in images] == [(0, 3), (0, 1), (0, 0.75)] * 2
 
 
 def test_all_maps_of_a_panel_have_one_scale_and_a_perfect_model_is_painted_as_one(runs):
     bad, good = [run for run in runs if run.label == "memorises"], [run for run in runs if run.id.startswith("class")][:3]
-    both = figures.errors([*bad, *good])
+    both = maps.errors([*bad, *good])
     scales = [axes.images[0].get_clim() for axes in both.axes if axes.images]
     assert scales == [(0, 3)] * 2  # The errors are 3 px at most.
-    np.testing.assert_array_equal(both.axes[0].images[0].get_array(), np.ma.masked_invalid(figures.error_map(bad)))
+    np.testing.assert_array_equal(both.axes[0].images[0].get_array(), np.ma.masked_invalid(maps.error_map(bad)))
     tiny = dataclasses.replace(
         good[0], examples={k: v | {"distance": v["distance"] + 1e-6} for k, v in good[0].examples.items()}
     )
-    assert figures.errors([tiny]).axes[0].images[0].get_clim() == (0, 1)
-
-
-def test_curves_show_the_mean_and_the_spread_and_tell_models_apart_without_colour(runs):
-    several = [run for run in runs if run.task == "classification"]
-    axes = figures.curves(several).axes[0]
-    lines = [line for line in axes.lines if len(line.get_xdata())]
-    np.testing.assert_allclose(lines[0].get_ydata(), np.array([25, 50, 75, 100]) * 25 / 98)  # Of 0 and 25 of 49
-    np.testing.assert_allclose(lines[1].get_ydata(), [25, 50, 75, 100])  # The first model is drawn last, on top.
-    spread = axes.collections[0].get_paths()[0].vertices
-    assert (spread[:, 1].min(), spread[:, 1].max()) == (0, pytest.approx(100 * 25 / 49))
-    assert lines[0].get_marker() != lines[1].get_marker()
-    assert lines[0].get_linestyle() != lines[1].get_linestyle()
-    assert [text.get_text() for text in axes.figure.legends[0].get_texts()] == ["computes", "memorises"]
-
-
-def test_more_models_than_markers_still_differ_without_colour():
-    looks = [(look["marker"], look["fillstyle"]) for look in (figures._look(k, range(33)) for k in range(33))]
-    assert len(set(looks)) == 33
-
-
-def test_models_with_the_default_recipe_come_first():
-    runs = [
-        dataclasses.replace(result("net"), model=model, recipe=recipe) for model, recipe in (("a", "x"), ("b", ""), ("a", ""))
-    ]
-    assert figures.labels(runs) == ["a", "b", "a-x"]
-
-
-def test_costs_stand_at_parameters_and_at_the_median_of_seconds(runs):
-    both = figures.costs([run for run in runs if run.label == "computes" and run.task == "classification"])
-    points = [axes.containers[0].lines[0].get_xydata().tolist() for axes in both.axes]
-    assert points == [[[1234, 100]], [[11, 100]]]
-    unknown = [dataclasses.replace(run, parameters=None, seconds=float("nan")) for run in runs]
-    assert figures.costs(unknown) is None
+    assert maps.errors([tiny]).axes[0].images[0].get_clim() == (0, 1)
 
 
 def test_predictions_are_of_the_worst_run_and_lead_from_true_to_predicted():
     good, bad = result("net", wrong=0.0), result("net", seed=1, wrong=1.0)
-    lines = figures.predictions([good, bad]).axes[0].lines
+    lines = maps.predictions([good, bad]).axes[0].lines
     ways = next(line for line in lines if line.get_color() == "#D55E00" and line.get_linestyle() == "-").get_xydata()
     ways = ways.reshape(-1, 3, 2)
     assert len(ways) == 49  # Every test example; there are fewer than 100.
@@ -120,7 +87,7 @@ def test_predictions_are_of_the_worst_run_and_lead_from_true_to_predicted():
 
 def test_predictions_that_are_wrong_have_a_mark_of_their_own():
     run = result("net", wrong=0.25)  # 12 of 49
-    marks = {line.get_marker(): line.get_xydata()[:, ::-1] for line in figures.predictions([run]).axes[0].lines}
+    marks = {line.get_marker(): line.get_xydata()[:, ::-1] for line in maps.predictions([run]).axes[0].lines}
     test = run.examples["test"]
     for marker, share in (("x", 0), (".", 1)):
         expected = test["predicted"][test["accuracy"] == share]
@@ -130,7 +97,7 @@ def test_predictions_that_are_wrong_have_a_mark_of_their_own():
 
 def test_paintings_stand_below_true_canvases():
     run = result("net", task="rendering")
-    images = [axes.images[0].get_array() for axes in figures.paintings([run]).axes]
+    images = [axes.images[0].get_array() for axes in maps.paintings([run]).axes]
     true = canvas.draw(run.examples["test"]["coordinates"][:8], 16, 3)[..., 0]
     rows = np.array(images).reshape(4, 4, 16, 16)
     np.testing.assert_array_equal(np.concatenate([rows[0], rows[2]]), true)
@@ -142,7 +109,7 @@ def test_a_model_that_is_two_pixels_off_differs_from_a_perfect_one_beside_a_very
     far = dataclasses.replace(result("far", wrong=1.0), examples={})
     for split, columns in result("far", wrong=1.0).examples.items():
         far.examples[split] = {**columns, "distance": columns["distance"] / 3 * 80}
-    drawn = figures.errors([result("near", wrong=1.0), result("perfect"), far])
+    drawn = maps.errors([result("near", wrong=1.0), result("perfect"), far])
     near, perfect, bad = (cell.images[0].norm(cell.images[0].get_array()).max() for cell in drawn.axes[:3])
     assert perfect == 0
     assert bad == 1
