@@ -5,6 +5,7 @@ python docs/generate.py [--check]
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import pathlib
 import sys
@@ -160,7 +161,10 @@ def _of_runs(function: Callable[[Sequence[Result]], Figure | None], *ids: str) -
 FIGURES: Mapping[str, Drawing] = {
     "docs/figures/errors.png": _of_runs(_comparison, *_QUADRANT),
     "docs/figures/mean-pooling.png": _of_runs(maps.errors, "regression/uniform/coordconv-article-pooling=mean"),
-    "docs/figures/low-rate.png": _of_runs(maps.errors, "regression/uniform/coordconv-article-learning_rate=0.0001"),
+    "docs/figures/low-rate.png": _of_runs(
+        functools.partial(charts.curves, metric="error"),
+        *(f"regression/uniform/coordconv-article{rate}" for rate in ("-learning_rate=0.0001", "")),
+    ),
     "docs/figures/too-long.png": _of_runs(charts.curves, "regression/uniform/coordconv-article-epochs=200-learning_rate=0.01"),
     "docs/figures/tiled.png": _of_runs(maps.errors, "classification/quadrant/tiled_conv"),
     "docs/figures/deconv.png": _of_runs(maps.errors, "classification/quadrant/deconv-article"),

@@ -28,35 +28,43 @@ def labels(runs: Iterable[Result]) -> list[str]:
     return [label for _, label in sorted({(run.recipe != "", run.label) for run in runs})]
 
 
-def history(runs: Sequence[Result]) -> dict[int, list[float]]:
-    """Returns for each epoch the shares of test that were right after it, of every run that has a history."""
-    shares: dict[int, list[float]] = {}
+def history(runs: Sequence[Result], metric: str = "") -> dict[int, list[float]]:
+    """Returns for each epoch a metric of test after it, by default the share that was right, of every run that has a history."""
+    values: dict[int, list[float]] = {}
     for run in runs:
         for epoch in run.history:
-            shares.setdefault(epoch["epoch"], []).append(epoch["test"][run.right])
-    return dict(sorted(shares.items()))
+            values.setdefault(epoch["epoch"], []).append(epoch["test"][metric or run.right])
+    return dict(sorted(values.items()))
 
 
-def curves(runs: Sequence[Result], order: Sequence[str] = ()) -> Figure | None:
-    """Returns the share of test that is right after each epoch: the mean over seeds, and from the worst to the best.
+def curves(runs: Sequence[Result], order: Sequence[str] = (), metric: str = "") -> Figure | None:
+    """Returns how a metric of test changes from epoch to epoch: the mean over seeds, and from the worst to the best.
 
     None if no run has a history.
+
+    Args:
+        runs: of one task and one data set.
+        order: the labels of all models, so that each looks the same in every chart.
+        metric: one that says how far off answers are, in pixels; if "", the share that is right.
     """
-    models = {label: shares for label, same in figures.by_label(runs).items() if (shares := history(same))}
+    models = {label: found for label, same in figures.by_label(runs).items() if (found := history(same, metric))}
     if not models:
         return None
     figure = Figure(figsize=(4.8, 3 + 0.25 * len(models)), layout="constrained")
     axes = figure.subplots()
     handles = {}
     faint = 0.2 if len(models) <= 4 else 0.08
-    for label, shares in reversed(models.items()):  # So that the first is on top.
+    for label, found in reversed(models.items()):  # So that the first is on top.
         look = _look(label, order or sorted(models))
-        epochs, values = list(shares), [[100 * share for share in shares[epoch]] for epoch in shares]
+        epochs, values = list(found), [[value if metric else 100 * value for value in each] for each in found.values()]
         marked = sorted({*np.searchsorted(epochs, np.geomspace(epochs[0], epochs[-1], 8).round()).tolist()})
         handles[label] = axes.plot(epochs, [sum(each) / len(each) for each in values], markevery=marked, **look)[0]
         axes.fill_between(epochs, [*map(min, values)], [*map(max, values)], color=look["color"], alpha=faint, linewidth=0)
     last = max(map(max, models.values()))
     axes.set(xlabel="epoch", ylabel="right on test, %", ylim=(-3, 103), xscale="log", xlim=(0.9, 1.1 * last))
+    if metric:
+        axes.set(ylabel=f"{metric} on test, px")
+        axes.autoscale(axis="y")
     _logarithmic(axes, (1, 2, 5))
     _legend(figure, dict(reversed(handles.items())))
     return figure

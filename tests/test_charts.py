@@ -27,6 +27,15 @@ def test_curves_show_the_mean_and_the_spread_and_tell_models_apart_without_colou
     assert [text.get_text() for text in axes.figure.legends[0].get_texts()] == ["computes", "memorises"]
 
 
+def test_curves_show_another_metric_as_it_is(runs):
+    same = [dataclasses.replace(run, history=[{"epoch": k, "test": {"distance": 7.0 * k}} for k in (1, 2)]) for run in runs[:3]]
+    (axes,) = charts.curves(same, metric="distance").axes
+    (line,) = (line for line in axes.lines if len(line.get_xdata()))
+    np.testing.assert_allclose(line.get_ydata(), [7, 14])
+    assert axes.get_ylabel() == "distance on test, px"
+    assert axes.get_ylim()[1] >= 14
+
+
 def test_more_models_than_markers_still_differ_without_colour():
     looks = [(look["marker"], look["fillstyle"]) for look in (charts._look(k, range(33)) for k in range(33))]
     assert len(set(looks)) == 33
