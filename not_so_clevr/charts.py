@@ -29,7 +29,7 @@ def labels(runs: Iterable[Result]) -> list[str]:
 
 
 def history(runs: Sequence[Result], metric: str = "") -> dict[int, list[float]]:
-    """Returns for each epoch a metric of test after it, by default the share that was right, of every run that has a history."""
+    """Returns for each epoch a metric of test after it, by default the share that was right, of all runs with a history."""
     values: dict[int, list[float]] = {}
     for run in runs:
         for epoch in run.history:
