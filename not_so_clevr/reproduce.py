@@ -219,9 +219,13 @@ contradict what was published: pictures, or the best of a large grid. Where noth
 
 
 def to_markdown(rows: Iterable[Mapping[str, Any]]) -> str:
-    """Returns the rows of `table` in Markdown."""
+    """Returns the rows of `table` in Markdown, a table for each source."""
     rows = list(rows)
-    return f"{_INTRODUCTION}{results.made_with(rows)}\n{results.markdown(COLUMNS, map(cells, rows))}"
+    parts = []
+    for source in dict.fromkeys(row["source"] for row in rows):
+        table = results.markdown(COLUMNS[1:], [cells(row)[1:] for row in rows if row["source"] == source])
+        parts.append(f"\n## {f'Source: {source}' if source else 'Not published'}\n\n{table}")
+    return f"{_INTRODUCTION}{results.made_with(rows)}{''.join(parts)}"
 
 
 def seconds(text: str) -> float:
