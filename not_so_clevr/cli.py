@@ -142,7 +142,11 @@ def train(
         benchmark.check_model(job)
         _generate(Builder(config=checked, data_dir=data_dir))
     options |= {"data_dir": data_dir, "distribute": distribute}
-    trained = [run for each in chosen if (run := _trained(job, each, "the same command with --resume", **options))]
+    again = "the same command with --resume instead of --replace" if replace else "the same command with --resume"
+    trained = []
+    for k, each in enumerate(chosen):
+        result = _trained(job, each, again, replaced=chosen[k:] if replace else [], **options)
+        trained += [result] if result else []
     rivals = [run for run in _reference() if (run.task, run.config) == (task, checked.name)]
     own = {run.label for run in trained}
     _print_leaderboard(trained + [run for run in rivals if run.label not in own])
@@ -305,13 +309,16 @@ def _generate_for(left: Sequence[tuple[reproduce.Row, int]], data_dir: pathlib.P
         _generate(*(Builder(config=name, data_dir=data_dir) for name in names))
 
 
-def _trained(job: Plan, seed: int, again: str, *, until: float | None = None, **options: Any) -> results.Result | None:
+def _trained(
+    job: Plan, seed: int, again: str, *, replaced: Sequence[int] = (), until: float | None = None, **options: Any
+) -> results.Result | None:
     """Trains a model, shows how far it is, and prints how good it is.
 
     Args:
         job: what to do.
         seed: of the run.
         again: the command that goes on with it if it is interrupted.
+        replaced: seeds of runs that the command is to replace from now on, this one among them.
         until: when to stop, by `time.monotonic`; None is returned then.
         **options: those of `benchmark.execute`.
     """
@@ -323,7 +330,8 @@ def _trained(job: Plan, seed: int, again: str, *, until: float | None = None, **
                 callbacks.append(benchmark.StopAt(until))
             result = benchmark.execute(job, seed=seed, callbacks=callbacks, **options)
     except KeyboardInterrupt:
-        print(f"not-so-clevr: {job.id(seed)} was interrupted; {again} continues it.", file=sys.stderr)
+        words = _how_to_go_on(job, seed, again, replaced, options["runs"])
+        print(f"not-so-clevr: {job.id(seed)} was interrupted; {words}.", file=sys.stderr)
         raise typer.Exit(130) from None
     except benchmark.OutOfTime:
         print(f"{job.id(seed)}: the time is over; {again} continues it.", flush=True)
@@ -334,6 +342,15 @@ def _trained(job: Plan, seed: int, again: str, *, until: float | None = None, **
         raise ValueError(f"{job.model.name} cannot be trained for {job.task.name}: {models.where(error)}.") from error
     _print_result(result)
     return result
+
+
+def _how_to_go_on(job: Plan, seed: int, again: str, replaced: Sequence[int], runs: pathlib.Path) -> str:
+    """Returns which command continues an interrupted run, and which runs it would leave as they were: not yet replaced."""
+    from not_so_clevr.run_folder import RunFolder
+
+    old = [each for each in replaced if RunFolder(runs, job.id(each)).complete]
+    words = [] if seed in old else [f"{again} continues it"]
+    return "; ".join([*words, *[f"not yet replaced: seed {', '.join(map(str, old))}"] * bool(old)])
 
 
 def _print_result(result: results.Result) -> None:

@@ -70,9 +70,11 @@ class RunFolder:
         return result
 
     def clear(self) -> None:
-        """Forgets a run that was interrupted."""
-        if self.partial.exists():
-            shutil.rmtree(self.partial)
+        """Forgets a run that was interrupted, and begins one: from now on a complete one is about to be replaced."""
+        with self.worded():
+            if self.partial.exists():
+                shutil.rmtree(self.partial)
+            self.partial.mkdir(parents=True)
 
     def save(self, network: keras.Model, log: Mapping[str, Any]) -> None:
         """Saves a log and the network's state, of which Keras' own files leave out the random numbers."""

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 
+import keras
 import pytest
 import subprocesses
 from subprocesses import COMMAND
@@ -154,8 +155,53 @@ def test_options_of_train_reach_the_training_and_ctrl_c_says_how_to_go_on(
     assert keywords == usual | changed
     assert job.recipe == models.find("coordconv").recipe(recipe, "regression")[1]
     assert ended.value.code == 130
-    said = f"{job.id(keywords['seed'])} was interrupted; the same command with --resume continues it.\n"
+    instead = " instead of --replace" if "--replace" in options else ""
+    said = f"{job.id(keywords['seed'])} was interrupted; the same command with --resume{instead} continues it.\n"
     assert capsys.readouterr().err.endswith(f"not-so-clevr: {said}")
+
+
+@pytest.mark.parametrize(
+    ("moment", "words"),
+    [
+        ("on_epoch_begin", "the same command with --resume instead of --replace continues it; not yet replaced: seed 2."),
+        ("build", "not yet replaced: seed 1, 2."),
+    ],
+)
+def test_an_interrupted_replacement_says_which_runs_are_the_old_ones_and_is_continued(
+    moment, words, tmp_path, monkeypatch, capsys
+):
+    """Before the first epoch is over, too; seed 1 of three is interrupted."""
+    command = ["not-so-clevr", "train", "coordconv", *QUICK, "--seeds", "3", "--runs", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", command)
+    with pytest.raises(SystemExit):
+        cli.main()
+    files = sorted(tmp_path.rglob("result.json"))
+    before = [file.stat().st_mtime_ns for file in files]
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    def execute(job, seed, callbacks, **options):
+        if seed == 1 and moment == "build":
+            raise KeyboardInterrupt
+        if seed == 1:
+            callbacks = [*callbacks, type("Interrupt", (keras.callbacks.Callback,), {moment: interrupted})()]
+        return benchmark_execute(job, seed=seed, callbacks=callbacks, **options)
+
+    benchmark_execute = benchmark.execute
+    monkeypatch.setattr(benchmark, "execute", execute)
+    monkeypatch.setattr(sys, "argv", [*command, "--replace"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 130
+    assert capsys.readouterr().err.endswith(f"/seed1 was interrupted; {words}\n")
+
+    monkeypatch.setattr(benchmark, "execute", benchmark_execute)
+    monkeypatch.setattr(sys, "argv", [*command, "--resume"])
+    with pytest.raises(SystemExit):
+        cli.main()
+    changed = [file.stat().st_mtime_ns != time for file, time in zip(files, before, strict=True)]
+    assert changed == [True, moment != "build", False]
 
 
 def test_what_is_written_below_the_home_folder_is_said_to_be_there(folder):
