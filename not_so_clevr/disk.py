@@ -36,18 +36,15 @@ def exclusive(folder: os.PathLike[str], *, replace: bool = False) -> Iterator[No
             for left_over in path.parent.glob(f"incomplete.*_{path.name}"):  # TFDS renames it when it is complete.
                 shutil.rmtree(left_over)
             aside = path.with_name(f".{path.name}.replaced")
-            if aside.exists() and not path.exists():  # A kill
-                aside.rename(path)
+            put_back(aside, path)  # After a kill
             if replace and path.exists():
                 shutil.rmtree(aside, ignore_errors=True)
                 path.rename(aside)
             try:
                 yield
             finally:
-                if path.exists():
-                    shutil.rmtree(aside, ignore_errors=True)
-                elif aside.exists():
-                    aside.rename(path)
+                put_back(aside, path)
+                shutil.rmtree(aside, ignore_errors=True)
     except Exception as error:
         reason = _why_not_written(error, path.parent)
         if reason is None:
@@ -56,6 +53,12 @@ def exclusive(folder: os.PathLike[str], *, replace: bool = False) -> Iterator[No
             f"Cannot write the data set to {path}: {reason}. Make room or get access there, "
             "or choose another folder with --data-dir (in Python data_dir=) or the environment variable TFDS_DATA_DIR."
         ) from error
+
+
+def put_back(aside: pathlib.Path, path: pathlib.Path) -> None:
+    """Moves what was moved aside, if anything was, back to its place, unless another one has come there."""
+    if aside.exists() and not path.exists():
+        aside.rename(path)
 
 
 def expanded(path: str | os.PathLike[str]) -> pathlib.Path:

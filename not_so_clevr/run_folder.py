@@ -36,6 +36,7 @@ class RunFolder:
     def __init__(self, runs: str | pathlib.Path, run_id: str) -> None:
         self.final = disk.expanded(runs) / run_id
         self.partial = self.final.with_name(self.final.name + results.INCOMPLETE)
+        self.replaced = self.final.with_name(self.final.name + results.REPLACED)
 
     @property
     def complete(self) -> bool:
@@ -108,14 +109,13 @@ class RunFolder:
         if network is not None:
             with disk.replacing(self.partial / results.WEIGHTS) as temporary:
                 network.save_weights(temporary)
-        replaced = self.final.with_name(self.final.name + results.REPLACED)
         if self.final.exists():
-            shutil.rmtree(replaced, ignore_errors=True)
-            self.final.rename(replaced)
+            shutil.rmtree(self.replaced, ignore_errors=True)
+            self.final.rename(self.replaced)
         self.partial.rename(self.final)
         for checkpoint in self.final.glob(f"*{_CHECKPOINT}"):  # A kill may have left one half written, too.
             checkpoint.unlink()
-        shutil.rmtree(replaced, ignore_errors=True)
+        shutil.rmtree(self.replaced, ignore_errors=True)
 
     @contextlib.contextmanager
     def worded(self) -> Iterator[None]:
@@ -153,6 +153,8 @@ def claimed(
         lock.parent.mkdir(parents=True, exist_ok=True)
         held = filelock.FileLock(lock, timeout=0).acquire()
     with held:
+        with folder.worded():
+            disk.put_back(folder.replaced, folder.final)  # After a kill
         folder.check_free(resume=resume, replace=replace, trained=trained)
         yield folder
 

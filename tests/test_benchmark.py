@@ -1,8 +1,10 @@
 """The harness: measured on every example, the same bits for the same seed, resumed after a kill, nothing overwritten."""
 
 import json
+import os
 import pathlib
 import shlex
+import shutil
 import signal
 
 import filelock
@@ -97,7 +99,7 @@ def test_tfds_and_memory_give_the_same_examples_in_the_same_order(data_dir):
 
 
 KILLED = """
-import os, signal, keras
+import os, pathlib, signal, keras
 import test_benchmark
 from not_so_clevr import benchmark, run_folder
 moment = {moment!r}
@@ -127,7 +129,13 @@ def die(self, result, network):
         os.kill(os.getpid(), signal.SIGKILL)
     finish(self, result, network)
 run_folder.RunFolder.finish = die
-benchmark.run(test_benchmark.linear, runs={runs!r}, callbacks=[Die()], **test_benchmark.SMALL)
+rename = pathlib.Path.rename
+def first(self, target):
+    if moment == "between the two renames" and self.name == "seed0.incomplete":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return rename(self, target)
+pathlib.Path.rename = first
+benchmark.run(test_benchmark.linear, runs={runs!r}, replace={replace}, callbacks=[Die()], **test_benchmark.SMALL)
 """
 
 
@@ -143,7 +151,7 @@ benchmark.run(test_benchmark.linear, runs={runs!r}, callbacks=[Die()], **test_be
 )
 def test_a_killed_run_resumes_to_the_same_weights(finished, tmp_path, moment):
     runs, result = finished
-    process = subprocesses.start(KILLED.format(moment=moment, runs=str(tmp_path)))
+    process = subprocesses.start(KILLED.format(moment=moment, runs=str(tmp_path), replace=False))
     process.communicate(timeout=300)
     assert process.returncode == -signal.SIGKILL
     assert not (tmp_path / result.id).exists()
@@ -153,6 +161,23 @@ def test_a_killed_run_resumes_to_the_same_weights(finished, tmp_path, moment):
     resumed = benchmark.run(linear, runs=tmp_path, resume=True, **SMALL)
     assert_same_run(runs / result.id, tmp_path / resumed.id)
     assert not (tmp_path / (result.id + results.INCOMPLETE)).exists()
+
+
+def test_a_replacement_that_is_killed_between_the_two_renames_loses_neither_run(finished, tmp_path):
+    """The old one stands aside then, and the new one is complete and not in its place."""
+    runs, result = finished
+    folder = tmp_path / result.id
+    shutil.copytree(runs / result.id, folder)
+    process = subprocesses.start(KILLED.format(moment="between the two renames", runs=str(tmp_path), replace=True))
+    process.communicate(timeout=300)
+    assert process.returncode == -signal.SIGKILL
+    assert sorted(os.listdir(folder.parent)) == [".seed0.lock", "seed0.incomplete", "seed0.replaced"]
+    with pytest.raises(KeyboardInterrupt):
+        benchmark.run(linear, runs=tmp_path, replace=True, callbacks=[Interrupt()], **SMALL)
+    assert_same_run(runs / result.id, folder)
+    benchmark.run(linear, runs=tmp_path, resume=True, **SMALL)
+    assert_same_run(runs / result.id, folder)
+    assert sorted(os.listdir(folder.parent)) == [".seed0.lock", "seed0"]
 
 
 class Interrupt(keras.callbacks.Callback):
