@@ -86,20 +86,27 @@ def plan(
     if not isinstance(settings, (Mapping, type(None))):
         raise ValueError(f"settings={settings!r} is no dict; give one, such as {{'epochs': 3}}.")
     settings = {key: _plain(value) for key, value in (settings or {}).items()}
-    try:
-        json.dumps(settings, allow_nan=False)
-    except (TypeError, ValueError):
-        words = ", ".join(naming.write(key, value) for key, value in sorted(settings.items()))
-        raise ValueError(f"settings {words} cannot be saved; expected numbers, strings, true, false or lists.") from None
     arguments = [] if is_default else ["--recipe", name]
     for key, value in sorted(settings.items()):
         arguments += ["--set", naming.write(key, value)]
     recipe_name = naming.changed("" if is_default else name, settings)
     whole = chosen.replace(settings)
+    whole = dataclasses.replace(whole, model={key: _plain(value) for key, value in whole.model.items()})
+    _check_savable(whole.model)
     if whole.loss != "task" and task.name != "rendering":
         raise ValueError(f"loss={whole.loss!r} is for rendering; leave it out for {task.name}.")
     _check_settings(model, settings)
     return Plan(model, task, config, whole, recipe_name, settings, arguments)
+
+
+def _check_savable(settings: Mapping[str, Any]) -> None:
+    """Raises ValueError, one sentence, if a setting of the model is none that a file can give back."""
+    for name, value in settings.items():
+        try:
+            json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError):
+            words = naming.write(name, value)
+            raise ValueError(f"setting {words} cannot be saved; expected a number, a string, true, false or a list.") from None
 
 
 def _check_settings(model: models.Model, settings: Mapping[str, Any]) -> None:

@@ -18,6 +18,7 @@ from run_files import assert_same_run
 import not_so_clevr
 from not_so_clevr import benchmark, naming, results, tasks
 from not_so_clevr.config import NotSoClevrConfig
+from not_so_clevr.recipe import Recipe, with_recipes
 
 SMALL = {"task": "regression", "config": "quadrant_16_square3", "data": "memory"}  # 147 train and 49 test
 ID = pathlib.Path("regression/quadrant_16_square3/coordconv/seed0")
@@ -528,7 +529,7 @@ def test_bad_models_give_one_sentence_and_leave_nothing(build, sentence, tmp_pat
         ),
         ({"settings": [("epochs", 1)]}, r"settings=\[.*\] is no dict; give one, such as {'epochs': 3}."),
         ({"settings": {"pooling": "min"}}, "coordconv cannot be built for regression: .*pooling='min' is unknown"),
-        ({"settings": {"x": {1, 2}}}, r"settings x=\{1, 2\} cannot be saved; expected numbers, strings, true"),
+        ({"settings": {"x": {1, 2}}}, r"setting x=\{1, 2\} cannot be saved; expected a number, a string, true"),
         ({"resume": True, "replace": True}, "resume and replace were both asked for"),
         ({"tensorboard": True}, "tensorboard needs a folder to write to"),
     ],
@@ -604,6 +605,19 @@ def test_numbers_of_numpy_are_settings_as_any_other():
     plain = {"learning_rate": 0.01, "epochs": 2, "x": [0.5, True]}
     one, other = (benchmark.plan(with_x, settings=settings, **common) for settings in (ours, plain))
     assert (one.id(0), one.command(0), one.recipe) == (other.id(0), other.command(0), other.recipe)
+
+
+@pytest.mark.parametrize("value", [keras.activations.relu, {1}, float("nan")])
+def test_a_recipe_that_cannot_be_saved_is_refused(value):
+    build = with_recipes(source="here", mine={"regression": Recipe(model={"x": value})})(lambda task, x: linear(task))
+    with pytest.raises(ValueError, match="setting x=.* cannot be saved; expected a number, a string, true, false or a list."):
+        benchmark.plan(build, task="regression", config="quadrant")
+
+
+def test_numbers_of_numpy_in_a_recipe_are_as_any_other():
+    build = with_recipes(source="here", mine={"regression": Recipe(model={"x": (np.int64(3), 3)})})(lambda task, x: None)
+    x = benchmark.plan(build, task="regression", config="quadrant").recipe.model["x"]
+    assert (x, type(x[0])) == ((3, 3), int)
 
 
 def test_a_run_that_a_callback_cut_short_has_no_command():

@@ -327,7 +327,7 @@ def test_a_package_that_is_broken_hides_no_model_of_another(monkeypatch, capsys)
         ),
         (["train", "my_pkg.my_module:late", *QUICK], "my_pkg.my_module:late cannot be trained for regression: RuntimeError: "),
         (["train", "my_pkg.my_module:leaves", *QUICK], "my_pkg.my_module:leaves cannot be built for regression: SystemExit: 0"),
-        (["train", "coordconv", *QUICK, "--set", "x={1}"], "settings epochs=2, x={1} cannot be saved; expected"),
+        (["train", "coordconv", *QUICK, "--set", "x={1}"], "setting x={1} cannot be saved; expected a number,"),
         (["train", "coordconv", *QUICK, "--set", f"origin={'y' * 300}"], "Cannot write runs/regression/"),
         (["train", "broken:build", *QUICK], "Cannot import 'broken': ZeroDivisionError: division by zero (broken.py, line 1)."),
         (
