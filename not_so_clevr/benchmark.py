@@ -269,7 +269,7 @@ def execute(
             metrics=_means(measured, job.task),
             right=job.task.right,
             closeness=job.task.closeness,
-            settings=dataclasses.asdict(job.recipe),
+            settings=job.saved_recipe,
             parameters=models.parameters(network),
             history=log.epochs,
             seconds=log.seconds_before + time.perf_counter() - began,

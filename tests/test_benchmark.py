@@ -243,6 +243,18 @@ def test_a_complete_run_is_kept_shown_or_replaced(tmp_path):
     assert sorted(file.name for file in folder.parent.iterdir()) == [".seed0.lock", "seed0"]
 
 
+def test_a_result_is_the_one_that_its_file_gives_back(tmp_path):
+    """With a tuple among the settings, too, which JSON has not; so reproduce and sweep find what they have just run."""
+
+    def build(task, size):
+        return linear(task)
+
+    quick = SMALL | {"runs": tmp_path, "name": "mine", "settings": {"epochs": 1, "size": (3, 3)}}
+    result = benchmark.run(build, **quick)
+    resumed = benchmark.run(build, resume=True, **quick)
+    assert resumed == result == results.Result.read(tmp_path / result.id / results.FILE)
+
+
 def test_a_replacement_that_fails_leaves_the_old_run(tmp_path):
     quick = SMALL | {"settings": {"epochs": 1}}
     first = benchmark.run("coordconv", runs=tmp_path, **quick)
