@@ -8,6 +8,7 @@ CPUs without AVX-512 the command sets `TF_ENABLE_ONEDNN_OPTS=1`; a script that i
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib.util
 import inspect
 import json
@@ -52,7 +53,7 @@ class Plan:
     settings: Mapping[str, Any]
     arguments: Sequence[str]
 
-    @property
+    @functools.cached_property
     def saved_recipe(self) -> dict[str, Any]:
         """The recipe's values as a file gives them back."""
         return json.loads(json.dumps(dataclasses.asdict(self.recipe)))

@@ -257,8 +257,8 @@ def sweep_grid(
     if todo:
         _swept(todo, address, cpus_per_run, gpus_per_run, runs=runs, data=data, data_dir=data_dir)
     if not only_print:
-        made = [run for row in planned for run in row.runs([*found, *(each.result for each in todo if each.result)])]
-        _print_leaderboard(made)
+        made = reproduce.runs(planned, [*found, *(each.result for each in todo if each.result)])
+        _print_leaderboard([run for own in made for run in own])
         print(f"The runs are in {runs}")
     failed = [run for run in todo if run.result is None]
     for run in failed:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import fnmatch
+import functools
 import re
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from not_so_clevr import results
+from not_so_clevr import naming, results
 from not_so_clevr.config import as_config
 from not_so_clevr.published import PERFECT, SUITES, Experiment
 from not_so_clevr.results import Result
@@ -77,18 +78,14 @@ class Row:
         """The id of its runs, without the seed; that of the experiment, unless that names the default recipe."""
         return self.job.id(0).rpartition("/")[0]
 
-    def runs(self, found: Iterable[Result]) -> list[Result]:
-        """Returns the runs that were made and measured as planned; a run of the same name with other settings is none."""
-        mine, metric = self.id, self.experiment.metric
-        alike = [run for run in found if run.id.rpartition("/")[0] == mine]
-        alike = [run for run in alike if metric in ("", PERFECT) or all(metric in each for each in run.metrics.values())]
+    def runs(self, named: Iterable[Result]) -> list[Result]:
+        """Returns, of runs with its name, those that were made and measured as planned, and not with other settings."""
+        metric = self.experiment.metric
+        alike = [run for run in named if metric in ("", PERFECT) or all(metric in each for each in run.metrics.values())]
         return [run for run in alike if (run.model, run.settings) == (self.job.model.name, self.job.saved_recipe)]
 
-    def estimate(self, known: Iterable[Result]) -> float | None:
-        """Returns how many seconds a run will take, by what such runs took, or epochs of the model with others; or None."""
-        size = self.job.config.canvas_size
-        alike = [run for run in known if (run.task, run.model) == (self.job.task.name, self.job.model.name)]
-        alike = [run for run in alike if run.seconds and run.history and _canvas_size(run) == size]
+    def estimate(self, alike: Sequence[Result]) -> float | None:
+        """Returns how many seconds a run will take, by what runs of the model took with its settings, or epochs with others."""
         same = [run.seconds for run in alike if run.settings == self.job.saved_recipe]
         return results.median(same or [self.job.recipe.epochs * (run.seconds or 0) / len(run.history) for run in alike])
 
@@ -103,31 +100,51 @@ def _canvas_size(run: Result) -> int | None:
 
 def plan(experiments: Iterable[Experiment]) -> list[Row]:
     """Returns a row for each experiment. Imports Keras."""
-    from not_so_clevr import benchmark
+    from not_so_clevr import benchmark, models
 
+    find = functools.cache(models.find)  # It looks through all packages.
     return [
         Row(
             each,
-            benchmark.plan(each.model, task=each.task, config=each.config, recipe=each.recipe or None, settings=each.settings),
+            benchmark.plan(
+                find(each.model), task=each.task, config=each.config, recipe=each.recipe or None, settings=each.settings
+            ),
         )
         for each in experiments
     ]
 
 
+def runs(rows: Iterable[Row], found: Iterable[Result]) -> list[list[Result]]:
+    """Returns for each row those of the runs found that are its own."""
+    named = _grouped(found, lambda run: naming.run_id(run.task, run.config, run.label))
+    return [row.runs(named.get(row.id, [])) for row in rows]
+
+
 def left(rows: Sequence[Row], seeds: Iterable[int], found: Iterable[Result]) -> list[tuple[Row, int]]:
     """Returns the runs that are not among those found: every row with the first seed, then every row with the next."""
-    complete = {run.id for row in rows for run in row.runs(found)}
+    complete = {run.id for own in runs(rows, found) for run in own}
     return [(row, seed) for seed in seeds for row in rows if row.job.id(seed) not in complete]
 
 
-def estimates(rows: Iterable[Row], known: Sequence[Result]) -> dict[str, float | None]:
-    """Returns for the id of each row how many seconds one of its runs will take, or None; see `Row.estimate`."""
-    return {row.id: row.estimate(known) for row in rows}
+def estimates(rows: Iterable[Row], known: Iterable[Result]) -> dict[str, float | None]:
+    """Returns for the id of each row how many seconds one of its runs will take, or None if no run of its model tells."""
+    timed = [run for run in known if run.seconds and run.history]
+    alike = _grouped(timed, lambda run: (run.task, run.model, _canvas_size(run)))
+    return {
+        row.id: row.estimate(alike.get((row.job.task.name, row.job.model.name, row.job.config.canvas_size), [])) for row in rows
+    }
 
 
-def table(rows: Iterable[Row], found: Sequence[Result]) -> list[dict[str, Any]]:
+def table(rows: Sequence[Row], found: Iterable[Result]) -> list[dict[str, Any]]:
     """Returns for each row what was published, what its runs measured, and the verdict on test."""
-    return [_measured(row.experiment, row.runs(found)) for row in rows]
+    return [_measured(row.experiment, own) for row, own in zip(rows, runs(rows, found), strict=True)]
+
+
+def _grouped(found: Iterable[Result], key: Callable[[Result], Any]) -> dict[Any, list[Result]]:
+    groups: dict[Any, list[Result]] = {}
+    for run in found:
+        groups.setdefault(key(run), []).append(run)
+    return groups
 
 
 def _measured(experiment: Experiment, runs: Sequence[Result]) -> dict[str, Any]:

@@ -202,27 +202,41 @@ def test_the_table_is_over_the_seeds_of_a_row_alone():
 
 
 def test_a_run_with_other_settings_is_none_of_the_row():
-    (row,) = reproduce.plan([DECONV])
     good, other = run(DECONV, 0.8), run(DECONV, 0.9, seed=1, settings={"epochs": 1})
-    assert row.runs([good, other, run(DECONV, 0.9, seed=2, model="deconv-article", recipe="")]) == [good]
+    found = [good, other, run(DECONV, 0.9, seed=2, model="deconv-article", recipe="")]
+    assert reproduce.runs(reproduce.plan([DECONV]), found) == [[good]]
 
 
 def test_a_run_that_was_not_measured_as_published_is_none_of_the_row():
     stuck = SUITES["failures"][0]
-    (row,) = reproduce.plan([stuck])
-    assert row.runs([run(stuck, 0.5)]) == []
+    assert reproduce.runs(reproduce.plan([stuck]), [run(stuck, 0.5)]) == [[]]
+
+
+def test_rows_share_what_takes_long_to_find_out(monkeypatch):
+    """Each run is looked at once, for any number of rows (or an iterator would be at its end), and each model is found once."""
+    asked = []
+    monkeypatch.setattr(models, "find", lambda name, find=models.find: asked.append(name) or find(name))
+    quadrant = dataclasses.replace(DECONV, config="quadrant")
+    rows = reproduce.plan([DECONV, quadrant])
+    assert asked == ["deconv"]
+    found = [run(DECONV, 0.8), run(quadrant, 0.7, seconds=80.0)]
+    assert reproduce.runs(rows, iter(found)) == [[found[0]], [found[1]]]
+    assert [seed for _, seed in reproduce.left(rows, [0, 1], iter(found))] == [1, 1]
+    assert list(reproduce.estimates(rows, iter(found)).values()) == [70, 70]
+    assert [row["test"] for row in reproduce.table(rows, iter(found))] == [0.8, 0.7]
+    assert rows[0].job.saved_recipe is rows[0].job.saved_recipe
 
 
 def test_a_run_takes_as_long_as_its_like_or_as_as_many_epochs():
     known = [run(DECONV, 1.0), run(DECONV, 1.0, seed=1, seconds=80.0)]
     small = run(dataclasses.replace(DECONV, config="uniform_16_square3"), 1.0, seconds=1.0)
     foreign = run(DECONV, 1.0, seconds=1.0, config="somebody_elses")
-    (same,) = reproduce.plan([dataclasses.replace(DECONV, config="quadrant")])
-    (longer,) = reproduce.plan([dataclasses.replace(DECONV, settings={"epochs": 1000})])
-    (unlike,) = reproduce.plan([dataclasses.replace(DECONV, task="rendering")])
-    assert same.estimate([*known, small, foreign]) == 70
-    assert longer.estimate([known[0], small, foreign]) == 300
-    assert unlike.estimate(known) is None
+    same = dataclasses.replace(DECONV, config="quadrant")
+    longer = dataclasses.replace(DECONV, settings={"epochs": 1000})
+    unlike = dataclasses.replace(DECONV, task="rendering")
+    rows = reproduce.plan([same, longer, unlike])
+    assert list(reproduce.estimates(rows, [*known, small, foreign]).values()) == [70, 350, None]
+    assert list(reproduce.estimates(rows, [known[0], small, foreign]).values()) == [60, 300, None]
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("30m", 1800), ("1h30m", 5400), ("0.5h", 1800)])
