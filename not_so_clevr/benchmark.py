@@ -62,12 +62,13 @@ class Plan:
         """Returns the id of the run with this seed."""
         return naming.run_id(self.task.name, self.config.name, naming.label(self.model.name, self.recipe_name), seed)
 
-    def command(self, seed: int, distribute: bool = False) -> str | None:
+    def command(self, seed: int, data: str = "tfds", distribute: bool = False) -> str | None:
         """Returns the command line that makes the run with this seed, if there is one."""
         if not self.model.findable:
             return None
-        what = ["--task", self.task.name, "--config", self.config.name, "--seed", str(seed)]
-        return shlex.join(["not-so-clevr", "train", self.model.name, *what, *self.arguments, *["--distribute"] * distribute])
+        what = ["--task", self.task.name, "--config", self.config.name, "--seed", str(seed), *self.arguments]
+        where = [*["--data", data] * (data != "tfds"), *["--distribute"] * distribute]
+        return shlex.join(["not-so-clevr", "train", self.model.name, *what, *where])
 
 
 def plan(
@@ -276,7 +277,8 @@ def execute(
             seconds=log.seconds_before + time.perf_counter() - began,
             examples_per_second=len(splits["train"]) * len(log.epochs) / sum(epoch["seconds"] for epoch in log.epochs),
             environment=about,
-            command=None if len(log.epochs) < job.recipe.epochs else job.command(seed, distribute),  # If no callback stopped it
+            # If no callback stopped it
+            command=None if len(log.epochs) < job.recipe.epochs else job.command(seed, data, distribute),
             examples=measured,
         )
         if folder is not None:

@@ -51,7 +51,8 @@ def test_a_result_tells_everything_about_the_run(finished):
     assert result.environment["versions"]["keras"] == keras.__version__
     assert result.seconds > sum(epoch["seconds"] for epoch in result.history) > 0
     assert result.examples_per_second == pytest.approx(147 * 20 / sum(epoch["seconds"] for epoch in result.history))
-    assert result.command.startswith("not-so-clevr train test_benchmark:linear --task regression --config quadrant_16_square3")
+    common = "--task regression --config quadrant_16_square3 --seed 0"
+    assert result.command == f"not-so-clevr train test_benchmark:linear {common} --data memory"
     errors = np.load(folder / results.ERRORS)
     arrays = not_so_clevr.load_arrays("quadrant_16_square3")
     for split in ("train", "test"):
@@ -67,6 +68,7 @@ def test_the_command_that_makes_a_run_again_tells_everything_but_defaults():
     assert benchmark.plan("coordconv", task="regression", config="quadrant").command(0, distribute=True) == (
         f"{common} --seed 0 --distribute"
     )
+    assert job.command(3, "memory") == f"{common} --seed 3 --recipe article --set epochs=1 --data memory"
 
 
 def test_metrics_are_those_of_the_saved_weights_on_every_example(finished):
