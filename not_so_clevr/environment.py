@@ -18,6 +18,8 @@ import not_so_clevr
 # Of glibc's malloc.h: M_TRIM_THRESHOLD, never; M_MMAP_MAX, no block; M_ARENA_MAX, since only the main one can grow without end
 _KEEP = {-1: -1, -4: 0, -8: 1}
 
+_NUMBERS = ("TF_ENABLE_ONEDNN_OPTS", "XLA_FLAGS")  # Variables that change the numbers that come out
+
 _PACKAGES = ("keras", "tensorflow", "tensorflow-datasets", "jax", "torch", "numpy")
 
 
@@ -35,7 +37,13 @@ def describe() -> dict[str, Any]:
         "platform": platform.platform(),
         "versions": versions,
         "commit": _commit(),
+        "variables": variables(),
     }
+
+
+def variables() -> dict[str, str]:
+    """Returns the environment variables that change the numbers that come out, those that are set."""
+    return {name: os.environ[name] for name in _NUMBERS if name in os.environ}
 
 
 def make_deterministic() -> None:

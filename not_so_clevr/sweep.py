@@ -42,7 +42,6 @@ _RAY = {
     "RAY_worker_niceness": "0",  # Else runs yield to all else on the machine, as `nice -n 15` does.
 }
 _NO_GPU = {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}
-_NUMBERS = ("TF_ENABLE_ONEDNN_OPTS", "XLA_FLAGS")  # Variables that change the numbers that come out
 _PAUSE = 5.0  # Seconds between two tries to begin a run that another process is writing
 _SECONDS = 1.0  # Between two looks at what the runs do
 _SHOWN = 30
@@ -229,7 +228,9 @@ def run(todo: Sequence[Run], *, cpus: int, gpus: float, **options: Any) -> Itera
     import ray
 
     work = ray.remote(num_cpus=cpus, num_gpus=gpus, max_calls=1, max_retries=0)(_work)
-    variables = {name: os.environ[name] for name in _NUMBERS if name in os.environ} | {"KERAS_BACKEND": keras.backend.backend()}
+    from not_so_clevr import environment
+
+    variables = environment.variables() | {"KERAS_BACKEND": keras.backend.backend()}
     place = {"folder": os.getcwd(), "variables": variables, "cpus": cpus, "gpus": gpus}
 
     def hand_over(run: Run) -> Any:

@@ -34,6 +34,12 @@ def test_the_commit_is_that_of_the_checkout_and_tells_changes(tmp_path, monkeypa
     assert environment.describe()["commit"] == f"{commit}-dirty"
 
 
+def test_variables_that_change_the_numbers_are_told(monkeypatch):
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    monkeypatch.delenv("XLA_FLAGS", raising=False)
+    assert environment.describe()["variables"] == {"TF_ENABLE_ONEDNN_OPTS": "0"}
+
+
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library than glibc")
 def test_memory_that_is_freed_is_kept_for_what_comes_next():
     code = """
