@@ -227,7 +227,7 @@ def execute(
     parts = max(1, len(devices))
     with distribution.over(devices), claimed(runs, job.id(seed), resume=resume, replace=replace) as folder:
         if folder is not None and resume and folder.complete:
-            return folder.result(job.saved_recipe)
+            return folder.result(job.saved_recipe).with_examples()
         began = time.perf_counter()
         about = environment.describe()
         keras.utils.set_random_seed(seed)

@@ -255,6 +255,10 @@ def test_a_result_is_the_one_that_its_file_gives_back(tmp_path):
     result = benchmark.run(build, **quick)
     resumed = benchmark.run(build, resume=True, **quick)
     assert resumed == result == results.Result.read(tmp_path / result.id / results.FILE)
+    for split, columns in result.examples.items():
+        assert set(resumed.examples[split]) == set(columns)
+        for name, values in columns.items():
+            np.testing.assert_array_equal(resumed.examples[split][name], values)
 
 
 def test_a_replacement_that_fails_leaves_the_old_run(tmp_path):
