@@ -451,11 +451,7 @@ class _Log(keras.callbacks.Callback):
         """Continues where the last run stopped, if it came far enough to save anything."""
         assert self.folder is not None
         self.network.optimizer.build(self.network.trainable_variables)
-        log = self.folder.restore(self.network)
-        if log and log["recipe"] != self.job.saved_recipe:
-            raise ValueError(
-                f"{self.folder.partial} was begun with other settings, {log['recipe']}; use those, or replace or delete it."
-            )
+        log = self.folder.restore(self.network, self.job.saved_recipe)
         if log:
             self.epochs = log["epochs"]
             self.seconds_before = log["seconds"]
@@ -481,7 +477,10 @@ def check_arguments(
     if tensorboard and not importlib.util.find_spec("tensorboard"):
         raise ImportError("TensorBoard is not installed; run: pip install 'not-so-clevr[tensorboard]'")
     if runs is not None:
-        RunFolder(runs, job.id(seed)).check_free(resume=resume, replace=replace)
+        folder = RunFolder(runs, job.id(seed))
+        folder.check_free(resume=resume, replace=replace)
+        if resume:
+            folder.check_resumable(job.saved_recipe)
     return seed
 
 

@@ -61,6 +61,14 @@ class RunFolder:
                     "or --replace (replace=True) to train anew."
                 )
 
+    def check_resumable(self, settings: Any) -> None:
+        """Raises ValueError, one sentence, if what is there is damaged, or was made or begun with other settings."""
+        with self.worded():
+            if self.complete:
+                self.result(settings)
+            else:
+                self._saved(settings)
+
     def result(self, settings: Any) -> Result:
         """Returns the result of the complete run. Raises ValueError, one sentence, if it was made with other settings."""
         result = Result.read(self.final / results.FILE)
@@ -85,23 +93,34 @@ class RunFolder:
         with disk.replacing(self.partial / _CHECKPOINT) as temporary, temporary.open("wb") as stream:
             np.savez(stream, log=np.asarray(json.dumps(log)), **arrays)
 
-    def restore(self, network: keras.Model) -> dict[str, Any] | None:
+    def restore(self, network: keras.Model, settings: Any) -> dict[str, Any] | None:
         """Returns the log that was saved last, if any, and gives the network the state that was saved with it."""
-        file = self.partial / _CHECKPOINT
-        if not file.exists():
+        log, arrays = self._saved(settings)
+        if log is None:
             return None
-        try:
-            with np.load(file) as saved:
-                log = json.loads(str(saved["log"]))
-                arrays = [saved[str(k)] for k in range(len(saved.files) - 1)]
-        except (OSError, EOFError, NotImplementedError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise ValueError(f"{file} is damaged ({error}); replace or delete the run.") from error
         state = _state(network)
         if [array.shape for array in arrays] != [tuple(variable.shape) for variable in state]:
+            file = self.partial / _CHECKPOINT
             raise ValueError(f"{file} was saved by another network; resume with that one, or replace or delete the run.")
         for variable, array in zip(state, arrays, strict=True):
             variable.assign(array)
         return log
+
+    def _saved(self, settings: Any) -> tuple[dict[str, Any] | None, list[npt.NDArray[Any]]]:
+        """Returns the log and the state that were saved last; None for the log if nothing was."""
+        file = self.partial / _CHECKPOINT
+        try:
+            with np.load(file) as saved:
+                log = json.loads(str(saved["log"]))
+                arrays = [saved[str(k)] for k in range(len(saved.files) - 1)]
+                begun = log["recipe"]
+        except (FileNotFoundError, NotADirectoryError):
+            return None, []
+        except (OSError, EOFError, NotImplementedError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
+            raise ValueError(f"{file} is damaged ({error}); replace or delete the run.") from error
+        if begun != settings:
+            raise ValueError(f"{self.partial} was begun with other settings, {begun}; use those, or replace or delete it.")
+        return log, arrays
 
     def finish(self, result: Result, network: keras.Model | None = None) -> None:
         """Writes all that a run leaves, and puts it in its place; a run that it replaces is there until then."""

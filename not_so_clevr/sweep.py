@@ -112,9 +112,7 @@ def runs(left: Sequence[tuple[reproduce.Row, int]], folder: pathlib.Path, estima
     from not_so_clevr.run_folder import RunFolder
 
     for row, seed in left:
-        run = RunFolder(folder, row.job.id(seed))
-        if run.complete:
-            run.result(row.job.saved_recipe)
+        RunFolder(folder, row.job.id(seed)).check_resumable(row.job.saved_recipe)
     networks = {(row.job.model.name, row.job.task, repr(row.job.recipe.model)): row.job for row, _ in left}
     for job in networks.values():
         benchmark.check_model(job)

@@ -14,6 +14,7 @@ import pytest
 import subprocesses
 import tensorflow_datasets as tfds
 from run_files import assert_same_run
+from run_files import result as made_up
 
 import not_so_clevr
 from not_so_clevr import benchmark, naming, results, tasks
@@ -591,6 +592,27 @@ def test_runs_of_different_settings_are_not_taken_for_each_other(tmp_path):
     benchmark.run(build, settings={"x": "a/b", "epochs": 1}, **common)
     with pytest.raises(ValueError, match="was made with other settings, .*'x': 'a/b'"):
         benchmark.run(build, settings={"x": "a.b", "epochs": 1}, resume=True, **common)
+
+
+def begun(job, seed, settings, runs):
+    """Leaves a run that was interrupted."""
+    partial = runs / (job.id(seed) + results.INCOMPLETE)
+    partial.mkdir(parents=True)
+    np.savez(partial / "checkpoint.npz", log=np.asarray(json.dumps({"recipe": settings, "seconds": 1.0, "epochs": []})))
+
+
+@pytest.mark.parametrize("done", [True, False])
+def test_other_settings_are_told_before_the_first_of_several_seeds_is_trained(done, tmp_path):
+    job = benchmark.plan("coordconv", task="regression", config="quadrant_16_square3")
+    other = job.saved_recipe | {"batch_size": 16}
+    if done:
+        made_up("coordconv", task="regression", seed=1, settings=other).write(tmp_path / job.id(1))
+    else:
+        begun(job, 1, other, tmp_path)
+    resume = {"data": "memory", "runs": tmp_path, "resume": True, "replace": False, "tensorboard": False}
+    assert benchmark.check_arguments(job, seed=0, **resume) == 0
+    with pytest.raises(ValueError, match="seed1.* was (made|begun) with other settings, .*'batch_size': 16"):
+        benchmark.check_arguments(job, seed=1, **resume)
 
 
 def test_a_function_that_cannot_be_found_again_needs_a_name(tmp_path):

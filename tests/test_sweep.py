@@ -225,7 +225,9 @@ def made_elsewhere(folder, experiment):
         closeness="error",
         settings=row.job.saved_recipe,
     )
-    result.write(folder)
+    partial = folder.with_name("seed0.incomplete")
+    result.write(partial)
+    partial.rename(folder)
     return result
 
 
