@@ -131,6 +131,7 @@ def train(
     changed = naming.read_all(settings or [])
     checked = as_config(config)
     from not_so_clevr import benchmark, distribution, models
+    from not_so_clevr.run_folder import Busy
 
     if distribute:
         distribution.devices()
@@ -143,14 +144,18 @@ def train(
         _generate(Builder(config=checked, data_dir=data_dir))
     options |= {"data_dir": data_dir, "distribute": distribute}
     again = "the same command with --resume instead of --replace" if replace else "the same command with --resume"
-    trained = []
+    trained, problems = [], []
     for k, each in enumerate(chosen):
-        result = _trained(job, each, again, replaced=chosen[k:] if replace else [], **options)
-        trained += [result] if result else []
-    rivals = [run for run in _reference() if (run.task, run.config) == (task, checked.name)]
-    own = {run.label for run in trained}
-    _print_leaderboard(trained + [run for run in rivals if run.label not in own])
-    print(f"The runs are in {runs.resolve()}")
+        try:
+            trained.append(_trained(job, each, again, replaced=chosen[k:] if replace else [], **options))
+        except (ValueError, Busy) as error:  # One that diverges, or runs elsewhere, must not keep the others back.
+            problems.append(str(error))
+    made = [run for run in trained if run is not None]
+    if made:
+        rivals = [run for run in _reference() if (run.task, run.config) == (task, checked.name)]
+        _print_leaderboard(made + [run for run in rivals if run.label != made[0].label])
+        print(f"The runs are in {runs.resolve()}")
+    _tell(problems)
 
 
 @app.command("reproduce")

@@ -204,6 +204,25 @@ def test_an_interrupted_replacement_says_which_runs_are_the_old_ones_and_is_cont
     assert changed == [True, moment != "build", False]
 
 
+def test_a_seed_that_diverges_keeps_no_other_back(tmp_path, monkeypatch, capsys):
+    """The others are trained, the table is printed, and at the end it is told."""
+
+    def execute(job, seed, **options):
+        if seed == 1:
+            raise ValueError("The loss of coordconv became nan in epoch 1.")
+        return benchmark_execute(job, seed=seed, **options)
+
+    benchmark_execute = benchmark.execute
+    monkeypatch.setattr(benchmark, "execute", execute)
+    monkeypatch.setattr(sys, "argv", ["not-so-clevr", "train", "coordconv", *QUICK, "--seeds", "3", "--runs", str(tmp_path)])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    out, err = capsys.readouterr()
+    assert re.findall(r"/seed(\d): .* right", out) == ["0", "2"]
+    assert "| regression | quadrant_16_square3 | coordconv-epochs=2 | 2 |" in out
+    subprocesses.assert_refused(ended.value.code, err, "The loss of coordconv became nan in epoch 1.")
+
+
 def test_what_is_written_below_the_home_folder_is_said_to_be_there(folder):
     """After = and in quotes the shell leaves ~ as it is."""
     trained = subprocesses.command("train", "coordconv", *QUICK, "--runs=~/my/runs", cwd=folder, HOME=folder)
