@@ -44,7 +44,7 @@ FORMATS = (".md", ".csv", ".json")
 
 UNITS = {"distance": " px", "error": " px", "iou": ""}
 
-_LATER = {"loss": "task"}  # Settings that came later, and what they were in run files that lack them
+_LATER = {"loss": "task"}  # Settings that came later, and what they were in files that lack them
 _ALIKE = ("model", "settings", "parameters", "right", "closeness")  # What runs share that differ in their seed alone
 
 ENOUGH = 3  # Seeds for an interval
@@ -157,7 +157,7 @@ class Result:
                 if not isinstance(getattr(result, name), dict):
                     raise TypeError(f"{name} is no object")
             if result.settings:
-                result = dataclasses.replace(result, settings={**_LATER, **result.settings})
+                result = dataclasses.replace(result, settings=with_later(result.settings))
             if not isinstance(result.command, (str, NoneType)):
                 raise TypeError("command is no string")
             for epoch in result.history:
@@ -215,6 +215,11 @@ class Result:
     def _json(self) -> dict[str, Any]:
         fields = (field.name for field in dataclasses.fields(self))
         return {name: getattr(self, name) for name in fields if name not in ("folder", "examples")}
+
+
+def with_later(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the settings of a file with those that came later, as they were then."""
+    return {**_LATER, **settings}
 
 
 def _integer(text: str) -> int | float:

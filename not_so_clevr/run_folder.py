@@ -113,7 +113,7 @@ class RunFolder:
             with np.load(file) as saved:
                 log = json.loads(str(saved["log"]))
                 arrays = [saved[str(k)] for k in range(len(saved.files) - 1)]
-                begun = log["recipe"]
+                begun = results.with_later(log["recipe"])
         except (FileNotFoundError, NotADirectoryError):
             return None, []
         except (OSError, EOFError, NotImplementedError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:

@@ -615,6 +615,13 @@ def test_other_settings_are_told_before_the_first_of_several_seeds_is_trained(do
         benchmark.check_arguments(job, seed=1, **resume)
 
 
+def test_a_run_that_was_begun_before_a_setting_was_there_is_resumed(tmp_path):
+    job = benchmark.plan("coordconv", task="regression", config="quadrant_16_square3")
+    begun(job, 0, {name: value for name, value in job.saved_recipe.items() if name != "loss"}, tmp_path)
+    resume = {"data": "memory", "runs": tmp_path, "resume": True, "replace": False, "tensorboard": False}
+    assert benchmark.check_arguments(job, seed=0, **resume) == 0
+
+
 def test_a_function_that_cannot_be_found_again_needs_a_name(tmp_path):
     with pytest.raises(ValueError, match="<lambda> may be one of several; give it a name with name=, to tell its runs apart."):
         benchmark.run(lambda task: linear(task), runs=tmp_path, **SMALL)
