@@ -17,6 +17,7 @@ import dataclasses
 import io
 import json
 import math
+import os
 import pathlib
 import re
 import statistics
@@ -227,6 +228,16 @@ def _integer(text: str) -> int | float:
     return int(text) if len(text) < 20 else float(text)
 
 
+def _files(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Returns the files of all complete runs below a folder, sorted; folders may come and go meanwhile."""
+    found = []
+    for parent, below, files in os.walk(folder):
+        below[:] = [name for name in below if not name.endswith((INCOMPLETE, REPLACED))]
+        if FILE in files:
+            found.append(pathlib.Path(parent, FILE))
+    return sorted(found)
+
+
 def load(folders: Iterable[pathlib.Path], *, none: bool = False) -> tuple[list[Result], list[str]]:
     """Returns the results below the folders, sorted by task, config, label and seed, and a sentence for each file left out.
 
@@ -239,9 +250,7 @@ def load(folders: Iterable[pathlib.Path], *, none: bool = False) -> tuple[list[R
     for folder in folders:
         if not folder.is_dir():
             raise ValueError(f"There is no folder {folder}; expected one with runs, as not-so-clevr train makes them.")
-        for file in sorted(folder.rglob(FILE)):
-            if file.parent.suffix in (INCOMPLETE, REPLACED):
-                continue
+        for file in _files(folder):
             try:
                 result = Result.read(file)
                 first = firsts.setdefault(naming.run_id(result.task, result.config, result.label), result)
@@ -254,7 +263,8 @@ def load(folders: Iterable[pathlib.Path], *, none: bool = False) -> tuple[list[R
                 elif results.setdefault(result.id, result) != result:
                     problems.append(f"{file} is another run of {result.id}, and left out; give the two models different names.")
             except ValueError as error:
-                problems.append(str(error))
+                if file.exists():  # Else another process is just replacing the run.
+                    problems.append(str(error))
     if not (results or problems or none):
         raise ValueError(f"There is no {FILE} below {', '.join(map(str, folders))}; make one with: not-so-clevr train.")
     return sorted(results.values(), key=lambda result: (result.task, result.config, result.label, result.seed)), problems

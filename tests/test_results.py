@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import os
 
 import pytest
 import scipy.stats
@@ -213,6 +214,36 @@ def test_interrupted_runs_are_no_results(tmp_path):
     result(seed=2).write(tmp_path / f"seed2{results.REPLACED}")
     found, problems = results.load([tmp_path])
     assert ([run.seed for run in found], problems) == ([0], [])
+
+
+def test_a_run_that_ends_meanwhile_is_no_error(tmp_path, monkeypatch):
+    """Its folder has another name by the time that it is entered."""
+    result().write(tmp_path / "seed0")
+    result(seed=1).write(tmp_path / f"seed1{results.INCOMPLETE}")
+
+    def moved(path, scandir=os.scandir):
+        if os.fspath(path).endswith(results.INCOMPLETE):
+            raise FileNotFoundError(path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", moved)
+    found, problems = results.load([tmp_path])
+    assert ([run.seed for run in found], problems) == ([0], [])
+
+
+def test_a_run_that_is_replaced_meanwhile_is_no_error(tmp_path, monkeypatch):
+    """It is moved aside before its file is read."""
+    for seed in (0, 1):
+        result(seed=seed).write(tmp_path / f"seed{seed}")
+
+    def read(file, read=Result.read):
+        if file.parent.name == "seed0":
+            file.parent.rename(tmp_path / f"seed0{results.REPLACED}")
+        return read(file)
+
+    monkeypatch.setattr(Result, "read", read)
+    found, problems = results.load([tmp_path])
+    assert ([run.seed for run in found], problems) == ([1], [])
 
 
 def test_folders_without_results_are_named(tmp_path):
