@@ -37,6 +37,7 @@ Build = Callable[..., keras.Model]
 
 DATA = ("tfds", "memory")
 
+_SEVERAL = "{name} may be one of several; give it a name with {argument}=, to tell its runs apart."
 _PREDICT_BATCH = 64
 _PAINTED = 8  # Canvases that are kept as they were painted
 
@@ -193,7 +194,7 @@ def run(
         build = dataclasses.replace(build, name=name, findable=build.findable and build.name == name)
     job = plan(build, task=task, config=config, recipe=recipe, settings=settings)
     if runs is not None and name is None and not (job.model.findable or isinstance(build, models.Model)):
-        raise ValueError(f"{job.model.name} may be one of several; give it a name with name=, to tell its runs apart.")
+        raise ValueError(_SEVERAL.format(name=job.model.name, argument="name"))
     return execute(
         job,
         seed=seed,
@@ -305,7 +306,7 @@ def evaluate(
             and rendering, coordinates from -1 to 1 for regression; see `tasks`. B is 64, less for the last batch.
         task: "classification", "regression" or "rendering".
         config: a config of the data set or its name.
-        model: its name; if None, that of the function.
+        model: its name; if None, that of the function. What has none of its own (a method, a lambda) needs one to be written.
         seed: with which the model was trained, to tell several apart.
         parameters: the number of trainable weights, if it is to be shown.
         seconds: of training, if they are to be shown.
@@ -326,6 +327,8 @@ def evaluate(
     if not callable(predict):
         raise ValueError(f"predict={predict!r} is no function; expected one from x to predictions, such as model.predict.")
     name = str(model or getattr(predict, "__name__", type(predict).__name__))
+    if runs is not None and not model and (not inspect.isfunction(predict) or name == "<lambda>"):
+        raise ValueError(_SEVERAL.format(name=name, argument="model"))
     run_id = naming.run_id(task.name, config.name, naming.label(name, ""), seed)
     with claimed(runs, run_id, replace=replace, trained=False) as folder:
         splits = {split: Examples(arrays, task) for split, arrays in load(config, task, "memory").items()}

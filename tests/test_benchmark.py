@@ -1,5 +1,6 @@
 """The harness: measured on every example, the same bits for the same seed, resumed after a kill, nothing overwritten."""
 
+import functools
 import json
 import os
 import pathlib
@@ -458,6 +459,32 @@ def test_bad_arguments_of_evaluate_give_one_sentence(arguments, sentence, tmp_pa
     with pytest.raises(ValueError, match=sentence):
         benchmark.evaluate(**(good | arguments))
     assert not list(tmp_path.iterdir())
+
+
+class Zeros:
+    def predict(self, x):
+        return np.zeros((len(x), 2))
+
+    __call__ = predict
+
+
+@pytest.mark.parametrize(
+    ("predict", "name"),
+    [
+        (lambda x: np.zeros((len(x), 2)), "<lambda>"),
+        (Zeros().predict, "predict"),
+        (functools.partial(Zeros.predict, None), "partial"),
+        (Zeros(), "Zeros"),
+    ],
+)
+def test_what_has_no_name_of_its_own_is_written_by_another_only(predict, name, tmp_path):
+    """Two networks would share an id."""
+    common = {"task": "regression", "config": "quadrant_16_square3"}
+    with pytest.raises(ValueError, match=f"{name} may be one of several; give it a name with model=, to tell its runs apart."):
+        benchmark.evaluate(predict, runs=tmp_path, **common)
+    assert not list(tmp_path.iterdir())
+    assert benchmark.evaluate(predict, **common).model == name
+    assert benchmark.evaluate(predict, model="mine", runs=tmp_path, **common).model == "mine"
 
 
 def test_evaluate_leaves_an_interrupted_training_alone(tmp_path):
