@@ -535,7 +535,10 @@ def _built(job: Plan) -> keras.Model:
         network = job.model.build(job.task, **job.recipe.model)
         predictions = network(x) if isinstance(network, keras.Model) else None
     except (Exception, SystemExit) as error:
-        hint = " (A function from array to array is measured by benchmark.evaluate.)" if isinstance(error, TypeError) else ""
+        takes_no_task = (
+            isinstance(error, TypeError) and error.__traceback__ and not error.__traceback__.tb_next
+        )  # Not in its body
+        hint = " (A function from array to array is measured by benchmark.evaluate.)" if takes_no_task else ""
         raise ValueError(f"{job.model.name} cannot be built for {job.task.name}: {models.where(error)}.{hint}") from error
     if not isinstance(network, keras.Model):
         raise ValueError(f"{job.model.name} returns {type(network).__name__}; expected a keras.Model.")

@@ -523,6 +523,14 @@ def broken(task):
     raise KeyError("colour")
 
 
+def adds(task):
+    return 1 + "1"
+
+
+def takes_two(x, y):
+    return x
+
+
 def no_model(task):
     return 7
 
@@ -533,6 +541,8 @@ def no_model(task):
         (wrong_shape, r"test_benchmark:wrong_shape returns shape \(2, 3\) for regression; expected \(2, 2\) for a batch of 2."),
         (nan, r"test_benchmark:nan returns NaN or infinity for the example \(1, 1\)"),
         (broken, r"test_benchmark:broken cannot be built for regression: KeyError: 'colour' \(test_benchmark.py, line \d+\)."),
+        (adds, r"cannot be built for regression: TypeError: unsupported .*\(test_benchmark.py, line \d+\)\.$"),
+        (takes_two, r"cannot be built .*\(A function from array to array is measured by benchmark.evaluate.\)$"),
         (no_model, "no_model returns int; expected a keras.Model."),
         (len, r"cannot be built .*\(A function from array to array is measured by benchmark.evaluate.\)$"),
         (None, "NoneType is no function; expected one that takes a task and returns a keras.Model."),
