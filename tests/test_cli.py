@@ -1,4 +1,5 @@
 import pathlib
+import re
 
 import numpy as np
 import pytest
@@ -17,8 +18,8 @@ def test_version():
 
 def test_help_lists_the_commands():
     output = run("--help").stdout
-    assert "generate" in output
-    assert "show" in output
+    for name in ("generate", "train", "reproduce", "sweep", "list", "leaderboard", "report", "show"):
+        assert re.search(rf"^\W*{name} +[A-Z]", output, re.MULTILINE), name
 
 
 def test_generate_writes_each_config_once_and_says_where(tmp_path):

@@ -250,5 +250,16 @@ def test_replacing_keeps_the_old_file_until_the_new_one_is_whole(tmp_path):
         t.write_text("new")
 
 
+def test_what_is_written_whole_is_on_the_disk_before_it_gets_its_name(tmp_path, monkeypatch):
+    done = []
+    fsync, replace = os.fsync, pathlib.Path.replace
+    monkeypatch.setattr(os, "fsync", lambda number: done.append(("fsync", os.fstat(number).st_ino)) or fsync(number))
+    monkeypatch.setattr(pathlib.Path, "replace", lambda self, target: done.append("replace") or replace(self, target))
+    with disk.replacing(tmp_path / "file") as temporary:
+        temporary.write_text("whole")
+        written = temporary.stat().st_ino
+    assert done == [("fsync", written), "replace"]
+
+
 def _files(folder: pathlib.Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
