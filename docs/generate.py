@@ -15,7 +15,7 @@ import scaling
 from matplotlib.figure import Figure
 from PIL import Image
 
-from not_so_clevr import charts, disk, figures, maps, reproduce, results
+from not_so_clevr import charts, disk, figures, maps, reproduce, results, tables
 from not_so_clevr.results import Result
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -49,7 +49,7 @@ def _headline(runs: Sequence[Result]) -> str:
             ratios = [f"{theirs / ours:.2g} times" for ours, theirs in (seconds, parameters)]
             lines.append([task, config, f"{other} to coordconv", *ratios, ", ".join(sorted(alike))])
     columns = ("task", "config", "networks", "time", "parameters", "hardware")
-    return f"\n{_HEADLINE}\n{results.markdown(columns, lines)}"
+    return f"\n{_HEADLINE}\n{tables.markdown(columns, lines)}"
 
 
 _HEADLINE = """## The headline
@@ -77,7 +77,7 @@ def quadrant(runs: Sequence[Result], columns: Sequence[str] = _SUMMARY) -> str:
     here = [run for run in runs if run.config == "quadrant"]
     rows = results.leaderboard(run for run in here if not run.recipe)
     rivals = [run for run in here if run.model in ("conv", "deconv", "tiled_conv", "upsample_conv")]
-    best = results.percent(max(run.metrics["test"][run.right] for run in rivals))
+    best = tables.percent(max(run.metrics["test"][run.right] for run in rivals))
     told = [each for each in reproduce.select(["article", "paper"]) if (each.model, each.expected) == ("coordconv", (1, 1))]
     held = [row["verdict"].startswith("reproduced") for row in reproduce.table(reproduce.plan(told), runs)]
     return f"""{_some(columns, results.COLUMNS, map(results.cells, rows))}
@@ -99,7 +99,7 @@ def failures(runs: Sequence[Result]) -> str:
 
 
 def _some(columns: Sequence[str], of: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    return results.markdown(columns, [[row[of.index(column)] for column in columns] for row in rows])
+    return tables.markdown(columns, [[row[of.index(column)] for column in columns] for row in rows])
 
 
 def citation(runs: Sequence[Result]) -> str:

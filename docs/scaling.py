@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from not_so_clevr import charts, results
+from not_so_clevr import charts, tables
 
 FITTED = 3  # Largest sizes, from which the exponents are taken: what a program costs before it begins weighs little there.
 
@@ -55,7 +55,7 @@ def table(sizes: Sizes) -> str:
     memory = [[_canvas(size), *(f"{row[f'{name}_bytes'] / 1e6:,.0f} MB" for name in _LOOKS)] for size, row in sizes.items()]
     memory.append(["**exponent**", *(f"{exponent(sizes, f'{name}_bytes'):.1f}" for name in _LOOKS)])
     names = ["generate all", *(words for name, (words, *_) in _LOOKS.items() if name != "generate")]
-    return f"{results.markdown(columns, rows)}\nMemory:\n\n{results.markdown(['canvas', *names], memory)}"
+    return f"{tables.markdown(columns, rows)}\nMemory:\n\n{tables.markdown(['canvas', *names], memory)}"
 
 
 def figure(sizes: Sizes) -> Figure:
@@ -89,7 +89,7 @@ def _canvas(size: int) -> str:
 
 
 def _duration(seconds: float) -> str:
-    return f"{_significant(seconds)} s" if seconds < 10 else results.duration(seconds)
+    return f"{_significant(seconds)} s" if seconds < 10 else tables.duration(seconds)
 
 
 def _significant(number: float) -> str:

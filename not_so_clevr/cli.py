@@ -27,7 +27,7 @@ import tensorflow_datasets as tfds
 import typer
 
 import not_so_clevr
-from not_so_clevr import canvas, disk, naming, progress, reproduce, results, sweep
+from not_so_clevr import canvas, disk, naming, progress, reproduce, results, sweep, tables
 from not_so_clevr import grid as grids
 from not_so_clevr.config import CONFIGS, as_config
 from not_so_clevr.not_so_clevr_dataset_builder import BEAM_CANVAS_SIZE, Builder, import_beam
@@ -178,7 +178,7 @@ def reproduce_published(
 ) -> None:
     """Run what was published, seed by seed, and set what comes out beside it. Goes on where it was interrupted."""
     for file in output or []:
-        results.check_format(file)
+        tables.check_format(file)
     experiments = reproduce.select(suites, rows or [])
     seeds = canvas.integer("--seeds", seeds, 1, 10_000)
     given = None if budget is None else reproduce.seconds(budget)
@@ -215,7 +215,7 @@ def reproduce_published(
         by=2,
     )
     for file in output or []:
-        results.write(file, measured, reproduce.to_markdown)
+        tables.write(file, measured, reproduce.to_markdown)
         print(f"The table is in {file.resolve()}")
     _tell(problems)
 
@@ -297,12 +297,12 @@ def _print_left(left: Sequence[tuple[reproduce.Row, int]], seconds: Mapping[str,
     """Prints how many runs are left and how long they take, one after the other; and each of them, if asked for."""
     times = [seconds[row.id] for row, _ in left]
     known = [time for time in times if time is not None]
-    parts = [f"about {results.duration(sum(known))}"] if known or not left else []
+    parts = [f"about {tables.duration(sum(known))}"] if known or not left else []
     if len(known) < len(left):
         parts.append(f"{len(left) - len(known)} of unknown length")
     print(f"{len(left)} runs to do, {' and '.join(parts)}", flush=True)
     if each:
-        texts = [results.duration(time) if time else "?" for time in times]
+        texts = [tables.duration(time) if time else "?" for time in times]
         rows = [[row.job.id(seed), text] for (row, seed), text in zip(left, texts, strict=True)]
         _print_table(["run", "estimate"], rows, wide=["run"])
 
@@ -359,7 +359,7 @@ def _how_to_go_on(job: Plan, seed: int, again: str, replaced: Sequence[int], run
 
 
 def _print_result(result: results.Result) -> None:
-    shares = ", ".join(f"{results.percent(values[result.right])} of {split}" for split, values in result.metrics.items())
+    shares = ", ".join(f"{tables.percent(values[result.right])} of {split}" for split, values in result.metrics.items())
     print(f"{result.id}: {shares} right, in {result.seconds or 0:.0f} s", flush=True)
 
 
@@ -388,7 +388,7 @@ def leaderboard(
 ) -> None:
     """Print the runs below some folders: models x tasks x splits, over seeds; and what others published."""
     for file in output or []:
-        results.check_format(file)
+        tables.check_format(file)
     found, problems = results.load(folders)
     _print_leaderboard(found)
     print("Published elsewhere:")
@@ -410,7 +410,7 @@ def report(
         from not_so_clevr import report as pages
     except ImportError:
         raise ImportError("Reports need matplotlib and Jinja2; run: pip install 'not-so-clevr[figures]'") from None
-    results.check_format(output, pages.FORMATS)
+    tables.check_format(output, pages.FORMATS)
     found, problems = pages.load(folders)
     pages.write(output, found, folders)
     print(f"The report is in {output.resolve()}")
@@ -431,7 +431,7 @@ def show(
     """Show some examples, and the map of the split: which centres are train and which are test."""
     checked = as_config(config)
     if output is not None:
-        results.check_format(output, _FORMATS)
+        tables.check_format(output, _FORMATS)
     try:
         import matplotlib.pyplot as plt
     except ImportError:
@@ -513,10 +513,10 @@ def _print_table(
     """
     rows = [list(row) for row in rows]
     if not sys.stdout.isatty():
-        print(results.markdown(columns, rows))
+        print(tables.markdown(columns, rows))
         return
     console = rich.console.Console()
-    cells = [[results.plain(cell) for cell in row] for row in rows]
+    cells = [[tables.plain(cell) for cell in row] for row in rows]
     widths = [max(map(rich.cells.cell_len, column)) for column in zip(columns, *cells, strict=True)]
     least = {name: min(width, _LEAST) if name in wide else width for name, width in zip(columns, widths, strict=True)}
     shown = list(columns[by:])

@@ -15,7 +15,7 @@ from matplotlib.colors import AsinhNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
-from not_so_clevr import canvas, figures, results
+from not_so_clevr import canvas, figures, results, tables
 from not_so_clevr.config import as_config
 from not_so_clevr.results import Result
 
@@ -104,7 +104,7 @@ def comparison(tasks: Sequence[Sequence[Sequence[Result]]]) -> Figure:
             image = _map(cell, each, runs[0], highest)
             right = sum(run.metrics["test"][run.right] for run in runs) / len(runs)
             cell.set(
-                title=f"{runs[0].task}\n{figures.wrapped(runs[0].label, 26)}: {results.percent(right)} of test right",
+                title=f"{runs[0].task}\n{figures.wrapped(runs[0].label, 26)}: {tables.percent(right)} of test right",
                 xticks=[],
                 yticks=[],
             )

@@ -23,7 +23,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import not_so_clevr
-from not_so_clevr import charts, disk, figures, maps, naming, results
+from not_so_clevr import charts, disk, figures, maps, naming, results, tables
 from not_so_clevr.config import as_config
 from not_so_clevr.published import PUBLISHED, PUBLISHED_COLUMNS, SOURCES
 from not_so_clevr.results import Result
@@ -135,7 +135,7 @@ def _anchor(*names: str) -> str:
 
 def _row(row: Mapping[str, Any]) -> dict[str, Any]:
     """Returns a row of the leaderboard for the template: texts, and the values by which to sort."""
-    off = 1 - row["iou"] if "iou" in row else next(row[key] for key in results.UNITS if key in row)
+    off = 1 - row["iou"] if "iou" in row else next(row[key] for key in tables.UNITS if key in row)
     values = [row[key] for key in ("task", "config", "model", "seeds", "train", "test", "test_lowest")]
     values += [row["perfect"] / row["seeds"], off, row["parameters"], row["seconds"], row["hardware"]]
     return {
@@ -188,25 +188,25 @@ def _drawing(kind: str, figure: Figure | None, text: str, runs: Sequence[Result]
 
 def _errors(runs: Sequence[Result]) -> str:
     seeds = f"mean of {len(runs)} seeds" if len(runs) > 1 else f"seed {runs[0].seed}"
-    right = results.percent(statistics.fmean(run.metrics["test"][run.right] for run in runs))
+    right = tables.percent(statistics.fmean(run.metrics["test"][run.right] for run in runs))
     close = f"{runs[0].closeness} {_close(runs, 'train')} on train, {_close(runs, 'test')} on test"
     return f"{right} of test right; {close}; {seeds}"
 
 
 def _worst(run: Result) -> str:
-    share = results.percent(run.metrics["test"][run.right])
+    share = tables.percent(run.metrics["test"][run.right])
     return f"seed {run.seed}, the worst: {share} of test right, {run.closeness} {_close([run], 'test')}"
 
 
 def _close(runs: Sequence[Result], split: str) -> str:
     """Returns how close the answers of runs are in the mean: `0.31 px`, or the IoU."""
-    return results.amount(runs[0].closeness, statistics.fmean(run.metrics[split][run.closeness] for run in runs))
+    return tables.amount(runs[0].closeness, statistics.fmean(run.metrics[split][run.closeness] for run in runs))
 
 
 def _curves(models: Mapping[str, Sequence[Result]]) -> str:
     texts = []
     for label, same in models.items():
-        shares = [(epoch, results.percent(statistics.fmean(each))) for epoch, each in charts.history(same).items()]
+        shares = [(epoch, tables.percent(statistics.fmean(each))) for epoch, each in charts.history(same).items()]
         ends = dict.fromkeys(shares[:1] + shares[-1:])
         texts.append(f"{label}: " + ", ".join(f"{share} after epoch {epoch}" for epoch, share in ends))
     return "; ".join(texts)
@@ -241,9 +241,9 @@ def _details(runs: Sequence[Result]) -> dict[str, Any]:
 
 
 def _seed(run: Result) -> list[str]:
-    shares = (results.percent(run.metrics[split][run.right]) for split in ("train", "test"))
+    shares = (tables.percent(run.metrics[split][run.right]) for split in ("train", "test"))
     speed = f"{run.examples_per_second:,.0f}" if run.examples_per_second else ""
-    return [str(run.seed), *shares, _close([run], "test"), results.duration(run.seconds), speed, _commit(run)]
+    return [str(run.seed), *shares, _close([run], "test"), tables.duration(run.seconds), speed, _commit(run)]
 
 
 def _commit(run: Result) -> str:

@@ -10,7 +10,7 @@ import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from not_so_clevr import naming, results
+from not_so_clevr import naming, results, tables
 from not_so_clevr.config import as_config
 from not_so_clevr.published import PERFECT, SUITES, Experiment
 from not_so_clevr.results import Result
@@ -185,7 +185,7 @@ def verdict(experiment: Experiment, test: Sequence[float]) -> str:
     if experiment.expected is None:
         return "not comparable"
     (low, high), mean, half = experiment.expected, statistics.fmean(test), results.interval(test) or 0.0
-    is_distance = bool(results.UNITS.get(experiment.metric))  # Of which less is better
+    is_distance = bool(tables.UNITS.get(experiment.metric))  # Of which less is better
     if low <= mean <= high:
         word = "reproduced"
     elif low < high and any(low <= value <= high for value in test) and low - half <= mean <= high + half:
@@ -202,18 +202,18 @@ def cells(row: Mapping[str, Any]) -> list[str]:
     def number(value: float | None) -> str:
         if value is None:
             return ""
-        if metric in results.UNITS:
-            return results.amount(metric, value)
-        return f"{round(value * row['seeds'])} of {row['seeds']}" if metric == PERFECT else results.percent(value)
+        if metric in tables.UNITS:
+            return tables.amount(metric, value)
+        return f"{round(value * row['seeds'])} of {row['seeds']}" if metric == PERFECT else tables.percent(value)
 
-    interval = "" if metric == PERFECT else results.plus_minus(row["test_interval"], 1 if metric in results.UNITS else 100)
+    interval = "" if metric == PERFECT else tables.plus_minus(row["test_interval"], 1 if metric in tables.UNITS else 100)
     return [
         *(row[key] for key in ("source", "task", "config", "model", "metric", "published_train", "published_test")),
         number(row["train"]),
         number(row["test"]) + interval,
         row["verdict"],
         str(row["seeds"]),
-        results.duration(row["seconds"]),
+        tables.duration(row["seconds"]),
         row["hardware"],
         row["remark"],
     ]
@@ -240,7 +240,7 @@ def to_markdown(rows: Iterable[Mapping[str, Any]]) -> str:
     rows = list(rows)
     parts = []
     for source in dict.fromkeys(row["source"] for row in rows):
-        table = results.markdown(COLUMNS[1:], [cells(row)[1:] for row in rows if row["source"] == source])
+        table = tables.markdown(COLUMNS[1:], [cells(row)[1:] for row in rows if row["source"] == source])
         parts.append(f"\n## {f'Source: {source}' if source else 'Not published'}\n\n{table}")
     return f"{_INTRODUCTION}{results.made_with(rows)}{''.join(parts)}"
 

@@ -12,23 +12,21 @@ A run's id says what it is: `classification/quadrant/coordconv/seed0`. Its folde
 from __future__ import annotations
 
 import collections
-import csv
 import dataclasses
-import io
 import json
 import math
 import os
 import pathlib
 import re
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import NoneType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from not_so_clevr import disk, naming
+from not_so_clevr import disk, naming, tables
 from not_so_clevr.config import as_config
 from not_so_clevr.published import PUBLISHED, PUBLISHED_COLUMNS, SOURCES
 
@@ -40,10 +38,6 @@ WEIGHTS = "model.weights.h5"
 PREDICTED, SHOWN, PAINTED = "predicted", "shown", "painted"
 INCOMPLETE = ".incomplete"
 REPLACED = ".replaced"
-
-FORMATS = (".md", ".csv", ".json")
-
-UNITS = {"distance": " px", "error": " px", "iou": ""}
 
 _LATER = {"loss": "task"}  # Settings that came later, and what they were in files that lack them
 _ALIKE = ("model", "settings", "parameters", "right", "closeness")  # What runs share that differ in their seed alone
@@ -146,8 +140,8 @@ class Result:
             for name in ("model", "recipe", "task", "config", "right", "closeness"):
                 if not isinstance(getattr(result, name), str):
                     raise TypeError(f"{name} is no string")
-            if result.closeness not in UNITS:
-                raise ValueError(f"closeness is none of {', '.join(UNITS)}")
+            if result.closeness not in tables.UNITS:
+                raise ValueError(f"closeness is none of {', '.join(tables.UNITS)}")
             if type(result.seed) is not int or result.seed < 0:
                 raise TypeError("seed is no whole number of 0 or more")
             for name in ("parameters", "seconds", "examples_per_second"):
@@ -336,100 +330,27 @@ COLUMNS = (
 
 def cells(row: Mapping[str, Any]) -> list[str]:
     """Returns a row of the leaderboard as text, a cell for each of `COLUMNS`; train and test are the shares that are right."""
-    closeness = next(key for key in UNITS if key in row)
+    closeness = next(key for key in tables.UNITS if key in row)
     return [
         row["task"],
         row["config"],
         row["model"],
         str(row["seeds"]),
-        percent(row["train"]),
-        percent(row["test"]) + plus_minus(row["test_interval"], 100),
-        percent(row["test_lowest"]),
+        tables.percent(row["train"]),
+        tables.percent(row["test"]) + tables.plus_minus(row["test_interval"], 100),
+        tables.percent(row["test_lowest"]),
         f"{row['perfect']} of {row['seeds']}",
-        f"{closeness} {amount(closeness, row[closeness])}",
+        f"{closeness} {tables.amount(closeness, row[closeness])}",
         "" if row["parameters"] is None else f"{row['parameters']:,}",
-        duration(row["seconds"]),
+        tables.duration(row["seconds"]),
         row["hardware"],
     ]
 
 
-def percent(share: float) -> str:
-    """Returns a share as text: 1 as `100 %`, and nothing else so."""
-    text = f"{100 * share:.1f}"
-    return "100 %" if share == 1 else f"{'99.9' if text == '100.0' else text} %"
-
-
-def amount(metric: str, value: float) -> str:
-    """Returns how close answers are, as text: `0.31 px` for an error, `0.9999` for an IoU; 1 as `1`, and nothing else so."""
-    if UNITS[metric] and 0 < value < 0.001:
-        return f"< 0.001{UNITS[metric]}"
-    text = f"{value:.4g}"
-    return f"{'0.9999' if metric == 'iou' and text == '1' and value < 1 else text}{UNITS[metric]}"
-
-
-def duration(seconds: float | None) -> str:
-    """Returns a time as text: `12 s`, `34 min`, `5.6 h`; nothing for none."""
-    if seconds is None:
-        return ""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:.1f} h"
-
-
-def plus_minus(half: float | None, scale: float = 1) -> str:
-    """Returns half of an interval as text, with two digits, to stand behind a mean; nothing for none, or if all agree."""
-    if not half:
-        return ""
-    scaled = scale * half
-    return f" ± {scaled:#.2g}".rstrip(".") if scaled < 99.5 else f" ± {scaled:.0f}"
-
-
-def plain(text: str) -> str:
-    """Returns a text by strangers as a terminal may print it: an escape sequence for what is not printable."""
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
-
-
-def markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Returns a table in Markdown; what would end a cell, or be taken for HTML, is escaped."""
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "".join(f"| {' | '.join(map(_escaped, line))} |\n" for line in lines)
-
-
-def _escaped(text: str) -> str:
-    return plain(text).replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
-
-
 def write_leaderboard(rows: Sequence[Mapping[str, Any]], file: pathlib.Path) -> None:
-    """Writes the rows of `leaderboard`, see `write`; in Markdown and JSON with a second table of what others published."""
+    """Writes the rows of `leaderboard` with `tables.write`; as Markdown and JSON with a table of what others published."""
     published = [dict(zip(PUBLISHED_COLUMNS, row, strict=True)) for row in PUBLISHED]
-    write(file, rows, to_markdown, published=published)
-
-
-def write(
-    file: pathlib.Path,
-    rows: Sequence[Mapping[str, Any]],
-    to_markdown: Callable[[Sequence[Mapping[str, Any]]], str],
-    **more: Any,
-) -> None:
-    """Writes rows as Markdown, CSV or JSON (as `measured`, beside what more is given), by the ending of the file's name.
-
-    Raises:
-        ValueError: for any other ending.
-        OSError: one sentence, if the file cannot be written.
-    """
-    check_format(file)
-    with disk.replacing(file) as temporary:
-        if file.suffix == ".json":
-            temporary.write_text(json.dumps({"measured": rows, **more}, indent=1) + "\n")
-        else:
-            text = _csv(rows) if file.suffix == ".csv" else to_markdown(rows)
-            temporary.write_bytes(text.encode(errors="replace"))  # JSON may hold halves of characters.
-
-
-def check_format(file: pathlib.Path, formats: Sequence[str] = FORMATS) -> None:
-    """Raises ValueError unless the name of a file ends in one of the formats."""
-    if file.suffix not in formats:
-        raise ValueError(f"{file} does not tell the format; expected a name that ends in {', '.join(formats)}.")
+    tables.write(file, rows, to_markdown, published=published)
 
 
 EXPLANATION = """Train and test are the shares of examples that are right (the right pixel; within half a pixel; every
@@ -443,24 +364,16 @@ that were changed."""
 
 def to_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     """Returns the rows of `leaderboard`, and the published results in a table of their own, in Markdown."""
-    ours = markdown(COLUMNS, map(cells, rows))
-    published = f"## Published elsewhere\n\n{SOURCES}\n\n{markdown(PUBLISHED_COLUMNS, PUBLISHED)}"
+    ours = tables.markdown(COLUMNS, map(cells, rows))
+    published = f"## Published elsewhere\n\n{SOURCES}\n\n{tables.markdown(PUBLISHED_COLUMNS, PUBLISHED)}"
     return f"# Leaderboard\n\n{EXPLANATION}\n{made_with(rows)}\n{ours}\n{published}"
 
 
 def made_with(rows: Iterable[Mapping[str, Any]]) -> str:
     """Returns a sentence in Markdown about where the numbers of some rows are from."""
     words = "; ".join(sorted({words for row in rows for words in row["software"].split("; ")} - {""}))
-    about = f"Measured with {_escaped(words)}; the" if words else "The"
+    about = f"Measured with {tables.escaped(words)}; the" if words else "The"
     return f"\n{about} command, the seed and the commit of each run are in its `result.json`.\n"
-
-
-def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, list(dict.fromkeys(key for row in rows for key in row)), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return stream.getvalue()
 
 
 def median(values: Iterable[float | None]) -> float | None:

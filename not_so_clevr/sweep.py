@@ -29,7 +29,7 @@ import rich.console
 import rich.markup
 import rich.table
 
-from not_so_clevr import canvas, progress, reproduce, results
+from not_so_clevr import canvas, progress, reproduce, results, tables
 from not_so_clevr.published import Experiment
 from not_so_clevr.results import Result
 
@@ -256,7 +256,7 @@ def shown(todo: Sequence[Run], slots: int) -> rich.console.RenderableType:
     for column in ("epoch", "state", "left"):
         table.add_column(column, no_wrap=True)
     for run, epoch in list(epochs.items())[:_SHOWN]:
-        cells = (f"{epoch.done} of {epoch.total}", epoch.state, results.duration(epoch.left)) if epoch else ("", "begins", "?")
+        cells = (f"{epoch.done} of {epoch.total}", epoch.state, tables.duration(epoch.left)) if epoch else ("", "begins", "?")
         table.add_row(rich.markup.escape(run.id), *cells)
     counts = {
         "running": len(epochs),
@@ -266,7 +266,7 @@ def shown(todo: Sequence[Run], slots: int) -> rich.console.RenderableType:
     }
     line = ", ".join(f"{number} {word}" for word, number in counts.items() if number)
     left = time_left(todo, {run: epoch.left for run, epoch in epochs.items() if epoch}, slots)
-    return rich.console.Group(f"{line}; about {results.duration(left)} left" if left is not None else line, table)
+    return rich.console.Group(f"{line}; about {tables.duration(left)} left" if left is not None else line, table)
 
 
 def time_left(todo: Sequence[Run], running: Mapping[Run, float], slots: int) -> float | None:

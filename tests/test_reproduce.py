@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import subprocesses
 
-from not_so_clevr import benchmark, cli, models, naming, reproduce, results
+from not_so_clevr import benchmark, cli, models, naming, reproduce, tables
 from not_so_clevr.config import as_config
 from not_so_clevr.published import PERFECT, PUBLISHED, SUITES, Experiment
 from not_so_clevr.results import Result
@@ -390,7 +390,7 @@ def test_bad_input_is_one_sentence(arguments, sentence, tmp_path):
 
 def test_the_markdown_has_a_row_for_each(tmp_path):
     chosen = [*SUITES["article"], *SUITES["failures"]]
-    results.write(tmp_path / "t.md", reproduce.table(reproduce.plan(chosen), []), reproduce.to_markdown)
+    tables.write(tmp_path / "t.md", reproduce.table(reproduce.plan(chosen), []), reproduce.to_markdown)
     of = dict(part.split("\n", 1) for part in (tmp_path / "t.md").read_text().split("\n## ")[1:])
     counts = {source: sum("not run" in line for line in table.splitlines()) for source, table in of.items()}
     assert counts == {"Source: article": 12 + 6, "Not published": 1, "Source: titu1994/keras-coordconv, issue 9": 1}

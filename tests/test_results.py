@@ -43,12 +43,6 @@ def test_a_mean_of_seeds_that_agree_has_no_interval_in_words():
     (row,) = results.leaderboard([result(0.25, seed=k) for k in range(3)])
     assert results.cells(row)[5] == "25.0 %"
     assert results.interval([0.1, 0.9]) is None
-    assert results.plus_minus(None) == ""
-    assert [results.plus_minus(0.0123, 100), results.plus_minus(1.5), results.plus_minus(4.514, 100)] == [
-        " ± 1.2",
-        " ± 1.5",
-        " ± 451",
-    ]
 
 
 def test_the_page_tells_the_software_once(tmp_path):
@@ -63,14 +57,6 @@ def test_the_page_tells_the_software_once(tmp_path):
     said = "keras 3.15.1, tensorflow 2.21.0, python 3.11.7; keras &lt;3>, tensorflow 2.21.0, python 3.11.7"
     assert f"\nMeasured with {said}; the command, the seed and the commit of each run are in its `result.json`.\n" in page
     assert "\nThe command, the seed" in results.to_markdown(results.leaderboard(silent))
-
-
-@pytest.mark.parametrize(
-    ("share", "text"),
-    [(1.0, "100 %"), (0.99999, "99.9 %"), (0.9994, "99.9 %"), (0.5, "50.0 %"), (0.0, "0.0 %"), (0.0004, "0.0 %")],
-)
-def test_only_all_is_100_percent(share, text):
-    assert results.percent(share) == text
 
 
 @pytest.mark.parametrize("n", range(3, 201))
@@ -181,31 +167,6 @@ def test_runs_are_sorted_by_the_number_of_their_seed(tmp_path):
     for seed in range(12):
         result(seed=seed).write(tmp_path / str(seed))
     assert [run.seed for run in results.load([tmp_path])[0]] == [*range(12)]
-
-
-@pytest.mark.parametrize(
-    ("metric", "value", "text"),
-    [
-        ("iou", 1.0, "1"),
-        ("iou", 0.99998, "0.9999"),
-        ("iou", 0.5, "0.5"),
-        ("error", 1.0, "1 px"),
-        ("distance", 3e-5, "< 0.001 px"),
-        ("distance", 0.0, "0 px"),
-    ],
-)
-def test_no_rounding_makes_a_canvas_perfect(metric, value, text):
-    assert results.amount(metric, value) == text
-
-
-@pytest.mark.parametrize(
-    ("text", "cell"),
-    [("\x1b[31mred", "\\x1b[31mred"), ("a\rb\n", "a\\rb\\n"), ("\ud800", "\\ud800"), ("<i>&|é", "&lt;i>&amp;\\|é")],
-)
-def test_what_strangers_wrote_does_no_harm_in_a_table(text, cell, tmp_path):
-    assert results.markdown(["a"], [[text]]).splitlines()[-1] == f"| {cell} |"
-    for ending in ("md", "csv", "json"):
-        results.write_leaderboard(results.leaderboard([result(model=text)]), tmp_path / f"board.{ending}")
 
 
 def test_interrupted_runs_are_no_results(tmp_path):

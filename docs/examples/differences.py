@@ -11,7 +11,7 @@ import sys
 import keras
 import numpy as np
 
-from not_so_clevr import models, results, tasks
+from not_so_clevr import models, results, tables, tasks
 from not_so_clevr.config import as_config
 
 
@@ -26,4 +26,4 @@ for folder in map(pathlib.Path, sys.argv[1:]):
     result = results.Result.read(folder / results.FILE)
     network = models.find("coordconv").build(tasks.Classification(as_config(result.config).canvas_size))
     network.load_weights(folder / results.WEIGHTS)
-    print(f"{result.id}: {results.percent(result.metrics['test'][result.right])} of test, share {share(network):.2g}")
+    print(f"{result.id}: {tables.percent(result.metrics['test'][result.right])} of test, share {share(network):.2g}")

@@ -1,0 +1,98 @@
+"""Numbers and tables as text: for a terminal, for pages, and in files of Markdown, CSV and JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import pathlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from not_so_clevr import disk
+
+FORMATS = (".md", ".csv", ".json")
+
+UNITS = {"distance": " px", "error": " px", "iou": ""}  # Of the metrics that tell how close an answer is
+
+
+def percent(share: float) -> str:
+    """Returns a share as text: 1 as `100 %`, and nothing else so."""
+    text = f"{100 * share:.1f}"
+    return "100 %" if share == 1 else f"{'99.9' if text == '100.0' else text} %"
+
+
+def amount(metric: str, value: float) -> str:
+    """Returns how close answers are, as text: `0.31 px` for an error, `0.9999` for an IoU; 1 as `1`, and nothing else so."""
+    if UNITS[metric] and 0 < value < 0.001:
+        return f"< 0.001{UNITS[metric]}"
+    text = f"{value:.4g}"
+    return f"{'0.9999' if metric == 'iou' and text == '1' and value < 1 else text}{UNITS[metric]}"
+
+
+def duration(seconds: float | None) -> str:
+    """Returns a time as text: `12 s`, `34 min`, `5.6 h`; nothing for none."""
+    if seconds is None:
+        return ""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:.1f} h"
+
+
+def plus_minus(half: float | None, scale: float = 1) -> str:
+    """Returns half of an interval as text, with two digits, to stand behind a mean; nothing for none, or if all agree."""
+    if not half:
+        return ""
+    scaled = scale * half
+    return f" ± {scaled:#.2g}".rstrip(".") if scaled < 99.5 else f" ± {scaled:.0f}"
+
+
+def plain(text: str) -> str:
+    """Returns a text by strangers as a terminal may print it: an escape sequence for what is not printable."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
+def markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Returns a table in Markdown; what would end a cell, or be taken for HTML, is escaped."""
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "".join(f"| {' | '.join(map(escaped, line))} |\n" for line in lines)
+
+
+def escaped(text: str) -> str:
+    """Returns a text by strangers as a table in Markdown may hold it."""
+    return plain(text).replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
+
+
+def write(
+    file: pathlib.Path,
+    rows: Sequence[Mapping[str, Any]],
+    to_markdown: Callable[[Sequence[Mapping[str, Any]]], str],
+    **more: Any,
+) -> None:
+    """Writes rows as Markdown, CSV or JSON (as `measured`, beside what more is given), by the ending of the file's name.
+
+    Raises:
+        ValueError: for any other ending.
+        OSError: one sentence, if the file cannot be written.
+    """
+    check_format(file)
+    with disk.replacing(file) as temporary:
+        if file.suffix == ".json":
+            temporary.write_text(json.dumps({"measured": rows, **more}, indent=1) + "\n")
+        else:
+            text = _csv(rows) if file.suffix == ".csv" else to_markdown(rows)
+            temporary.write_bytes(text.encode(errors="replace"))  # JSON may hold halves of characters.
+
+
+def check_format(file: pathlib.Path, formats: Sequence[str] = FORMATS) -> None:
+    """Raises ValueError unless the name of a file ends in one of the formats."""
+    if file.suffix not in formats:
+        raise ValueError(f"{file} does not tell the format; expected a name that ends in {', '.join(formats)}.")
+
+
+def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, list(dict.fromkeys(key for row in rows for key in row)), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return stream.getvalue()
