@@ -241,8 +241,10 @@ def execute(
             distribution.check(network, job.model.name, parts, batches.sizes)
             about["device"] = f"{parts} devices: {', '.join(devices)} of {about['device']}"
         predict = distribution.predictor(network, parts)
+        settings = job.saved_recipe
         if network.compiled:
             _check_compiled(network, job)
+            settings = settings | dict.fromkeys(_of_the_optimizer())
         else:
             job.recipe.compile(network, job.task.loss, batches.steps_per_epoch)
         log = _Log(network, predict, job, splits["test"], folder)
@@ -272,7 +274,7 @@ def execute(
             metrics=_means(measured, job.task),
             right=job.task.right,
             closeness=job.task.closeness,
-            settings=job.saved_recipe,
+            settings=settings,
             parameters=models.parameters(network),
             history=log.epochs,
             seconds=log.seconds_before + time.perf_counter() - began,
@@ -508,10 +510,14 @@ def check_model(job: Plan) -> None:
         _check_compiled(network, job)
 
 
+def _of_the_optimizer() -> set[str]:
+    """Returns the settings of a recipe that a model ignores if it comes compiled."""
+    return set(Recipe.names()) - {"epochs", "batch_size"}
+
+
 def _check_compiled(network: keras.Model, job: Plan) -> None:
     """Raises ValueError if a network that comes compiled was trained before, or is to be trained by settings it ignores."""
-    optimizer = set(Recipe.names()) - {"epochs", "batch_size"}
-    ignored = sorted(optimizer & set(job.settings))
+    ignored = sorted(_of_the_optimizer() & set(job.settings))
     if ignored:
         raise ValueError(f"{job.model.name} comes compiled, so {', '.join(ignored)} would change nothing; leave it out.")
     if int(network.optimizer.iterations) > 0:

@@ -82,11 +82,11 @@ class Row:
         """Returns, of runs with its name, those that were made and measured as planned, and not with other settings."""
         metric = self.experiment.metric
         alike = [run for run in named if metric in ("", PERFECT) or all(metric in each for each in run.metrics.values())]
-        return [run for run in alike if (run.model, run.settings) == (self.job.model.name, self.job.saved_recipe)]
+        return [run for run in alike if run.model == self.job.model.name and run.made_by(self.job.saved_recipe)]
 
     def estimate(self, alike: Sequence[Result]) -> float | None:
         """Returns how many seconds a run will take, by what runs of the model took with its settings, or epochs with others."""
-        same = [run.seconds for run in alike if run.settings == self.job.saved_recipe]
+        same = [run.seconds for run in alike if run.made_by(self.job.saved_recipe)]
         return results.median(same or [self.job.recipe.epochs * (run.seconds or 0) / len(run.history) for run in alike])
 
 

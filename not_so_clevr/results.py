@@ -63,7 +63,7 @@ class Result:
         metrics: "train" and "test" -> name of the metric -> its mean over every example of the split.
         right: the metric that is 1 for an example that is right.
         closeness: the metric that tells how close the others are.
-        settings: the recipe's values.
+        settings: the recipe's values; None for those that a model that came compiled has not used.
         parameters: the number of trainable weights, or None.
         history: for each epoch its loss, the metrics of test, and the seconds of training.
         seconds: of the run, from the loading of the data to the last evaluation, or None.
@@ -120,6 +120,12 @@ class Result:
     def perfect(self) -> bool:
         """Whether every example of train and test is right."""
         return all(metrics[self.right] == 1 for metrics in self.metrics.values())
+
+    def made_by(self, recipe: Mapping[str, Any]) -> bool:
+        """Returns whether the run was made with the values of a recipe, as far as it has used them."""
+        if None not in self.settings.values():  # Nearly all runs; a grid compares millions of times.
+            return self.settings == recipe
+        return self.settings == {**recipe, **{name: None for name, value in self.settings.items() if value is None}}
 
     def write(self, folder: pathlib.Path) -> None:
         """Writes result.json and errors.npz. Raises OSError, naming the file, if it cannot be written."""

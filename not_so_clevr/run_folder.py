@@ -72,7 +72,7 @@ class RunFolder:
     def result(self, settings: Any) -> Result:
         """Returns the result of the complete run. Raises ValueError, one sentence, if it was made with other settings."""
         result = Result.read(self.final / results.FILE)
-        if result.settings != settings:
+        if not result.made_by(settings):
             raise ValueError(
                 f"{self.final} was made with other settings, {result.settings}; use those, or replace or delete the run."
             )

@@ -311,6 +311,19 @@ def test_a_compiled_model_keeps_its_optimizer_and_loss():
     assert len(result.history) == 2
 
 
+def test_the_result_of_a_compiled_model_tells_no_setting_that_was_not_used(tmp_path):
+    def build(task):
+        network = linear(task)
+        network.compile("sgd", "mean_absolute_error")
+        return network
+
+    common = SMALL | {"name": "mine", "settings": {"epochs": 1}, "runs": tmp_path}
+    result = benchmark.run(build, **common)
+    used = {name: value for name, value in result.settings.items() if value is not None}
+    assert used == {"epochs": 1, "batch_size": 32, "model": {}}
+    assert benchmark.run(build, resume=True, **common) == result
+
+
 def test_callbacks_see_the_metrics_of_test_and_tensorboard_logs_lie_in_the_folder(tmp_path):
     seen = []
 

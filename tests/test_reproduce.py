@@ -205,6 +205,9 @@ def test_a_run_with_other_settings_is_none_of_the_row():
     good, other = run(DECONV, 0.8), run(DECONV, 0.9, seed=1, settings={"epochs": 1})
     found = [good, other, run(DECONV, 0.9, seed=2, model="deconv-article", recipe="")]
     assert reproduce.runs(reproduce.plan([DECONV]), found) == [[good]]
+    compiled = run(DECONV, 0.8, settings=good.settings | {"learning_rate": None, "loss": None})
+    fewer = run(DECONV, 0.8, settings=compiled.settings | {"batch_size": 7})
+    assert reproduce.runs(reproduce.plan([DECONV]), [compiled, fewer]) == [[compiled]]
 
 
 def test_a_run_that_was_not_measured_as_published_is_none_of_the_row():
