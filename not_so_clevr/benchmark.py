@@ -8,14 +8,11 @@ CPUs without AVX-512 the command sets `TF_ENABLE_ONEDNN_OPTS=1`; a script that i
 from __future__ import annotations
 
 import dataclasses
-import functools
 import importlib.util
 import inspect
-import json
 import math
 import numbers
 import pathlib
-import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -24,121 +21,19 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from not_so_clevr import canvas, distribution, environment, models, naming, results
+from not_so_clevr import canvas, distribution, environment, measuring, models, naming
 from not_so_clevr.arrays import Drawn
 from not_so_clevr.batches import Arrays, Batches, Examples
 from not_so_clevr.config import NotSoClevrConfig, as_config
+from not_so_clevr.planning import Build, Plan, as_model, plan
 from not_so_clevr.recipe import Recipe
 from not_so_clevr.results import Result
 from not_so_clevr.run_folder import RunFolder, claimed
 from not_so_clevr.tasks import Task, as_task
 
-Build = Callable[..., keras.Model]
-
 DATA = ("tfds", "memory")
 
 _SEVERAL = "{name} may be one of several; give it a name with {argument}=, to tell its runs apart."
-_PREDICT_BATCH = 64
-_PAINTED = 8  # Canvases that are kept as they were painted
-
-
-@dataclasses.dataclass(frozen=True)
-class Plan:
-    """All of a run but its seed, checked."""
-
-    model: models.Model
-    task: Task
-    config: NotSoClevrConfig
-    recipe: Recipe
-    recipe_name: str  # With the settings that were changed; "" for the model's default recipe as it is
-    settings: Mapping[str, Any]
-    arguments: Sequence[str]
-
-    @functools.cached_property
-    def saved_recipe(self) -> dict[str, Any]:
-        """The recipe's values as a file gives them back."""
-        return json.loads(json.dumps(dataclasses.asdict(self.recipe)))
-
-    def id(self, seed: int) -> str:
-        """Returns the id of the run with this seed."""
-        return naming.run_id(self.task.name, self.config.name, naming.label(self.model.name, self.recipe_name), seed)
-
-    def command(self, seed: int, data: str = "tfds", distribute: bool = False) -> str | None:
-        """Returns the command line that makes the run with this seed, if there is one."""
-        if not self.model.findable:
-            return None
-        what = ["--task", self.task.name, "--config", self.config.name, "--seed", str(seed), *self.arguments]
-        where = [*["--data", data] * (data != "tfds"), *["--distribute"] * distribute]
-        return shlex.join(["not-so-clevr", "train", self.model.name, *what, *where])
-
-
-def plan(
-    build: str | models.Model | Build,
-    *,
-    task: str | Task,
-    config: str | NotSoClevrConfig,
-    recipe: str | None = None,
-    settings: Mapping[str, Any] | None = None,
-) -> Plan:
-    """Returns what `run` would do with these arguments. Raises ValueError, one sentence, if one is wrong."""
-    model = _model(build)
-    config = as_config(config)
-    task = as_task(task, config.canvas_size)
-    name, chosen = model.recipe(recipe, task.name)
-    is_default = name == next(iter(model.recipes))
-    if not isinstance(settings, (Mapping, type(None))):
-        raise ValueError(f"settings={settings!r} is no dict; give one, such as {{'epochs': 3}}.")
-    settings = {key: _plain(value) for key, value in (settings or {}).items()}
-    arguments = [] if is_default else ["--recipe", name]
-    for key, value in sorted(settings.items()):
-        arguments += ["--set", naming.write(key, value)]
-    recipe_name = naming.changed("" if is_default else name, settings)
-    whole = chosen.replace(settings)
-    whole = dataclasses.replace(whole, model={key: _plain(value) for key, value in whole.model.items()})
-    _check_savable(whole.model)
-    if whole.loss != "task" and task.name != "rendering":
-        raise ValueError(f"loss={whole.loss!r} is for rendering; leave it out for {task.name}.")
-    _check_settings(model, settings)
-    return Plan(model, task, config, whole, recipe_name, settings, arguments)
-
-
-def _check_savable(settings: Mapping[str, Any]) -> None:
-    """Raises ValueError, one sentence, if a setting of the model is none that a file can give back."""
-    for name, value in settings.items():
-        try:
-            json.dumps(value, allow_nan=False)
-        except (TypeError, ValueError):
-            words = naming.write(name, value)
-            raise ValueError(f"setting {words} cannot be saved; expected a number, a string, true, false or a list.") from None
-
-
-def _check_settings(model: models.Model, settings: Mapping[str, Any]) -> None:
-    """Raises ValueError, one sentence, if a setting is neither one of a recipe nor an argument of the model's function."""
-    try:
-        parameters = list(inspect.signature(model.build).parameters.values())[1:]
-    except (TypeError, ValueError):  # A function that does not tell
-        return
-    if any(each.kind is each.VAR_KEYWORD for each in parameters):
-        return
-    of_recipes = Recipe.names()
-    own = [each.name for each in parameters if each.kind in (each.KEYWORD_ONLY, each.POSITIONAL_OR_KEYWORD)]
-    for name in settings:
-        if name not in (*of_recipes, *own):
-            arguments = f", or an argument of its function: {', '.join(own)}" if own else "; its function takes the task alone"
-            raise ValueError(f"{model.name} has no setting {name!r}; expected one of {', '.join(of_recipes)}{arguments}.")
-
-
-def _model(build: str | models.Model | Build) -> models.Model:
-    if isinstance(build, str):
-        return models.find(build)
-    return build if isinstance(build, models.Model) else models.describe(build)
-
-
-def _plain(value: Any) -> Any:
-    """Returns a setting with Python's numbers instead of NumPy's."""
-    if isinstance(value, (list, tuple)):
-        return type(value)(map(_plain, value))
-    return value.item() if isinstance(value, np.generic) else value
 
 
 def run(
@@ -190,7 +85,7 @@ def run(
         OSError: one sentence, if the run's folder cannot be written, or is being written by another process.
     """
     if name is not None:
-        build = _model(build)
+        build = as_model(build)
         build = dataclasses.replace(build, name=name, findable=build.findable and build.name == name)
     job = plan(build, task=task, config=config, recipe=recipe, settings=settings)
     if runs is not None and name is None and not (job.model.findable or isinstance(build, models.Model)):
@@ -263,15 +158,15 @@ def execute(
             shuffle=False,  # `Batches` has an order of its own.
             callbacks=[log, *boards, *keras.tree.flatten(callbacks or [])],
         )
-        measured = {split: _measured(predict, each, job.model.name) for split, each in splits.items()}
-        _paint(predict, splits["test"], measured["test"], job.model.name)
+        measured = {split: measuring.measured(predict, each, job.model.name) for split, each in splits.items()}
+        measuring.paint(predict, splits["test"], measured["test"], job.model.name)
         result = Result(
             model=job.model.name,
             recipe=job.recipe_name,
             task=job.task.name,
             config=job.config.name,
             seed=seed,
-            metrics=_means(measured, job.task),
+            metrics=measuring.means(measured, job.task),
             right=job.task.right,
             closeness=job.task.closeness,
             settings=settings,
@@ -334,17 +229,17 @@ def evaluate(
     run_id = naming.run_id(task.name, config.name, naming.label(name, ""), seed)
     with claimed(runs, run_id, replace=replace, trained=False) as folder:
         splits = {split: Examples(arrays, task) for split, arrays in load(config, task, "memory").items()}
-        measured = {split: _measured(predict, each, name) for split, each in splits.items()}
-        if task.name == "rendering" and all(_all_white(columns) for columns in measured.values()):
+        measured = {split: measuring.measured(predict, each, name) for split, each in splits.items()}
+        if task.name == "rendering" and all(measuring.all_white(columns) for columns in measured.values()):
             raise ValueError(f"{name} paints every pixel white; expected logits, below 0 for black, and not probabilities.")
-        _paint(predict, splits["test"], measured["test"], name)
+        measuring.paint(predict, splits["test"], measured["test"], name)
         result = Result(
             model=name,
             recipe="",
             task=task.name,
             config=config.name,
             seed=seed,
-            metrics=_means(measured, task),
+            metrics=measuring.means(measured, task),
             right=task.right,
             closeness=task.closeness,
             parameters=parameters,
@@ -356,12 +251,6 @@ def evaluate(
             folder.clear()
             folder.finish(result)
         return result
-
-
-def _all_white(columns: Arrays) -> bool:
-    """Returns whether every canvas was painted white all over: its union with the true one is all of it, and some is right."""
-    same = columns["iou"] == columns["pixel_accuracy"]
-    return bool((same & (columns["iou"] > 0) & (columns["exact"] == 0)).all())
 
 
 def load(
@@ -444,8 +333,8 @@ class _Log(keras.callbacks.Callback):
                 f"The loss of {self.job.model.name} became {loss} in epoch {epoch + 1}; "
                 "lower the learning rate, or look for a division by 0 or a logarithm of 0."
             )
-        measured = _measured(self.predict, self.test, self.job.model.name)
-        test = _means({"test": measured}, self.job.task)["test"]
+        measured = measuring.measured(self.predict, self.test, self.job.model.name)
+        test = measuring.means({"test": measured}, self.job.task)["test"]
         logs.update({f"val_{metric}": value for metric, value in test.items()})
         self.epochs.append({"epoch": epoch + 1, "loss": loss, "test": test, "seconds": seconds})
         if self.folder is not None:
@@ -548,7 +437,7 @@ def _built(job: Plan) -> keras.Model:
         raise ValueError(f"{job.model.name} cannot be built for {job.task.name}: {models.where(error)}.{hint}") from error
     if not isinstance(network, keras.Model):
         raise ValueError(f"{job.model.name} returns {type(network).__name__}; expected a keras.Model.")
-    _check_logits(network, _checked(predictions, examples, slice(2), job.model.name), job)
+    _check_logits(network, measuring.checked(predictions, examples, slice(2), job.model.name), job)
     return network
 
 
@@ -561,66 +450,3 @@ def _check_logits(network: keras.Model, predictions: npt.NDArray[np.float32], jo
     if (job.task.name == "classification" and are_shares) or (job.task.name == "rendering" and are_probabilities):
         last = "softmax" if are_shares else "sigmoid"
         raise ValueError(f"{job.model.name} returns probabilities; expected logits: leave out the {last} at the end.")
-
-
-def _measured(predict: Callable[..., Any], examples: Examples, name: str) -> dict[str, npt.NDArray[Any]]:
-    """Returns each metric of each example, and the coordinates of its centre in pixels."""
-    task = examples.task
-    columns: dict[str, list[Any]] = {metric: [] for metric in task.metrics}
-    for start in range(0, len(examples), _PREDICT_BATCH):
-        chosen = slice(start, start + _PREDICT_BATCH)
-        x, y = examples.xy(chosen)
-        predictions = _checked(predict(x), examples, chosen, name)
-        for metric, function in task.metrics.items():
-            columns[metric].append(keras.ops.convert_to_numpy(function(y, predictions)))
-        if (pixels := task.pixels(predictions)) is not None:
-            columns.setdefault(results.PREDICTED, []).append(pixels)
-    measured = {metric: np.concatenate(values) for metric, values in columns.items()}
-    return {"coordinates": examples.coordinates, **measured}
-
-
-def _paint(predict: Callable[..., Any], examples: Examples, measured: dict[str, npt.NDArray[Any]], name: str) -> None:
-    """Adds, if it is rendering, some canvases as they were painted: those with the lowest IoU, and others spread evenly."""
-    if examples.task.name != "rendering":
-        return
-    lowest = np.argsort(measured["iou"], kind="stable")[: _PAINTED // 2]
-    shown = np.concatenate([lowest, np.linspace(0, len(examples) - 1, _PAINTED - len(lowest)).astype(int)])
-    logits = _checked(predict(examples.xy(shown)[0]), examples, shown, name)[..., 0]
-    measured[results.SHOWN] = shown
-    measured[results.PAINTED] = np.rint(127.5 * (1 + np.tanh(logits / 2))).astype(np.uint8)
-
-
-def _checked(predictions: Any, examples: Examples, chosen: Any, name: str) -> npt.NDArray[np.float32]:
-    """Returns predictions as an array. Raises ValueError, one sentence, unless they have the task's shape and are finite."""
-    task, coordinates = examples.task, examples.coordinates[chosen]
-    if predictions is None:
-        raise ValueError(f"{name} returns None; expected an array of shape [B, {_shape(task)}]; is its return missing?")
-    if hasattr(predictions, "detach"):  # A tensor of PyTorch, whatever backend Keras has
-        predictions = predictions.detach().cpu().float().numpy()
-    try:
-        array = np.asarray(keras.ops.convert_to_numpy(predictions), np.float32)
-    except (TypeError, ValueError, RuntimeError):
-        raise ValueError(
-            f"{name} returns {type(predictions).__name__}; expected one array of shape [B, {_shape(task)}]."
-        ) from None
-    expected = (len(coordinates), *task.output_shape)
-    if array.shape != expected:
-        raise ValueError(
-            f"{name} returns shape {array.shape} for {task.name}; expected {expected} for a batch of {len(coordinates)}."
-        )
-    wrong = ~np.isfinite(array).all(axis=tuple(range(1, array.ndim)))
-    if wrong.any():
-        i, j = coordinates[wrong][0].tolist()
-        raise ValueError(f"{name} returns NaN or infinity for the example ({i}, {j}); expected finite numbers.")
-    return array
-
-
-def _shape(task: Task) -> str:
-    return ", ".join(map(str, task.output_shape))
-
-
-def _means(examples: results.Examples, task: Task) -> dict[str, dict[str, float]]:
-    return {
-        split: {metric: float(np.mean(columns[metric], dtype=np.float64)) for metric in task.metrics}
-        for split, columns in examples.items()
-    }

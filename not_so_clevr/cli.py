@@ -34,7 +34,7 @@ from not_so_clevr.not_so_clevr_dataset_builder import BEAM_CANVAS_SIZE, Builder,
 from not_so_clevr.published import PUBLISHED, PUBLISHED_COLUMNS, SUITES
 
 if TYPE_CHECKING:
-    from not_so_clevr.benchmark import Plan
+    from not_so_clevr.planning import Plan
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -130,12 +130,12 @@ def train(
     chosen = [seed or 0] if seeds is None else list(range(canvas.integer("--seeds", seeds, 1, 10_000)))
     changed = naming.read_all(settings or [])
     checked = as_config(config)
-    from not_so_clevr import benchmark, distribution, models
+    from not_so_clevr import benchmark, distribution, models, planning
     from not_so_clevr.run_folder import Busy
 
     if distribute:
         distribution.devices()
-    job = benchmark.plan(models.find(model), task=task, config=checked, recipe=recipe, settings=changed)
+    job = planning.plan(models.find(model), task=task, config=checked, recipe=recipe, settings=changed)
     options: dict[str, Any] = {"data": data, "runs": runs, "resume": resume, "replace": replace, "tensorboard": tensorboard}
     for each in chosen:
         benchmark.check_arguments(job, seed=each, **options)

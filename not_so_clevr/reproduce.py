@@ -16,7 +16,7 @@ from not_so_clevr.published import PERFECT, SUITES, Experiment
 from not_so_clevr.results import Result
 
 if TYPE_CHECKING:
-    from not_so_clevr.benchmark import Plan
+    from not_so_clevr.planning import Plan
 
 COLUMNS = (
     "source",
@@ -100,13 +100,13 @@ def _canvas_size(run: Result) -> int | None:
 
 def plan(experiments: Iterable[Experiment]) -> list[Row]:
     """Returns a row for each experiment. Imports Keras."""
-    from not_so_clevr import benchmark, models
+    from not_so_clevr import models, planning
 
     find = functools.cache(models.find)  # It looks through all packages.
     return [
         Row(
             each,
-            benchmark.plan(
+            planning.plan(
                 find(each.model), task=each.task, config=each.config, recipe=each.recipe or None, settings=each.settings
             ),
         )

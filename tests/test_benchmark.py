@@ -18,7 +18,7 @@ from run_files import assert_same_run
 from run_files import result as made_up
 
 import not_so_clevr
-from not_so_clevr import benchmark, naming, results, tasks
+from not_so_clevr import benchmark, naming, planning, results, tasks
 from not_so_clevr.config import NotSoClevrConfig
 from not_so_clevr.recipe import Recipe, with_recipes
 
@@ -64,10 +64,10 @@ def test_a_result_tells_everything_about_the_run(finished):
 
 
 def test_the_command_that_makes_a_run_again_tells_everything_but_defaults():
-    job = benchmark.plan("coordconv", task="regression", config="quadrant", recipe="article", settings={"epochs": 1})
+    job = planning.plan("coordconv", task="regression", config="quadrant", recipe="article", settings={"epochs": 1})
     common = "not-so-clevr train coordconv --task regression --config quadrant"
     assert job.command(3) == f"{common} --seed 3 --recipe article --set epochs=1"
-    assert benchmark.plan("coordconv", task="regression", config="quadrant").command(0, distribute=True) == (
+    assert planning.plan("coordconv", task="regression", config="quadrant").command(0, distribute=True) == (
         f"{common} --seed 0 --distribute"
     )
     assert job.command(3, "memory") == f"{common} --seed 3 --recipe article --set epochs=1 --data memory"
@@ -653,7 +653,7 @@ def begun(job, seed, settings, runs):
 
 @pytest.mark.parametrize("done", [True, False])
 def test_other_settings_are_told_before_the_first_of_several_seeds_is_trained(done, tmp_path):
-    job = benchmark.plan("coordconv", task="regression", config="quadrant_16_square3")
+    job = planning.plan("coordconv", task="regression", config="quadrant_16_square3")
     other = job.saved_recipe | {"batch_size": 16}
     if done:
         made_up("coordconv", task="regression", seed=1, settings=other).write(tmp_path / job.id(1))
@@ -666,7 +666,7 @@ def test_other_settings_are_told_before_the_first_of_several_seeds_is_trained(do
 
 
 def test_a_run_that_was_begun_before_a_setting_was_there_is_resumed(tmp_path):
-    job = benchmark.plan("coordconv", task="regression", config="quadrant_16_square3")
+    job = planning.plan("coordconv", task="regression", config="quadrant_16_square3")
     begun(job, 0, {name: value for name, value in job.saved_recipe.items() if name != "loss"}, tmp_path)
     resume = {"data": "memory", "runs": tmp_path, "resume": True, "replace": False, "tensorboard": False}
     assert benchmark.check_arguments(job, seed=0, **resume) == 0
@@ -700,7 +700,7 @@ def test_numbers_of_numpy_are_settings_as_any_other():
     common = {"task": "regression", "config": "quadrant"}
     ours = {"learning_rate": np.float64(0.01), "epochs": np.int64(2), "x": [np.float32(0.5), True]}
     plain = {"learning_rate": 0.01, "epochs": 2, "x": [0.5, True]}
-    one, other = (benchmark.plan(with_x, settings=settings, **common) for settings in (ours, plain))
+    one, other = (planning.plan(with_x, settings=settings, **common) for settings in (ours, plain))
     assert (one.id(0), one.command(0), one.recipe) == (other.id(0), other.command(0), other.recipe)
 
 
@@ -708,12 +708,12 @@ def test_numbers_of_numpy_are_settings_as_any_other():
 def test_a_recipe_that_cannot_be_saved_is_refused(value):
     build = with_recipes(source="here", mine={"regression": Recipe(model={"x": value})})(lambda task, x: linear(task))
     with pytest.raises(ValueError, match="setting x=.* cannot be saved; expected a number, a string, true, false or a list."):
-        benchmark.plan(build, task="regression", config="quadrant")
+        planning.plan(build, task="regression", config="quadrant")
 
 
 def test_numbers_of_numpy_in_a_recipe_are_as_any_other():
     build = with_recipes(source="here", mine={"regression": Recipe(model={"x": (np.int64(3), 3)})})(lambda task, x: None)
-    x = benchmark.plan(build, task="regression", config="quadrant").recipe.model["x"]
+    x = planning.plan(build, task="regression", config="quadrant").recipe.model["x"]
     assert (x, type(x[0])) == ((3, 3), int)
 
 
@@ -770,7 +770,7 @@ def with_x(task, x):
 
 @pytest.mark.parametrize("value", ["1", "true", "None", "a b", "relu", 1, 0.5, True, [1, 2]])
 def test_the_command_sets_what_was_set(value):
-    command = benchmark.plan(with_x, settings={"x": value}, task="regression", config="quadrant").command(0)
+    command = planning.plan(with_x, settings={"x": value}, task="regression", config="quadrant").command(0)
     assert naming.read(shlex.split(command)[-1]) == ("x", value)
 
 

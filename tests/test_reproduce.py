@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import subprocesses
 
-from not_so_clevr import benchmark, cli, models, naming, reproduce, tables
+from not_so_clevr import cli, models, naming, planning, reproduce, tables
 from not_so_clevr.config import as_config
 from not_so_clevr.published import PERFECT, PUBLISHED, SUITES, Experiment
 from not_so_clevr.results import Result
@@ -94,7 +94,7 @@ def test_the_article_has_a_row_for_each_task_model_and_split():
 def test_every_row_can_be_planned_and_is_called_what_its_run_will_be_called(suite):
     for experiment in SUITES[suite][:: max(len(SUITES[suite]) // 6, 1)]:
         model = models.find(experiment.model)
-        job = benchmark.plan(
+        job = planning.plan(
             model,
             task=experiment.task,
             config=experiment.config,

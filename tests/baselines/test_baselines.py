@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import not_so_clevr.baselines
-from not_so_clevr import benchmark, models, naming, results, tasks
+from not_so_clevr import benchmark, models, naming, planning, results, tasks
 from not_so_clevr.baselines.coordconv import HandOn
 
 ALL = [
@@ -211,7 +211,7 @@ def test_the_committed_results_are_those_of_the_recipes_and_networks_of_today(co
             options[name].append(value)
         (task,), (config,), (seed,), recipe = (options[f"--{name}"] for name in ("task", "config", "seed", "recipe"))
         settings = naming.read_all(options["--set"])
-        job = benchmark.plan(words[2], task=task, config=config, recipe=recipe[0] if recipe else None, settings=settings)
+        job = planning.plan(words[2], task=task, config=config, recipe=recipe[0] if recipe else None, settings=settings)
         assert (words[:2], job.id(int(seed)), job.saved_recipe) == (["not-so-clevr", "train"], run.id, run.settings)
         jobs[run.label, run.task] = job, run
     for job, run in jobs.values():

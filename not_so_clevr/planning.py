@@ -1,0 +1,125 @@
+"""All of a run but its seed, checked before anything is built: model, task, data set, recipe and settings."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+import json
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from not_so_clevr import models, naming
+from not_so_clevr.config import NotSoClevrConfig, as_config
+from not_so_clevr.recipe import Recipe
+from not_so_clevr.tasks import Task, as_task
+
+Build = Callable[..., keras.Model]
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """All of a run but its seed, checked; what `plan` returns."""
+
+    model: models.Model
+    task: Task
+    config: NotSoClevrConfig
+    recipe: Recipe
+    recipe_name: str  # With the settings that were changed; "" for the model's default recipe as it is
+    settings: Mapping[str, Any]
+    arguments: Sequence[str]
+
+    @functools.cached_property
+    def saved_recipe(self) -> dict[str, Any]:
+        """The recipe's values as a file gives them back."""
+        return json.loads(json.dumps(dataclasses.asdict(self.recipe)))
+
+    def id(self, seed: int) -> str:
+        """Returns the id of the run with this seed."""
+        return naming.run_id(self.task.name, self.config.name, naming.label(self.model.name, self.recipe_name), seed)
+
+    def command(self, seed: int, data: str = "tfds", distribute: bool = False) -> str | None:
+        """Returns the command line that makes the run with this seed, if there is one."""
+        if not self.model.findable:
+            return None
+        what = ["--task", self.task.name, "--config", self.config.name, "--seed", str(seed), *self.arguments]
+        where = [*["--data", data] * (data != "tfds"), *["--distribute"] * distribute]
+        return shlex.join(["not-so-clevr", "train", self.model.name, *what, *where])
+
+
+def plan(
+    build: str | models.Model | Build,
+    *,
+    task: str | Task,
+    config: str | NotSoClevrConfig,
+    recipe: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> Plan:
+    """Returns what `benchmark.run` would do with these arguments, which it tells.
+
+    Raises:
+        ValueError: one sentence, if one is wrong.
+    """
+    model = as_model(build)
+    config = as_config(config)
+    task = as_task(task, config.canvas_size)
+    name, chosen = model.recipe(recipe, task.name)
+    is_default = name == next(iter(model.recipes))
+    if not isinstance(settings, (Mapping, type(None))):
+        raise ValueError(f"settings={settings!r} is no dict; give one, such as {{'epochs': 3}}.")
+    settings = {key: _plain(value) for key, value in (settings or {}).items()}
+    arguments = [] if is_default else ["--recipe", name]
+    for key, value in sorted(settings.items()):
+        arguments += ["--set", naming.write(key, value)]
+    recipe_name = naming.changed("" if is_default else name, settings)
+    whole = chosen.replace(settings)
+    whole = dataclasses.replace(whole, model={key: _plain(value) for key, value in whole.model.items()})
+    _check_savable(whole.model)
+    if whole.loss != "task" and task.name != "rendering":
+        raise ValueError(f"loss={whole.loss!r} is for rendering; leave it out for {task.name}.")
+    _check_settings(model, settings)
+    return Plan(model, task, config, whole, recipe_name, settings, arguments)
+
+
+def _check_savable(settings: Mapping[str, Any]) -> None:
+    """Raises ValueError, one sentence, if a setting of the model is none that a file can give back."""
+    for name, value in settings.items():
+        try:
+            json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError):
+            words = naming.write(name, value)
+            raise ValueError(f"setting {words} cannot be saved; expected a number, a string, true, false or a list.") from None
+
+
+def _check_settings(model: models.Model, settings: Mapping[str, Any]) -> None:
+    """Raises ValueError, one sentence, if a setting is neither one of a recipe nor an argument of the model's function."""
+    try:
+        parameters = list(inspect.signature(model.build).parameters.values())[1:]
+    except (TypeError, ValueError):  # A function that does not tell
+        return
+    if any(each.kind is each.VAR_KEYWORD for each in parameters):
+        return
+    of_recipes = Recipe.names()
+    own = [each.name for each in parameters if each.kind in (each.KEYWORD_ONLY, each.POSITIONAL_OR_KEYWORD)]
+    for name in settings:
+        if name not in (*of_recipes, *own):
+            arguments = f", or an argument of its function: {', '.join(own)}" if own else "; its function takes the task alone"
+            raise ValueError(f"{model.name} has no setting {name!r}; expected one of {', '.join(of_recipes)}{arguments}.")
+
+
+def as_model(build: str | models.Model | Build) -> models.Model:
+    """Returns the model that `build` is, names, or builds. Raises ValueError, one sentence, if it is none."""
+    if isinstance(build, str):
+        return models.find(build)
+    return build if isinstance(build, models.Model) else models.describe(build)
+
+
+def _plain(value: Any) -> Any:
+    """Returns a setting with Python's numbers instead of NumPy's."""
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(_plain, value))
+    return value.item() if isinstance(value, np.generic) else value
