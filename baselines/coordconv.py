@@ -44,7 +44,7 @@ _PAPER = {
     "regression": Recipe(epochs=100, batch_size=256, learning_rate=0.01, l2=4.13e-5, model=_AS_PAPER),
     "rendering": Recipe(epochs=50, batch_size=16, model={**_AS_PAPER, "two_stage": True, "size": 1}),
 }
-_OPTIONS = {"classification": (), "regression": ("pooling",), "rendering": ("two_stage", "size", "multiplier")}
+_OPTIONS = {"classification": (), "regression": ("pooling",), "rendering": ("two_stage", "softmax", "size", "multiplier")}
 _INITIALIZERS = {"ours": "he_normal", "article": "glorot_uniform", "paper": "he_normal"}
 
 
@@ -55,6 +55,7 @@ def build(
     origin: str = "ours",
     pooling: str | None = None,
     two_stage: bool | None = None,
+    softmax: bool | None = None,
     size: int | None = None,
     multiplier: int | None = None,
 ) -> keras.Model:
@@ -67,6 +68,8 @@ def build(
         pooling: for regression: "max", the default, or "mean".
         two_stage: for rendering: whether a second half, of convolutions, paints the square around the pixel that the first half
             finds, as published; default false.
+        softmax: for two stages: whether the second sees the softmax of the first over the pixels, or its logits, for which the
+            paper's code has a switch; default true.
         size: of their filters, in pixels; default 3.
         multiplier: of their number; default 1.
 
@@ -76,7 +79,7 @@ def build(
     if origin not in _INITIALIZERS:
         raise ValueError(f"origin={origin!r} is unknown; expected one of {', '.join(_INITIALIZERS)}")
     network: Any = {"classification": _classifier, "regression": _regressor, "rendering": _painter}[task.name]
-    options = {"pooling": pooling, "two_stage": two_stage, "size": size, "multiplier": multiplier}
+    options = {"pooling": pooling, "two_stage": two_stage, "softmax": softmax, "size": size, "multiplier": multiplier}
     given = {name: value for name, value in options.items() if value is not None}
     for name in given:
         if name not in _OPTIONS[task.name]:
@@ -90,22 +93,26 @@ def _classifier(task: Task, origin: str) -> keras.Model:
     return keras.Model(inputs, layers.Flatten()(_logits(inputs, task, origin)))
 
 
-def _painter(task: Task, origin: str, two_stage: bool = False, size: int = 3, multiplier: int = 1) -> keras.Model:
+def _painter(
+    task: Task, origin: str, two_stage: bool = False, softmax: bool = True, size: int = 3, multiplier: int = 1
+) -> keras.Model:
     """The network of the classifier, which either paints the square itself or, as in the paper, the pixel at its centre.
 
     Args:
         task: rendering.
         origin: see `build`.
-        two_stage: if true, a softmax over the pixels follows, and convolutions of 8m, 8m, 16m, 16m and 1 filters.
+        two_stage: if true, convolutions of 8m, 8m, 16m, 16m and 1 filters follow.
+        softmax: whether before them there is a softmax over the pixels.
         size: f, of those filters, in pixels.
         multiplier: m.
     """
     inputs = keras.Input(task.input_shape)
-    logits = _logits(inputs, task, origin)
+    x = logits = _logits(inputs, task, origin)
     if not two_stage:
         return keras.Model(inputs, logits)
     start = _INITIALIZERS[origin]
-    x = layers.Reshape(task.output_shape)(layers.Softmax()(layers.Flatten()(logits)))
+    if softmax:
+        x = layers.Reshape(task.output_shape)(layers.Softmax()(layers.Flatten()(logits)))
     for filters in (8, 8, 16, 16):
         x = layers.Conv2D(filters * multiplier, size, padding="same", activation="relu", kernel_initializer=start)(x)
     return keras.Model(inputs, layers.Conv2D(1, size, padding="same", kernel_initializer=start)(x))

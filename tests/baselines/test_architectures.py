@@ -144,6 +144,8 @@ def test_coordconv(origin, initializer):
         *painted,
         ("Conv2D", 1, 2, 1, "same", "linear", initializer),
     ]
+    without = coordconv.build(tasks.Rendering(64), origin=origin, two_stage=True, softmax=False, size=2, multiplier=3)
+    assert layers(without) == [layer for layer in layers(two_stage) if layer != ("Softmax",)]
 
 
 @pytest.mark.parametrize(
