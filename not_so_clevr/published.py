@@ -203,9 +203,7 @@ _ONE_OF_9 = "one of their 9 points"
 _CHEAPEST = "the cheapest with 3x3 filters"
 _DEAD = "the dead end of the maximum: with most seeds one coordinate or both are constant; their Adam has a beta_2 of 0.99"
 _SLOW = "one of their 8 points; slow: its loss falls in steps"
-_SWITCH = (
-    "the same without the softmax between the stages: their code has a switch, and their commands do not tell how it stood"
-)
+_SWITCH = "without the softmax between the stages: their code has a switch, and their commands do not tell how it stood"
 _PAPER = (
     _paper(
         *("classification", "uniform", "coordconv"),
