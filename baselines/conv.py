@@ -51,7 +51,9 @@ def conv(task: Task, *, network: str = "uniform", origin: str = "paper", multipl
         ("article", "quadrant"): _article_quadrant,
     }
     if (origin, network) not in networks:
-        raise ValueError(f"origin={origin!r}, network={network!r} is unknown; expected paper or article, uniform or quadrant.")
+        raise ValueError(f"origin={origin!r}, network={network!r} is unknown; expected paper or article, uniform or quadrant")
+    if (origin, network) == ("article", "quadrant") and task.canvas_size != 64:
+        raise ValueError(f"canvas_size={task.canvas_size} does not fit the article's network for quadrant; use 64")
     inputs = keras.Input(task.input_shape)
     x = networks[origin, network](inputs, 16 * multiplier)
     return keras.Model(inputs, layers.Rescaling(2 / (task.canvas_size - 1), -1.0)(x) if origin == "article" else x)

@@ -109,6 +109,8 @@ def test_convolution_of_the_article_for_the_quadrant_split():
 def test_a_network_of_convolution_that_there_is_not_is_named():
     with pytest.raises(ValueError, match="origin='ours', network='uniform' is unknown; expected paper or article"):
         conv.conv(tasks.Regression(64), origin="ours")
+    with pytest.raises(ValueError, match="canvas_size=32 does not fit the article's network for quadrant; use 64"):
+        conv.conv(tasks.Regression(32), network="quadrant", origin="article")
 
 
 @pytest.mark.parametrize("origin", ["ours", "paper", "article"])
