@@ -66,6 +66,7 @@ class Experiment:
         return naming.run_id(self.task, self.config, self.label)
 
 
+_SPLITS = ("uniform", "quadrant")
 _ALL = (1.0, 1.0)  # A perfect number stands for itself alone, any other for itself, 5 points more or less.
 
 _LEAPS = "its learning rate stays high, and it leaps: where it stands at the end is a matter of chance"
@@ -94,23 +95,17 @@ _SMALL_FILTERS = _article(
     remark=f"filters of 2 x 2; {_PICTURES}",
 )
 _ARTICLE = (
-    _article(
-        *("classification", "uniform", "coordconv"),
-        epochs="100",
-        train="100 %",
-        test="100 %",
-        metric="accuracy",
-        expected=_ALL,
-        remark=_LEAPS,
-    ),
-    _article(
-        *("classification", "quadrant", "coordconv"),
-        epochs="100",
-        train="100 %",
-        test="100 %",
-        metric="accuracy",
-        expected=_ALL,
-        remark=_LEAPS,
+    *(
+        _article(
+            *("classification", config, "coordconv"),
+            epochs="100",
+            train="100 %",
+            test="100 %",
+            metric="accuracy",
+            expected=_ALL,
+            remark=_LEAPS,
+        )
+        for config in _SPLITS
     ),
     _article(
         *("classification", "uniform", "deconv"),
@@ -205,25 +200,18 @@ _DEAD = "the dead end of the maximum: with most seeds one coordinate or both are
 _SLOW = "one of their 8 points; slow: its loss falls in steps"
 _SWITCH = "without the softmax between the stages: their code has a switch, and their commands do not tell how it stood"
 _PAPER = (
-    _paper(
-        *("classification", "uniform", "coordconv"),
-        epochs="50",
-        train="100 %",
-        test=_SECONDS,
-        metric="accuracy",
-        expected=_ALL,
-        settings=_COORDCONV,
-        remark=_ONE_OF_6,
-    ),
-    _paper(
-        *("classification", "quadrant", "coordconv"),
-        epochs="50",
-        train="100 %",
-        test=_SECONDS,
-        metric="accuracy",
-        expected=_ALL,
-        settings=_COORDCONV,
-        remark=_ONE_OF_6,
+    *(
+        _paper(
+            *("classification", config, "coordconv"),
+            epochs="50",
+            train="100 %",
+            test=_SECONDS,
+            metric="accuracy",
+            expected=_ALL,
+            settings=_COORDCONV,
+            remark=_ONE_OF_6,
+        )
+        for config in _SPLITS
     ),
     _paper(
         *("classification", "uniform", "deconv"),
@@ -242,23 +230,17 @@ _PAPER = (
         settings=_DECONVOLUTION,
         remark=f"one of their 324 points, {_CHEAPEST}",
     ),
-    _paper(
-        *("regression", "uniform", "coordconv"),
-        epochs="100",
-        test="perfect generalization",
-        metric="within_half_pixel",
-        expected=_ALL,
-        settings=_REGRESSION,
-        remark=_DEAD,
-    ),
-    _paper(
-        *("regression", "quadrant", "coordconv"),
-        epochs="100",
-        test="perfect generalization",
-        metric="within_half_pixel",
-        expected=_ALL,
-        settings=_REGRESSION,
-        remark=_DEAD,
+    *(
+        _paper(
+            *("regression", config, "coordconv"),
+            epochs="100",
+            test="perfect generalization",
+            metric="within_half_pixel",
+            expected=_ALL,
+            settings=_REGRESSION,
+            remark=_DEAD,
+        )
+        for config in _SPLITS
     ),
     _paper("regression", "uniform", "conv", epochs="100", settings=_CONVOLUTION, remark=_ONE_OF_9),
     _paper(
@@ -290,25 +272,18 @@ _PAPER = (
         settings=_TWO_STAGE,
         remark=f"{_SLOW}, and after 50 epochs every canvas is black",
     ),
-    _paper(
-        *("rendering", "uniform", "coordconv"),
-        epochs="50",
-        train="IoU 1",
-        test="IoU 1",
-        metric="iou",
-        expected=_ALL,
-        settings=_NO_SOFTMAX,
-        remark=_SWITCH,
-    ),
-    _paper(
-        *("rendering", "quadrant", "coordconv"),
-        epochs="50",
-        train="IoU 1",
-        test="IoU 1",
-        metric="iou",
-        expected=_ALL,
-        settings=_NO_SOFTMAX,
-        remark=_SWITCH,
+    *(
+        _paper(
+            *("rendering", config, "coordconv"),
+            epochs="50",
+            train="IoU 1",
+            test="IoU 1",
+            metric="iou",
+            expected=_ALL,
+            settings=_NO_SOFTMAX,
+            remark=_SWITCH,
+        )
+        for config in _SPLITS
     ),
     _paper(
         *("rendering", "uniform", "deconv"),
