@@ -103,7 +103,7 @@ def test_every_combination_is_there_once(tasks, configs, models, axes):
         ("grid.l2 = {a = 1}", "l2 = {'a': 1} is no setting"),
         ("grid.'l 2' = 1", "'l 2' is no name of a setting; expected such as learning_rate."),
         ("grid.l2 = [0.1", "is no TOML file: "),
-        ("grid.l2 = nan", "settings l2=nan cannot be saved"),
+        ("grid.l2 = nan", "l2=nan is no number of 0 or more; give one, such as l2=0.01"),
         ("grid.l2 = -1", "l2=-1 is no number of 0 or more"),
         ("recipe = 'nope'", "coordconv has no recipe 'nope'; expected one of tuned, article, paper."),
         ("recipe = ['tuned', '']", "has two runs of the name regression/quadrant/coordconv; change or leave out one of them."),

@@ -173,7 +173,13 @@ def test_handing_on_copies_channels():
     ("name", "task", "size", "options", "sentence"),
     [
         ("deconv", "classification", 48, {}, "canvas_size=48 cannot be reached by doubling; use 8, 16, 32, 64 or 128"),
-        ("conv", "regression", 64, {"network": "half"}, "network='half' is unknown; expected 'uniform' or 'quadrant'"),
+        (
+            "conv",
+            "regression",
+            64,
+            {"network": "half"},
+            "origin='paper', network='half' is unknown; expected paper or article, uniform or quadrant",
+        ),
         ("coordconv", "regression", 64, {"origin": "mine"}, "origin='mine' is unknown; expected one of ours, article, paper"),
         ("deconv", "rendering", 64, {"origin": "mine"}, "origin='mine' is unknown; expected one of ours, article, paper"),
         ("coordconv", "regression", 64, {"pooling": "min"}, "pooling='min' is unknown; expected one of max, mean"),
