@@ -85,7 +85,8 @@ def quadrant(runs: Sequence[Result], columns: Sequence[str] = _SUMMARY) -> str:
         held[claim] = held.get(claim, False) or row["verdict"] == "reproduced"
     return f"""{_some(columns, results.COLUMNS, map(results.cells, rows))}
 Of {len(rivals)} runs without CoordConv, whatever the network and its recipe, the best is right on {best} of test.
-Of {len(held)} published trainings of `coordconv` that should be perfect, on both splits, {sum(held.values())} are, every seed.
+Of {len(held)} published trainings of `coordconv` that should be perfect, on both splits,
+{sum(held.values())} are, with every seed.
 """
 
 
