@@ -430,9 +430,8 @@ def _built(job: Plan) -> keras.Model:
         network = job.model.build(job.task, **job.recipe.model)
         predictions = network(x) if isinstance(network, keras.Model) else None
     except (Exception, SystemExit) as error:
-        takes_no_task = (
-            isinstance(error, TypeError) and error.__traceback__ and not error.__traceback__.tb_next
-        )  # Not in its body
+        within = error.__traceback__ and error.__traceback__.tb_next  # The function's body, if it was entered
+        takes_no_task = isinstance(error, TypeError) and not within
         hint = " (A function from array to array is measured by benchmark.evaluate.)" if takes_no_task else ""
         raise ValueError(f"{job.model.name} cannot be built for {job.task.name}: {models.where(error)}.{hint}") from error
     if not isinstance(network, keras.Model):
