@@ -18,7 +18,7 @@ from nbconvert import MarkdownExporter
 ROOT = pathlib.Path(__file__).parents[1]
 
 _LINK = re.compile(r"(?<=\]\()(?!https?://|#)[^)#]+")
-_INSIDE = re.compile(r"(?<=[\d%x]) (?=±)|(?<=\d) (?=%|(px|s|min|h|of)\b)|(?<=±) (?=\d)|(?<=\d of) (?=\d)")  # `59.7 % ± 25`
+_INSIDE = re.compile(r"(?<=\d) (?=%|(px|s|min|h|of)\b)|(?<=\d,) (?=[\d.]+\])|(?<=\d of) (?=\d)")  # `59.7 %`, `[34.5, 84.9]`
 _CHANGES = "CHANGELOG.md"  # In the navigation, wherever links lead
 
 

@@ -8,38 +8,30 @@ import functools
 import importlib
 import importlib.util
 import io
-import itertools
 import logging
 import os
 import pathlib
 import sys
 import textwrap
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
-import rich.box
-import rich.cells
-import rich.console
-import rich.markup
-import rich.table
 import tensorflow_datasets as tfds
 import typer
 
 import not_so_clevr
-from not_so_clevr import canvas, disk, naming, progress, reproduce, results, sweep, tables
+from not_so_clevr import canvas, disk, naming, progress, reproduce, results, sweep, tables, terminal
 from not_so_clevr import grid as grids
 from not_so_clevr.config import CONFIGS, as_config
 from not_so_clevr.not_so_clevr_dataset_builder import BEAM_CANVAS_SIZE, Builder, import_beam
-from not_so_clevr.published import PUBLISHED, PUBLISHED_COLUMNS, SUITES
+from not_so_clevr.published import SUITES
 
 if TYPE_CHECKING:
     from not_so_clevr.planning import Plan
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
-_LEAST = 16  # Characters that a column gets at least whose cells may take several lines
-_GAP = "  "
 _FORMATS = (".png", ".pdf", ".svg")
 _CONFIG = f"One of {', '.join(config.name for config in CONFIGS)}, or any other, such as quadrant_48."
 _BEAM = (
@@ -70,7 +62,7 @@ def main() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's log messages would break into the bars.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # As it is with AVX-512; CPUs without gain more.
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # A terminal may know no plus-minus sign.
+        sys.stdout.reconfigure(errors="replace")  # A terminal may lack letters of a name.
     try:
         app()
     except (ValueError, OSError, ImportError) as error:
@@ -153,7 +145,7 @@ def train(
     made = [run for run in trained if run is not None]
     if made:
         rivals = [run for run in _reference() if (run.task, run.config) == (task, checked.name)]
-        _print_leaderboard(made + [run for run in rivals if run.label != made[0].label])
+        terminal.print_leaderboard(made + [run for run in rivals if run.label != made[0].label])
         print(f"The runs are in {runs.resolve()}")
     _tell(problems)
 
@@ -189,7 +181,7 @@ def reproduce_published(
     benchmark.check_data(data)
     planned = reproduce.plan(experiments)
     left = reproduce.left(planned, range(seeds), found)
-    _print_left(left, reproduce.estimates(planned, [*found, *_reference()]), only_print)
+    terminal.print_left(left, reproduce.estimates(planned, [*found, *_reference()]), only_print)
     if only_print:
         left = []
     if data == "tfds":
@@ -207,13 +199,7 @@ def reproduce_published(
             break
         found.append(result)
     measured = reproduce.table(planned, found)
-    _print_table(
-        reproduce.COLUMNS,
-        map(reproduce.cells, measured),
-        wide=["model", "published train", "published test", "remark"],
-        spare=["hardware", "time", "metric", "published train", "train", "seeds", "remark"],
-        by=2,
-    )
+    terminal.print_reproduction(measured)
     for file in output or []:
         tables.write(file, measured, reproduce.to_markdown)
         print(f"The table is in {file.resolve()}")
@@ -255,7 +241,7 @@ def sweep_grid(
             benchmark.check_data(data, row.job.config)
         left = reproduce.left(planned, chosen.seeds or range(3), found)
         estimates = reproduce.estimates(planned, [*found, *_reference()])
-        _print_left(left, estimates, only_print)
+        terminal.print_left(left, estimates, only_print)
         todo = [] if only_print else sweep.runs(left, runs, estimates)
     if data == "tfds" and todo:
         _generate_for(left, data_dir)
@@ -263,7 +249,7 @@ def sweep_grid(
         _swept(todo, address, cpus_per_run, gpus_per_run, runs=runs, data=data, data_dir=data_dir)
     if not only_print:
         made = reproduce.runs(planned, [*found, *(each.result for each in todo if each.result)])
-        _print_leaderboard([run for own in made for run in own])
+        terminal.print_leaderboard([run for own in made for run in own])
         print(f"The runs are in {runs}")
     failed = [run for run in todo if run.result is None]
     for run in failed:
@@ -282,7 +268,7 @@ def _swept(todo: Sequence[sweep.Run], address: str | None, cpus: int, gpus: floa
             slots = stack.enter_context(sweep.cluster(address, cpus, gpus))
             for run in sweep.run(todo, cpus=cpus, gpus=gpus, **options):
                 if run and run.result:
-                    _print_result(run.result)
+                    terminal.print_result(run.result)
                 elif run:
                     again = "" if run.over else "; it is tried again"
                     print(f"{run.id} failed: {run.failure}{again}", flush=True)
@@ -291,20 +277,6 @@ def _swept(todo: Sequence[sweep.Run], address: str | None, cpus: int, gpus: floa
         left = sum(not run.over for run in todo)
         print(f"not-so-clevr: the sweep was interrupted; the same command goes on with {left} runs.", file=sys.stderr)
         raise typer.Exit(130) from None
-
-
-def _print_left(left: Sequence[tuple[reproduce.Row, int]], seconds: Mapping[str, float | None], each: bool) -> None:
-    """Prints how many runs are left and how long they take, one after the other; and each of them, if asked for."""
-    times = [seconds[row.id] for row, _ in left]
-    known = [time for time in times if time is not None]
-    parts = [f"about {tables.duration(sum(known))}"] if known or not left else []
-    if len(known) < len(left):
-        parts.append(f"{len(left) - len(known)} of unknown length")
-    print(f"{len(left)} runs to do, {' and '.join(parts)}", flush=True)
-    if each:
-        texts = [tables.duration(time) if time else "?" for time in times]
-        rows = [[row.job.id(seed), text] for (row, seed), text in zip(left, texts, strict=True)]
-        _print_table(["run", "estimate"], rows, wide=["run"])
 
 
 def _generate_for(left: Sequence[tuple[reproduce.Row, int]], data_dir: pathlib.Path | None) -> None:
@@ -345,7 +317,7 @@ def _trained(
         if models.is_sentence(error):
             raise
         raise ValueError(f"{job.model.name} cannot be trained for {job.task.name}: {models.where(error)}.") from error
-    _print_result(result)
+    terminal.print_result(result)
     return result
 
 
@@ -356,11 +328,6 @@ def _how_to_go_on(job: Plan, seed: int, again: str, replaced: Sequence[int], run
     old = [each for each in replaced if RunFolder(runs, job.id(each)).complete]
     words = [] if seed in old else [f"{again} continues it"]
     return "; ".join([*words, *[f"not yet replaced: seed {', '.join(map(str, old))}"] * bool(old)])
-
-
-def _print_result(result: results.Result) -> None:
-    shares = ", ".join(f"{tables.percent(values[result.right])} of {split}" for split, values in result.metrics.items())
-    print(f"{result.id}: {shares} right, in {result.seconds or 0:.0f} s", flush=True)
 
 
 @app.command("list")
@@ -378,7 +345,7 @@ def list_models() -> None:
                 rows.append([name, task, ", ".join(recipes), f"{models.parameters(network):,}", model.source])
         except Exception as error:  # One package must not hide the models of the others.
             rows.append([name, "", "", "", models.where(error)])
-    _print_table(["model", "task", "recipes", "parameters", "source"], rows, wide=["recipes", "source"])
+    terminal.print_table(["model", "task", "recipes", "parameters", "source"], rows, wide=["recipes", "source"])
 
 
 @app.command()
@@ -390,9 +357,8 @@ def leaderboard(
     for file in output or []:
         tables.check_format(file)
     found, problems = results.load(folders)
-    _print_leaderboard(found)
-    print("Published elsewhere:")
-    _print_table(PUBLISHED_COLUMNS, PUBLISHED, wide=["train", "test"], spare=["epochs", "metric"], by=2)
+    terminal.print_leaderboard(found)
+    terminal.print_published()
     for file in output or []:
         results.write_leaderboard(results.leaderboard(found), file)
         print(f"The leaderboard is in {file.resolve()}")
@@ -492,47 +458,3 @@ def _tell(problems: Sequence[str]) -> None:
     """Raises ValueError, a sentence a line, if there are problems; what could be shown has been shown by then."""
     if problems:
         raise ValueError("\nnot-so-clevr: ".join(dict.fromkeys(problems)))
-
-
-def _print_leaderboard(found: Sequence[results.Result]) -> None:
-    rows = map(results.cells, results.leaderboard(found))
-    _print_table(results.COLUMNS, rows, wide=["model"], spare=["hardware", "lowest", "parameters", "closeness", "time"], by=2)
-
-
-def _print_table(
-    columns: Sequence[str], rows: Iterable[Sequence[str]], *, wide: Sequence[str], spare: Sequence[str] = (), by: int = 0
-) -> None:
-    """Prints a table; in Markdown, in full width, where standard output is no terminal.
-
-    Args:
-        columns: their names.
-        rows: a cell for each column.
-        wide: columns whose cells may take several lines on a terminal.
-        spare: columns that a narrow terminal does not get, the first to be left out first.
-        by: on a terminal, rows that agree in so many first cells get a table of their own, with these as its title.
-    """
-    rows = [list(row) for row in rows]
-    if not sys.stdout.isatty():
-        print(tables.markdown(columns, rows))
-        return
-    console = rich.console.Console()
-    cells = [[tables.plain(cell) for cell in row] for row in rows]
-    widths = [max(map(rich.cells.cell_len, column)) for column in zip(columns, *cells, strict=True)]
-    least = {name: min(width, _LEAST) if name in wide else width for name, width in zip(columns, widths, strict=True)}
-    shown = list(columns[by:])
-    left_out = []
-    for name in spare:
-        if sum(least[each] + len(_GAP) for each in shown) > console.width:
-            shown.remove(name)
-            left_out.append(name)
-    for title, group in itertools.groupby(cells, key=lambda row: row[:by]):
-        table = rich.table.Table(box=rich.box.SIMPLE_HEAD, pad_edge=False, padding=(0, len(_GAP), 0, 0))
-        for name in shown:
-            table.add_column(name, overflow="fold", no_wrap=name not in wide)
-        for row in group:
-            table.add_row(*(rich.markup.escape(row[columns.index(name)]) for name in shown))
-        if by:
-            console.print(", ".join(title), style="bold", markup=False, highlight=False)
-        console.print(table)
-    if left_out:
-        console.print(f"This terminal is too narrow for: {', '.join(left_out)}. A wider one, a pipe and --output get them.\n")

@@ -135,13 +135,10 @@ def _anchor(*names: str) -> str:
 
 def _row(row: Mapping[str, Any]) -> dict[str, Any]:
     """Returns a row of the leaderboard for the template: texts, and the values by which to sort."""
-    off = 1 - row["iou"] if "iou" in row else next(row[key] for key in tables.UNITS if key in row)
-    values = [row[key] for key in ("task", "config", "model", "seeds", "train", "test", "test_lowest")]
-    values += [row["perfect"] / row["seeds"], off, row["parameters"], row["seconds"], row["hardware"]]
     return {
         "link": _anchor(row["task"], row["config"], row["model"]),
         "panel": f"{row['task']}, {row['config']}",
-        "cells": list(zip(results.COLUMNS, results.cells(row), values, strict=True)),
+        "cells": list(zip(results.COLUMNS, results.cells(row), results.values(row), strict=True)),
     }
 
 
@@ -224,7 +221,7 @@ def _details(runs: Sequence[Result]) -> dict[str, Any]:
     facts = {
         "model": first.model,
         "recipe": first.recipe,
-        "settings": _text(first.settings),
+        "settings": _text({name: value for name, value in first.settings.items() if value is not None}),
         "command": _text(first.command or ""),
         "hardware": _distinct(run.hardware for run in runs),
         "platform": _distinct(about.get("platform", "") for about in environments),

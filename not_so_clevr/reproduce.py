@@ -206,7 +206,7 @@ def cells(row: Mapping[str, Any]) -> list[str]:
             return tables.amount(metric, value)
         return f"{round(value * row['seeds'])} of {row['seeds']}" if metric == PERFECT else tables.percent(value)
 
-    interval = "" if metric == PERFECT else tables.plus_minus(row["test_interval"], 1 if metric in tables.UNITS else 100)
+    interval = "" if metric == PERFECT else tables.interval(metric, row["test"], row["test_interval"])
     return [
         *(row[key] for key in ("source", "task", "config", "model", "metric", "published_train", "published_test")),
         number(row["train"]),
@@ -221,11 +221,12 @@ def cells(row: Mapping[str, Any]) -> list[str]:
 
 _INTRODUCTION = """# What was published, and what came out
 
-Train and test are means over seeds, ± half of the 95 % confidence interval of the mean (Student's t; nothing if all seeds
-agree, or there are fewer than three). The metric is that which the source reports: `coordinate_accuracy`, of the article's
-regression, gives half a point for one right coordinate, where the [leaderboard](results.md) wants both. Where the source tells
-in words, the metric is one of ours; `perfect` counts the runs that get every example right. The time is the median of whole
-runs; see *hardware* for the machines, which differ, and the runs are of several versions of the code.
+Train and test are means over seeds, that of test with its 95 % confidence interval (Student's t, cut to what the metric can
+be; nothing if all seeds agree, or there are fewer than three). The metric is that which the source reports:
+`coordinate_accuracy`, of the article's regression, gives half a point for one right coordinate, where the
+[leaderboard](results.md) wants both. Where the source tells in words, the metric is one of ours; `perfect` counts the runs that
+get every example right. The time is the median of whole runs; see *hardware* for the machines, which differ, and the runs are
+of several versions of the code.
 
 The verdict is on the mean over test; train is shown beside it. A perfect number is *reproduced* by a perfect one, with every
 seed; any other by one that is at most 5 points off; and what is told in words by the range in `not_so_clevr/published.py`. What

@@ -19,9 +19,9 @@ import os
 import pathlib
 import re
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import NoneType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -318,39 +318,52 @@ def software(runs: Iterable[Result]) -> str:
     return "; ".join(sorted({run.software for run in runs} - {""}))
 
 
-COLUMNS = (
-    "task",
-    "config",
-    "model",
-    "seeds",
-    "train",
-    "test",
-    "lowest",
-    "perfect",
-    "closeness",
-    "parameters",
-    "time",
-    "hardware",
-)
+class Column(NamedTuple):
+    """A column of the leaderboard: the text of a row's cell, and the value by which to sort."""
+
+    text: Callable[[Mapping[str, Any]], str]
+    value: Callable[[Mapping[str, Any]], Any]
+
+
+def _of(key: str, text: Callable[[Any], str] = str) -> Column:
+    return Column(lambda row: text(row[key]), lambda row: row[key])
+
+
+def _measure(row: Mapping[str, Any]) -> str:
+    return next(key for key in tables.UNITS if key in row)
+
+
+_COLUMNS: Mapping[str, Column] = {
+    "task": _of("task"),
+    "config": _of("config"),
+    "model": _of("model"),
+    "seeds": _of("seeds"),
+    "train": _of("train", tables.percent),
+    "test": Column(
+        lambda row: tables.percent(row["test"]) + tables.interval(row["metric"], row["test"], row["test_interval"]),
+        lambda row: row["test"],
+    ),
+    "lowest": _of("test_lowest", tables.percent),
+    "perfect": Column(lambda row: f"{row['perfect']} of {row['seeds']}", lambda row: row["perfect"] / row["seeds"]),
+    "closeness": Column(
+        lambda row: f"{_measure(row)} {tables.amount(_measure(row), row[_measure(row)])}",
+        lambda row: 1 - row["iou"] if "iou" in row else row[_measure(row)],
+    ),
+    "parameters": _of("parameters", lambda number: "" if number is None else f"{number:,}"),
+    "time": _of("seconds", tables.duration),
+    "hardware": _of("hardware"),
+}
+COLUMNS = tuple(_COLUMNS)
 
 
 def cells(row: Mapping[str, Any]) -> list[str]:
     """Returns a row of the leaderboard as text, a cell for each of `COLUMNS`; train and test are the shares that are right."""
-    closeness = next(key for key in tables.UNITS if key in row)
-    return [
-        row["task"],
-        row["config"],
-        row["model"],
-        str(row["seeds"]),
-        tables.percent(row["train"]),
-        tables.percent(row["test"]) + tables.plus_minus(row["test_interval"], 100),
-        tables.percent(row["test_lowest"]),
-        f"{row['perfect']} of {row['seeds']}",
-        f"{closeness} {tables.amount(closeness, row[closeness])}",
-        "" if row["parameters"] is None else f"{row['parameters']:,}",
-        tables.duration(row["seconds"]),
-        row["hardware"],
-    ]
+    return [column.text(row) for column in _COLUMNS.values()]
+
+
+def values(row: Mapping[str, Any]) -> list[Any]:
+    """Returns by what to sort a row of the leaderboard, for each of `COLUMNS`; the closer the answers, the lower."""
+    return [column.value(row) for column in _COLUMNS.values()]
 
 
 def write_leaderboard(rows: Sequence[Mapping[str, Any]], file: pathlib.Path) -> None:
@@ -360,8 +373,8 @@ def write_leaderboard(rows: Sequence[Mapping[str, Any]], file: pathlib.Path) -> 
 
 
 EXPLANATION = """Train and test are the shares of examples that are right (the right pixel; within half a pixel; every
-pixel of the canvas), in the mean over seeds, ± half of the 95 % confidence interval of the mean (Student's t; nothing
-if all seeds agree, or there are fewer than three; where it is tens of percent wide, the mean tells next to nothing).
+pixel of the canvas), in the mean over seeds, with the 95 % confidence interval of the mean (Student's t, cut to 0 to
+100; nothing if all seeds agree, or there are fewer than three; where it is wide, the mean tells next to nothing).
 Lowest is the worst seed on test. A run is perfect if every example of train and test is right. Closeness is the mean
 over the examples of test: how many pixels the answer is off, or IoU. Parameters are trainable ones, the time is the
 median of whole runs. A model's name is followed by that of its recipe, unless it is the default, and by the settings

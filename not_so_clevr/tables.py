@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import pathlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -39,12 +40,16 @@ def duration(seconds: float | None) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:.1f} h"
 
 
-def plus_minus(half: float | None, scale: float = 1) -> str:
-    """Returns half of an interval as text, with two digits, to stand behind a mean; nothing for none, or if all agree."""
+def interval(metric: str, mean: float, half: float | None) -> str:
+    """Returns an interval as text, to stand behind its mean: ` [67.5, 81.5]`; nothing for none, or if all agree.
+
+    Shares are in percent. It ends where the values of the metric do: at 0, and at 1 if it has no unit.
+    """
     if not half:
         return ""
-    scaled = scale * half
-    return f" ± {scaled:#.2g}".rstrip(".") if scaled < 99.5 else f" ± {scaled:.0f}"
+    highest = math.inf if UNITS.get(metric) else 1.0
+    ends = max(0.0, mean - half), min(highest, mean + half)
+    return " [{}, {}]".format(*(f"{end:.4g}" if metric in UNITS else f"{100 * end:.1f}".removesuffix(".0") for end in ends))
 
 
 def plain(text: str) -> str:

@@ -61,7 +61,7 @@ def test_the_leaderboard_and_what_was_published_are_on_the_page(page, runs):
         for cell in results.cells(row)[:-1]:
             assert cell in found.text
     assert "25.5 %" in found.text  # 0 and 25 of 49 are right.
-    assert "25.5 % ±" not in found.text  # Two seeds have no interval.
+    assert "25.5 % [" not in found.text  # Two seeds have no interval.
     assert "about 0 %" in found.text
     assert "Liu et al. 2018" in found.text
     for said in (
@@ -112,6 +112,12 @@ def test_a_run_that_was_made_from_no_checkout_has_an_unknown_commit(tmp_path):
     text = report.page([result("installed", environment={"commit": None})], [tmp_path])
     assert "<code>unknown</code> (1)" in text
     assert "null" not in Page(text).text
+
+
+def test_settings_that_a_compiled_model_did_not_use_are_not_told(tmp_path):
+    text = Page(report.page([result("compiled", settings={"epochs": 2, "learning_rate": None})], [tmp_path])).text
+    assert "epochs=2" in text
+    assert "learning_rate" not in text
 
 
 def test_black_takes_the_colour_of_the_text(page):

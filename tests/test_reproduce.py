@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import subprocesses
 
-from not_so_clevr import cli, models, naming, planning, reproduce, tables
+from not_so_clevr import cli, models, naming, planning, reproduce, tables, terminal
 from not_so_clevr.config import as_config
 from not_so_clevr.published import PERFECT, PUBLISHED, SUITES, Experiment
 from not_so_clevr.results import Result
@@ -198,7 +198,7 @@ def test_the_table_is_over_the_seeds_of_a_row_alone():
     assert row["test_interval"] == pytest.approx(4.303 * 0.05 / 3**0.5)  # 0.05 is the standard deviation of the three.
     cells = dict(zip(reproduce.COLUMNS, reproduce.cells(row), strict=True))
     assert cells["published test"] == "85.8 %"
-    assert (cells["test"], cells["seeds"], cells["verdict"]) == ("85.0 % ± 12", "3", "reproduced")
+    assert (cells["test"], cells["seeds"], cells["verdict"]) == ("85.0 % [72.6, 97.4]", "3", "reproduced")
 
 
 def test_a_run_with_other_settings_is_none_of_the_row():
@@ -342,7 +342,7 @@ def test_a_run_that_is_made_elsewhere_keeps_no_other_back(tmp_path, monkeypatch,
 )
 def test_what_is_not_known_is_not_said_to_take_no_time(seconds, words, capsys):
     rows = [types.SimpleNamespace(id=key) for key in seconds]
-    cli._print_left([(row, 0) for row in rows], seconds, each=False)
+    terminal.print_left([(row, 0) for row in rows], seconds, each=False)
     assert capsys.readouterr().out == f"{words}\n"
 
 

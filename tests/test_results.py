@@ -36,7 +36,7 @@ def test_the_leaderboard_sums_up_the_seeds():
     assert (row["seeds"], row["perfect"], row["test_lowest"], row["parameters"], row["seconds"]) == (3, 1, 0.5, 1234, 11.0)
     assert row["distance"] == pytest.approx(4 * 0.8 / 3)
     assert rows[0]["test_interval"] is None
-    assert results.cells(row)[3:9] == ["3", "100 %", "73.3 % ± 63", "50.0 %", "1 of 3", "distance 1.067 px"]
+    assert results.cells(row)[3:9] == ["3", "100 %", "73.3 % [10.8, 100]", "50.0 %", "1 of 3", "distance 1.067 px"]
 
 
 def test_a_mean_of_seeds_that_agree_has_no_interval_in_words():

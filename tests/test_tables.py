@@ -29,19 +29,22 @@ def test_no_rounding_makes_a_canvas_perfect(metric, value, text):
 
 
 @pytest.mark.parametrize(
-    ("half", "scale", "text"),
+    ("metric", "mean", "half", "text"),
     [
-        (None, 1, ""),
-        (0.0, 1, ""),
-        (0.0123, 100, " ± 1.2"),
-        (2.0, 1, " ± 2.0"),
-        (12.0, 1, " ± 12"),
-        (0.11, 1, " ± 0.11"),
-        (4.514, 100, " ± 451"),
+        ("accuracy", 0.5, None, ""),
+        ("accuracy", 0.5, 0.0, ""),
+        ("accuracy", 0.745, 0.0703, " [67.5, 81.5]"),
+        ("accuracy", 0.5, 0.25, " [25, 75]"),
+        ("within_half_pixel", 0.338, 1.42, " [0, 100]"),
+        ("exact", 0.996, 0.016, " [98, 100]"),
+        ("iou", 0.3553, 0.84, " [0, 1]"),
+        ("iou", 0.2074, 0.097, " [0.1104, 0.3044]"),
+        ("error", 21.21, 0.11, " [21.1, 21.32]"),
+        ("distance", 1.0, 2.0, " [0, 3]"),
     ],
 )
-def test_half_an_interval_has_two_digits(half, scale, text):
-    assert tables.plus_minus(half, scale) == text
+def test_an_interval_ends_where_values_do(metric, mean, half, text):
+    assert tables.interval(metric, mean, half) == text
 
 
 @pytest.mark.parametrize(
