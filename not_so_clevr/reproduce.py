@@ -150,6 +150,7 @@ def _grouped(found: Iterable[Result], key: Callable[[Result], Any]) -> dict[Any,
 def _measured(experiment: Experiment, runs: Sequence[Result]) -> dict[str, Any]:
     metric = experiment.metric or (runs[0].right if runs else "")
     train, test = ([_value(run, split, metric) for run in runs] for split in ("train", "test"))
+    points = f"one of their {experiment.points} points" if experiment.points > 1 else ""
     return {
         "source": experiment.source,
         "task": experiment.task,
@@ -166,7 +167,7 @@ def _measured(experiment: Experiment, runs: Sequence[Result]) -> dict[str, Any]:
         "hardware": ", ".join(sorted({run.hardware for run in runs})),
         "software": results.software(runs),
         "verdict": verdict(experiment, test),
-        "remark": experiment.remark,
+        "remark": "; ".join(filter(None, (points, experiment.remark))),
     }
 
 
@@ -190,8 +191,13 @@ def verdict(experiment: Experiment, test: Sequence[float]) -> str:
         word = "reproduced"
     elif low < high and any(low <= value <= high for value in test) and low - half <= mean <= high + half:
         word = "undecided"
+    elif (mean < low) == is_distance:
+        word = "better"
     else:
-        word = "better" if (mean < low) == is_distance else "worse"
+        word = "worse" if experiment.points == 1 else "not at this point"
+        reached = sum(low <= value <= high for value in test)
+        if low == high and reached:
+            word += f" ({reached} of {len(test)} seeds reach it)"
     return word if len(test) >= results.ENOUGH else f"{word} so far"
 
 
@@ -229,10 +235,13 @@ get every example right. The time is the median of whole runs; see *hardware* fo
 of several versions of the code.
 
 The verdict is on the mean over test; train is shown beside it. A perfect number is *reproduced* by a perfect one, with every
-seed; any other by one that is at most 5 points off; and what is told in words by the range in `not_so_clevr/published.py`. What
-lies outside is *better* or *worse* than what was published, or *undecided*, where some seed is in the range and so is a part of
-the interval. "So far" stands where there are fewer than three seeds. It is *not comparable* where no number can confirm or
-contradict what was published: pictures, or the best of a large grid. Where nothing was published, there is no verdict.
+seed, and what only some seeds reach is *worse*. (Three seeds of three: with 95 % confidence, at least 37 % of all seeds.) Any
+other number is reproduced by one that is at most 5 percentage points off, and what is told in words by the range in
+`not_so_clevr/published.py`. What lies outside is *better* or *worse* than what was published, or *undecided*, where some seed
+is in the range and so is a part of the interval. *Not at this point* stands for worse where the source shows the best of a
+grid, of which this is one point. "So far" stands where there are fewer than three seeds. It is *not comparable* where no number
+can confirm or contradict what was published: pictures, or the best of a large grid. Where nothing was published, there is no
+verdict.
 """
 
 

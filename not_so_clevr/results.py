@@ -373,7 +373,7 @@ def write_leaderboard(rows: Sequence[Mapping[str, Any]], file: pathlib.Path) -> 
 
 
 EXPLANATION = """Train and test are the shares of examples that are right (the right pixel; within half a pixel; every
-pixel of the canvas), in the mean over seeds, with the 95 % confidence interval of the mean (Student's t, cut to 0 to
+pixel of the canvas), in the mean over seeds, that of test with its 95 % confidence interval (Student's t, cut to 0 to
 100; nothing if all seeds agree, or there are fewer than three; where it is wide, the mean tells next to nothing).
 Lowest is the worst seed on test. A run is perfect if every example of train and test is right. Closeness is the mean
 over the examples of test: how many pixels the answer is off, or IoU. Parameters are trainable ones, the time is the

@@ -49,7 +49,8 @@ def interval(metric: str, mean: float, half: float | None) -> str:
         return ""
     highest = math.inf if UNITS.get(metric) else 1.0
     ends = max(0.0, mean - half), min(highest, mean + half)
-    return " [{}, {}]".format(*(f"{end:.4g}" if metric in UNITS else f"{100 * end:.1f}".removesuffix(".0") for end in ends))
+    texts = [amount(metric, end) if metric in UNITS else percent(end) for end in ends]
+    return " [{}, {}]".format(*(text.removesuffix(" %").removesuffix(" px").removesuffix(".0") for text in texts))
 
 
 def plain(text: str) -> str:

@@ -53,7 +53,7 @@ def print_table(
         for row in group:
             table.add_row(*(rich.markup.escape(row[columns.index(name)]) for name in shown))
         if by:
-            console.print(", ".join(title), style="bold", markup=False, highlight=False)
+            console.print(", ".join(filter(None, title)), style="bold", markup=False, highlight=False)
         console.print(table)
     if left_out:
         console.print(f"This terminal is too narrow for: {', '.join(left_out)}. A wider one, a pipe and --output get them.\n")

@@ -41,6 +41,8 @@ def test_no_rounding_makes_a_canvas_perfect(metric, value, text):
         ("iou", 0.2074, 0.097, " [0.1104, 0.3044]"),
         ("error", 21.21, 0.11, " [21.1, 21.32]"),
         ("distance", 1.0, 2.0, " [0, 3]"),
+        ("accuracy", 0.9999, 0.00003, " [99.9, 99.9]"),
+        ("iou", 0.99997, 0.00001, " [0.9999, 0.9999]"),
     ],
 )
 def test_an_interval_ends_where_values_do(metric, mean, half, text):
