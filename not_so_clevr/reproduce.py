@@ -29,10 +29,10 @@ COLUMNS = (
     "train",
     "test",
     "verdict",
+    "remark",
     "seeds",
     "time",
     "hardware",
-    "remark",
 )
 
 _UNITS = {"h": 3600, "m": 60, "s": 1}
@@ -218,10 +218,10 @@ def cells(row: Mapping[str, Any]) -> list[str]:
         number(row["train"]),
         number(row["test"]) + interval,
         row["verdict"],
+        row["remark"],
         str(row["seeds"]),
         tables.duration(row["seconds"]),
         row["hardware"],
-        row["remark"],
     ]
 
 
