@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -13,7 +14,11 @@ import numpy.typing as npt
 
 from not_so_clevr.arrays import Drawn
 from not_so_clevr.distribution import padded, weights
+from not_so_clevr.streaming import untuned
 from not_so_clevr.tasks import Task
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -96,6 +101,20 @@ class Batches(keras.utils.PyDataset):
             return self.examples.xy(chosen)
         x, y = self.examples.xy(padded(chosen, self.parts))
         return x, y, weights(len(chosen), y)
+
+    def for_fit(self) -> Batches | tf.data.Dataset:
+        """Returns the same for `Model.fit`: on TensorFlow a dataset whose end does not keep it waiting, see `untuned`."""
+        if keras.backend.backend() != "tensorflow":
+            return self
+        import tensorflow as tf
+
+        steps = self.num_batches
+        signature = tuple(tf.TensorSpec((None, *each.shape[1:]), each.dtype) for each in self[0])
+        batches = tf.data.Dataset.from_generator(
+            lambda: map(self.__getitem__, itertools.count() if steps is None else range(steps)), output_signature=signature
+        )
+        count = tf.data.INFINITE_CARDINALITY if steps is None else steps
+        return untuned(batches.apply(tf.data.experimental.assert_cardinality(count)).prefetch(1))
 
 
 @functools.lru_cache(maxsize=4)

@@ -150,7 +150,7 @@ def execute(
             folder.clear()
         boards = [keras.callbacks.TensorBoard(folder.partial / "tensorboard")] if folder is not None and tensorboard else []
         network.fit(
-            batches,
+            batches.for_fit(),
             initial_epoch=len(log.epochs),
             epochs=job.recipe.epochs,
             steps_per_epoch=batches.steps_per_epoch,

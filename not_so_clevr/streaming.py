@@ -68,7 +68,7 @@ def stream(
             return examples if view is None else view.xy(examples)
 
     numbers = tf.data.Dataset.counter() if epochs is None else tf.data.Dataset.range(steps * epochs)
-    return numbers.map(draw, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
+    return untuned(numbers.map(draw, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE))
 
 
 def stream_batches(
@@ -110,6 +110,19 @@ def stream_batches(
 
     examples = Examples(Drawn(centres, config, on_device=environment.has_gpu()), view)
     return Batches(examples, batch_size, seed, epochs=epochs, first_step=first_step)
+
+
+def untuned(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Returns a dataset that `tf.data` does not tune while it runs, so that its iterators end at once.
+
+    The thread that tunes an iterator sleeps twice as long each time, up to a minute. At its end the iterator wakes that thread
+    and waits for it; and the call may be lost (TensorFlow 2.21 sets the flag to stop after it), on one core as a rule.
+    """
+    import tensorflow as tf
+
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)
 
 
 def _checked(

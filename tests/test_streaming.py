@@ -1,5 +1,6 @@
 import itertools
 
+import keras
 import numpy as np
 import pytest
 import subprocesses
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 import not_so_clevr
 from not_so_clevr import environment, tasks
+from not_so_clevr.batches import Batches
 
 SMALL = "quadrant_16_square3"
 ARRAYS = not_so_clevr.load_arrays(SMALL)
@@ -147,9 +149,9 @@ def iter_by_index(batches):
             return
 
 
-def test_fit_sees_the_batches_in_their_order_however_long_its_epochs_are():
+@pytest.mark.parametrize("fed", [lambda batches: batches, Batches.for_fit])
+def test_fit_sees_the_batches_in_their_order_however_long_its_epochs_are(fed):
     """The loss is a fingerprint of the targets: their mean, columns weighing ten times as much as rows."""
-    import keras
 
     def fingerprint(y, predictions):
         return y[:, 0] + 10 * y[:, 1] + 0 * predictions[:, 0]
@@ -163,18 +165,23 @@ def test_fit_sees_the_batches_in_their_order_however_long_its_epochs_are():
     batches, later = (
         not_so_clevr.stream_batches(SMALL, "train", 10, 5, task="regression", first_step=first) for first in (0, 12)
     )
-    losses = model.fit(batches, epochs=9, steps_per_epoch=2, shuffle=False, verbose=0).history["loss"]
-    losses += model.fit(later, epochs=6, steps_per_epoch=1, shuffle=False, verbose=0).history["loss"]
+    losses = model.fit(fed(batches), epochs=9, steps_per_epoch=2, shuffle=False, verbose=0).history["loss"]
+    losses += model.fit(fed(later), epochs=6, steps_per_epoch=1, shuffle=False, verbose=0).history["loss"]
     assert losses == [expected(batches, [2 * k, 2 * k + 1]) for k in range(9)] + [expected(later, [k]) for k in range(6)]
     test = not_so_clevr.stream_batches(SMALL, "test", 20, None, task="regression", epochs=1)
     for _ in range(2):
-        assert model.evaluate(test, verbose=0) == expected(test, range(3))
+        assert model.evaluate(fed(test), verbose=0) == expected(test, range(3))
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="Other backends have no thread that tunes.")
+def test_no_thread_is_waited_for_that_tunes():
+    batches = not_so_clevr.stream_batches(SMALL, "train", 10, 5, task="regression")
+    for dataset in (not_so_clevr.stream(SMALL), batches.for_fit()):
+        assert dataset.options().autotune.enabled is False
 
 
 @pytest.mark.parametrize("name", tasks.TASKS)
 def test_drawn_on_the_device_of_the_backend_it_is_the_same(name, monkeypatch):
-    import keras
-
     expected = not_so_clevr.stream_batches(SMALL, "train", 10, 5, task=name)[2]
     monkeypatch.setattr(environment, "has_gpu", lambda: True)
     drawn = not_so_clevr.stream_batches(SMALL, "train", 10, 5, task=name)[2]
