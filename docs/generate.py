@@ -94,31 +94,42 @@ _UNTOUCHED = ("quadrant_square5", "quadrant_uber", "uniform_uber")
 
 
 def quadrant(runs: Sequence[Result], columns: Sequence[str] = _SUMMARY, link: str = "docs/reproduction.md") -> str:
-    """Returns some columns of the leaderboard for `quadrant`, with default recipes, and a sentence about all others."""
-    here = [run for run in runs if run.config == "quadrant"]
-    rows = results.leaderboard(run for run in here if not run.recipe)
-    rivals = [run for run in here if run.model in _RIVALS]
+    """Returns some columns of the leaderboard for `quadrant`, with default recipes, and sentences about all other runs."""
+    rows = results.leaderboard(run for run in runs if run.config == "quadrant" and not run.recipe)
+    claims = _of_rivals(runs), _between(runs), _of_published(runs, link), _of_untouched(runs)
+    told = "".join(f"- {claim}\n" for claim in claims)
+    return f"{_some(columns, results.COLUMNS, map(results.cells, rows))}\n{told}"
+
+
+def _of_rivals(runs: Sequence[Result]) -> str:
+    rivals = [run for run in runs if run.config == "quadrant" and run.model in _RIVALS]
     best = tables.percent(max(run.metrics["test"][run.right] for run in rivals))
-    uniform = results.leaderboard(run for run in runs if run.config == "uniform" and run.model in _RIVALS)
-    firsts = {row["task"]: row for row in reversed(uniform)}
-    between = ", ".join(f"{tables.percent(row['test'])} in {task} (`{row['model']}`)" for task, row in sorted(firsts.items()))
+    return f"Of {len(rivals)} runs without CoordConv, whatever the network and its recipe, the best is right on {best} of test."
+
+
+def _between(runs: Sequence[Result]) -> str:
+    rows = results.leaderboard(run for run in runs if run.config == "uniform" and run.model in _RIVALS)
+    best = {row["task"]: row for row in reversed(rows)}
+    shares = ", ".join(f"{tables.percent(row['test'])} in {task} (`{row['model']}`)" for task, row in sorted(best.items()))
+    return f"""On `uniform`, where test lies between the places of train, the best networks without it are right on
+  {shares}, in the mean over seeds."""
+
+
+def _of_published(runs: Sequence[Result], link: str) -> str:
     told = [each for each in reproduce.select(["article", "paper"]) if (each.model, each.expected) == ("coordconv", (1, 1))]
-    planned = reproduce.plan(told)
     perfect: dict[tuple[str, ...], bool] = {}  # Two experiments may be about one claim.
-    for each, own in zip(told, reproduce.runs(planned, runs), strict=True):
+    for each, own in zip(told, reproduce.runs(reproduce.plan(told), runs), strict=True):
         claim = each.source, each.task, each.config
         perfect[claim] = perfect.get(claim, False) or (bool(own) and all(run.perfect for run in own))
-    others = [run for run in runs if run.config in _UNTOUCHED and run.label == "coordconv"]
+    return f"""Of {len(perfect)} published results of `coordconv` that are perfect, for a recipe, a task and a split,
+  {sum(perfect.values())} come out perfect, train and test, with every seed ([verdicts]({link}))."""
+
+
+def _of_untouched(runs: Sequence[Result]) -> str:
+    own = [run for run in runs if run.config in _UNTOUCHED and run.label == "coordconv"]
     configs = ", ".join(f"`{config}`" for config in _UNTOUCHED)
-    return f"""{_some(columns, results.COLUMNS, map(results.cells, rows))}
-- Of {len(rivals)} runs without CoordConv, whatever the network and its recipe, the best is right on {best} of test.
-- On `uniform`, where test lies between the places of train, the best networks without it are right on
-  {between}, in the mean over seeds.
-- Of {len(perfect)} published results of `coordconv` that are perfect, for a recipe, a task and a split,
-  {sum(perfect.values())} come out perfect, train and test, with every seed ([verdicts]({link})).
-- The recipes of `coordconv` were chosen with a look at the test split of `quadrant`. On splits that nothing was
-  chosen on, {configs}, {sum(run.perfect for run in others)} of {len(others)} runs are perfect, over all tasks.
-"""
+    return f"""The recipes of `coordconv` were chosen with a look at the test split of `quadrant`. On splits that nothing was
+  chosen on, {configs}, {sum(run.perfect for run in own)} of {len(own)} runs are perfect, over all tasks."""
 
 
 def home(runs: Sequence[Result]) -> str:
