@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import scaling
+import values
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -20,6 +21,7 @@ from not_so_clevr.results import Result
 
 ROOT = pathlib.Path(__file__).parents[1]
 RUNS = pathlib.Path("baselines", "results")
+TRIALS = pathlib.Path("baselines", "trials")  # What the pages tell of beside the reference results
 COST = pathlib.Path("docs", "scaling.json")
 
 
@@ -158,7 +160,7 @@ def cost(runs: Sequence[Result]) -> str:
     return scaling.table(scaling.load(ROOT / COST))
 
 
-# What is made of files: whole pages, and parts of others, from <!-- name --> to <!-- /name -->.
+# What is made of files: whole pages, and parts of others, from <!-- name --> to <!-- /name -->; and numbers, see values.py.
 WHOLE: Mapping[str, Callable[[Sequence[Result]], str]] = {
     "docs/reproduction.md": reproduction,
     "docs/results.md": leaderboard,
@@ -226,14 +228,17 @@ def stale(root: pathlib.Path = ROOT) -> dict[pathlib.Path, str]:
     """Returns each page that disagrees with the files it is made of, and what it should be.
 
     Raises:
-        ValueError: one sentence for each file that is not the result of a run; or if a page has lost its part.
+        ValueError: one sentence for each file that is not the result of a run; or if a page has lost its part, or a number.
     """
-    runs, problems = results.load([root / RUNS])
+    every, problems = results.load([root / RUNS, root / TRIALS])
     if problems:
         raise ValueError("\n".join(problems))
-    old = {name: (root / name).read_text() if (root / name).exists() else "" for name in (*WHOLE, *PARTS)}
-    new = {name: write(runs) for name, write in WHOLE.items()}
+    runs = [run for run in every if run.folder and root / RUNS in run.folder.parents]
+    pages = [file.relative_to(root).as_posix() for file in (root / "README.md", *sorted((root / "docs").glob("*.md")))]
+    old = {name: (root / name).read_text() if (root / name).exists() else "" for name in (*WHOLE, *PARTS, *pages)}
+    new = old | {name: write(runs) for name, write in WHOLE.items()}
     new |= {name: _renewed(name, old[name], part, write(runs)) for name, (part, write) in PARTS.items()}
+    new = {name: values.renewed(name, text, every) for name, text in new.items()}
     return {root / name: text for name, text in new.items() if text != old[name]}
 
 

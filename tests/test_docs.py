@@ -1,5 +1,6 @@
 """Every Python example of the README and the docs runs, each page from top to bottom in one process."""
 
+import json
 import pathlib
 import re
 import subprocess
@@ -59,4 +60,5 @@ def test_the_examples_of_the_recipes_run(tmp_path):
     (run,) = tmp_path.glob("classification/quadrant_16/coordconv*/seed0")
     script = ROOT / "docs" / "examples" / "differences.py"
     output = subprocess.run([sys.executable, script, run], capture_output=True, text=True, check=True).stdout
-    assert 0.3 < float(output.split("share ")[1]) < 0.7  # Nearly as random as it began: half of it
+    (share,) = json.loads(output).values()
+    assert 0.3 < share < 0.7  # Nearly as random as it began: half of it

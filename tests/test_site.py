@@ -24,7 +24,8 @@ def test_every_page_agrees_with_the_files_it_is_made_of():
 
 def copy(root):
     """Copies all that is generated."""
-    for name in [*WRITERS, *generate.FIGURES, generate.COST]:
+    pages = [file.relative_to(ROOT) for file in (ROOT / "docs").glob("*.md")]
+    for name in ["README.md", *pages, *generate.FIGURES, generate.COST]:
         (root / name).parent.mkdir(exist_ok=True, parents=True)
         shutil.copy(ROOT / name, root / name)
 
@@ -45,9 +46,20 @@ def test_a_page_that_disagrees_is_named_and_mended(page, tmp_path):
     assert (tmp_path / page).read_text() == right
 
 
+def test_a_number_in_a_sentence_that_disagrees_is_named_and_mended(tmp_path):
+    copy(tmp_path)
+    (tmp_path / "baselines").symlink_to(ROOT / "baselines")
+    page = tmp_path / "docs" / "failures.md"
+    page.write_text((right := page.read_text()).replace(">2 of 10<", ">9 of 10<"))
+    assert page.read_text() != right
+    assert str(generate.main(["--check"], tmp_path)).startswith("docs/failures.md disagrees")
+    assert generate.main([], tmp_path) is None
+    assert page.read_text() == right
+
+
 def test_a_figure_that_was_drawn_from_other_runs_is_named_and_drawn_anew(tmp_path):
     copy(tmp_path)
-    shutil.copytree(ROOT / generate.RUNS, tmp_path / generate.RUNS)
+    shutil.copytree(ROOT / "baselines", tmp_path / "baselines")
     with (tmp_path / generate.RUNS / "classification/quadrant/tiled_conv/seed0/result.json").open("a") as stream:
         stream.write("\n")
     sentence = generate.main(["--check"], tmp_path)
@@ -61,6 +73,7 @@ def test_a_figure_that_was_drawn_from_other_runs_is_named_and_drawn_anew(tmp_pat
 def test_a_file_that_is_no_run_is_named(tmp_path):
     file = tmp_path / generate.RUNS / "seed0" / "result.json"
     file.parent.mkdir(parents=True)
+    (tmp_path / generate.TRIALS).mkdir()
     file.write_text("{}")
     sentence = generate.main(["--check"], tmp_path)
     assert sentence is not None

@@ -1,17 +1,19 @@
 """How much of the first layer of a CoordConv classifier looks at something else than differences of coordinates.
 
-python differences.py runs/classification/quadrant_32/*/seed*
+python differences.py runs/classification/quadrant_32/coordconv-*/seed*
 
-A first layer that sees only i - row and j - column gives 0, random weights give 0.5 on average.
+It prints the share of each run, as JSON. A first layer that sees only i - row and j - column gives 0, random weights give
+0.5 on average.
 """
 
+import json
 import pathlib
 import sys
 
 import keras
 import numpy as np
 
-from not_so_clevr import models, results, tables, tasks
+from not_so_clevr import models, results, tasks
 from not_so_clevr.config import as_config
 
 
@@ -22,8 +24,10 @@ def share(network: keras.Model) -> float:
     return float(np.sum((i + row) ** 2 + (j + column) ** 2) / 2 / np.sum([i**2, j**2, row**2, column**2]))
 
 
+shares = {}
 for folder in map(pathlib.Path, sys.argv[1:]):
     result = results.Result.read(folder / results.FILE)
     network = models.find("coordconv").build(tasks.Classification(as_config(result.config).canvas_size))
     network.load_weights(folder / results.WEIGHTS)
-    print(f"{result.id}: {tables.percent(result.metrics['test'][result.right])} of test, share {share(network):.2g}")
+    shares[result.id] = round(share(network), 6)
+print(json.dumps(shares, indent=1))

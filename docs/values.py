@@ -1,0 +1,215 @@
+"""The numbers in the sentences of the pages, each from run files.
+
+What stands between two comments, as here, is written anew from the runs of those ids:
+
+    right on <!-- of_test: regression/uniform/conv regression/quadrant/conv -->2.1 to 66.7 %<!-- / --> of test
+
+Before the colon stands one of the functions below, from `perfect` on, and what it takes beside the runs.
+"""
+
+from __future__ import annotations
+
+import collections
+import json
+import pathlib
+import re
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from not_so_clevr import results, tables
+from not_so_clevr.results import Result
+
+_VALUE = re.compile(r"<!-- (?P<function>\w+)(?P<words>( [^ :]+)*):(?P<ids>( [^ <>]+)+) -->(?P<text>[^<]*)<!-- / -->")
+_FEW = 3  # Numbers that are told one by one
+
+
+def renewed(name: str, page: str, runs: Iterable[Result]) -> str:
+    """Returns a page with its numbers as the runs have them.
+
+    Raises:
+        ValueError: one sentence that names the page and the comment, if a number cannot be told.
+    """
+    by_id: dict[str, list[Result]] = collections.defaultdict(list)
+    for run in sorted(runs, key=lambda run: run.seed):
+        by_id[run.id.rpartition("/")[0]].append(run)
+
+    def value(match: re.Match[str]) -> str:
+        before = match.group().partition("-->")[0] + "-->"
+        function, ids = FUNCTIONS.get(match["function"]), match["ids"].split()
+        if function is None:
+            raise ValueError(f"{name}: {before} is no function of docs/values.py; expected one of {', '.join(FUNCTIONS)}.")
+        if missing := [each for each in ids if each not in by_id]:
+            raise ValueError(f"{name}: {before} tells of {missing[0]}, and there is no run of it; make one, or mend the page.")
+        try:
+            text = function([run for each in ids for run in by_id[each]], *match["words"].split())
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{name}: {before} cannot be told of its runs ({type(error).__name__}: {error}); mend it."
+            ) from error
+        if not text:
+            raise ValueError(f"{name}: {before} finds nothing; the sentence is no longer true, mend it.")
+        return f"{before}{text}<!-- / -->"
+
+    if page.count("<!-- / -->") != len(_VALUE.findall(page)):
+        raise ValueError(f"{name} has a <!-- / --> with nothing before it such as <!-- of_test: regression/quadrant/conv -->.")
+    if broken := re.search(rf"^ *{_VALUE.pattern}", page, re.MULTILINE):
+        raise ValueError(f"{name}: {broken.group()} stands at the beginning of a line, which would end the paragraph; move it.")
+    return _VALUE.sub(value, page)
+
+
+def perfect(runs: Sequence[Result]) -> str:
+    """How many are right on every example of train and test, such as `7 of 10`."""
+    return _count(runs, lambda run: run.perfect)
+
+
+def right(runs: Sequence[Result], split: str) -> str:
+    """How many are right on every example of a split at the end."""
+    return _count(runs, lambda run: run.metrics[split][run.right] == 1)
+
+
+def black(runs: Sequence[Result]) -> str:
+    """How many paint no pixel of any square of test."""
+    return _count(runs, lambda run: run.metrics["test"]["iou"] == 0)
+
+
+def constant(runs: Sequence[Result], coordinates: str) -> str:
+    """How many answer train with a constant for so many of the two coordinates: 99 % of the answers are within a pixel."""
+
+    def constants(run: Result) -> int:
+        low, high = np.quantile(_train(run)["predicted"], [0.005, 0.995], axis=0)
+        return int(np.sum(high - low <= 1))
+
+    return _count(runs, lambda run: constants(run) == int(coordinates))
+
+
+def of_train(runs: Sequence[Result], metric: str = "") -> str:
+    """A metric of train at the end; if it is not given, the share that is right."""
+    return _values(metric, [run.metrics["train"][metric or run.right] for run in runs])
+
+
+def of_test(runs: Sequence[Result], metric: str = "") -> str:
+    """A metric of test at the end; if it is not given, the share that is right."""
+    return _values(metric, [run.metrics["test"][metric or run.right] for run in runs])
+
+
+def imperfect(runs: Sequence[Result], split: str) -> str:
+    """The share of a split that is right, of those runs that are not right on all of it."""
+    shares = [run.metrics[split][run.right] for run in runs]
+    return _values("", [share for share in shares if share < 1])
+
+
+def mean(runs: Sequence[Result]) -> str:
+    """The share of test that is right, in the mean over the runs."""
+    return tables.percent(statistics.fmean(run.metrics["test"][run.right] for run in runs))
+
+
+def lowest(runs: Sequence[Result]) -> str:
+    """The lowest share of test that is right."""
+    return tables.percent(min(run.metrics["test"][run.right] for run in runs))
+
+
+def best(runs: Sequence[Result], metric: str = "") -> str:
+    """The highest that a metric of test comes to after any epoch."""
+    return _values(metric, [max(epoch["test"][metric or run.right] for epoch in run.history) for run in runs])
+
+
+def after(runs: Sequence[Result], epoch: str, metric: str = "") -> str:
+    """A metric of test after an epoch."""
+    return _values(metric, [run.history[int(epoch) - 1]["test"][metric or run.right] for run in runs])
+
+
+def first(runs: Sequence[Result], metric: str = "", at_most: str = "") -> str:
+    """After which epoch every test example is right for the first time, or a metric of test is so low, or above 0; if ever."""
+
+    def is_so(run: Result, test: Mapping[str, float]) -> bool:
+        return test[run.right] == 1 if not metric else test[metric] <= float(at_most) if at_most else test[metric] > 0
+
+    epochs = ([epoch["epoch"] for epoch in run.history if is_so(run, epoch["test"])] for run in runs)
+    return _numbers([str(some[0]) for some in epochs if some])
+
+
+def settled(runs: Sequence[Result]) -> str:
+    """From which epoch on every test example is right, to the end; of the runs that end so."""
+    wrong = [[0, *(epoch["epoch"] for epoch in run.history if epoch["test"][run.right] < 1)] for run in runs]
+    return _numbers([str(max(some) + 1) for run, some in zip(runs, wrong, strict=True) if max(some) < len(run.history)])
+
+
+def epochs_right(runs: Sequence[Result]) -> str:
+    """All epochs after which every test example is right."""
+    found = [epoch["epoch"] for run in runs for epoch in run.history if epoch["test"][run.right] == 1]
+    return _listed([str(epoch) for epoch in found])
+
+
+def none_right(runs: Sequence[Result]) -> str:
+    """The share of all epochs after which no test example is right."""
+    return tables.percent(float(np.mean([epoch["test"][run.right] == 0 for run in runs for epoch in run.history])))
+
+
+def answer(runs: Sequence[Result]) -> str:
+    """What is answered on train, in the median over the examples: (i, j) in pixels."""
+    medians = [np.median(_train(run)["predicted"], axis=0) for run in runs]
+    return _listed([f"({i:.1f}, {j:.1f})" for i, j in medians])
+
+
+def wrong_rows(runs: Sequence[Result]) -> str:
+    """In which rows examples of train are wrong."""
+    rows = {int(row) for run in runs for row in _train(run)["coordinates"][_train(run)["within_half_pixel"] == 0, 0]}
+    return _listed([str(row) for row in sorted(rows)])
+
+
+def difference(runs: Sequence[Result]) -> str:
+    """The share of the first layer that sees something else than differences, as docs/examples/differences.py has written."""
+    shares = json.loads(pathlib.Path(__file__).with_name("differences.json").read_text())
+    return _numbers([_digits(shares[run.id]) for run in runs])
+
+
+def duration(runs: Sequence[Result]) -> str:
+    """The time that a whole run takes, in the median."""
+    return tables.duration(results.median(run.seconds for run in runs))
+
+
+FUNCTIONS: Mapping[str, Callable[..., str]] = {
+    function.__name__: function
+    for function in (
+        *(perfect, right, black, constant, of_train, of_test, imperfect, mean, lowest, best, after),
+        *(first, settled, epochs_right, none_right, answer, wrong_rows, difference, duration),
+    )
+}
+
+
+def _train(run: Result) -> Mapping[str, npt.NDArray[Any]]:
+    return run.with_examples().examples["train"]
+
+
+def _count(runs: Sequence[Result], is_so: Callable[[Result], bool]) -> str:
+    return f"{sum(map(is_so, runs))} of {len(runs)}"
+
+
+def _values(metric: str, values: Sequence[float]) -> str:
+    """Returns values of a metric as text: shares in percent, others with two digits."""
+    if not values:
+        return ""
+    if metric in tables.UNITS:
+        return _numbers([_digits(value) for value in values]) + tables.UNITS[metric]
+    return _numbers([tables.percent(value).removesuffix(" %") for value in values]) + " %"
+
+
+def _numbers(texts: Sequence[str]) -> str:
+    """Returns numbers as one text: up to three of them one by one, more of them as `lowest to highest`."""
+    if len(texts) > _FEW:
+        texts = [min(texts, key=float), max(texts, key=float)]
+        return " to ".join(dict.fromkeys(texts))
+    return texts[0] if len(set(texts)) == 1 else _listed(texts)
+
+
+def _digits(value: float) -> str:
+    """Returns a number with two digits."""
+    return np.format_float_positional(value, precision=2, fractional=False, trim="-")
+
+
+def _listed(texts: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(texts[:-1]), *texts[-1:]]))
