@@ -26,6 +26,8 @@ from not_so_clevr.results import Result
 _VALUE = re.compile(r"<!-- (?P<function>\w+)(?P<words>( [^ :]+)*):(?P<ids>( [^ <>]+)+) -->(?P<text>[^<]*)<!-- / -->")
 _FEW = 3  # Numbers that are told one by one
 
+DIFFERENCES = pathlib.Path(__file__).with_name("differences.json")
+
 
 def renewed(name: str, page: str, runs: Iterable[Result]) -> str:
     """Returns a page with its numbers as the runs have them.
@@ -46,7 +48,7 @@ def renewed(name: str, page: str, runs: Iterable[Result]) -> str:
             raise ValueError(f"{name}: {before} tells of {missing[0]}, and there is no run of it; make one, or mend the page.")
         try:
             text = function([run for each in ids for run in by_id[each]], *match["words"].split())
-        except (KeyError, IndexError, TypeError, ValueError) as error:
+        except (OSError, KeyError, TypeError, ValueError) as error:
             raise ValueError(
                 f"{name}: {before} cannot be told of its runs ({type(error).__name__}: {error}); mend it."
             ) from error
@@ -119,23 +121,24 @@ def best(runs: Sequence[Result], metric: str = "") -> str:
 
 def after(runs: Sequence[Result], epoch: str, metric: str = "") -> str:
     """A metric of test after an epoch."""
-    return _values(metric, [run.history[int(epoch) - 1]["test"][metric or run.right] for run in runs])
+    by_number = ({each["epoch"]: each["test"] for each in run.history} for run in runs)
+    return _values(metric, [tests[int(epoch)][metric or run.right] for run, tests in zip(runs, by_number, strict=True)])
 
 
 def first(runs: Sequence[Result], metric: str = "", at_most: str = "") -> str:
-    """After which epoch every test example is right for the first time, or a metric of test is so low, or above 0; if ever."""
+    """After which epoch every test example is right for the first time, or a metric of test is so low, or above 0."""
 
     def is_so(run: Result, test: Mapping[str, float]) -> bool:
         return test[run.right] == 1 if not metric else test[metric] <= float(at_most) if at_most else test[metric] > 0
 
     epochs = ([epoch["epoch"] for epoch in run.history if is_so(run, epoch["test"])] for run in runs)
-    return _numbers([str(some[0]) for some in epochs if some])
+    return _of_some([some[0] for some in epochs if some], runs)
 
 
 def settled(runs: Sequence[Result]) -> str:
-    """From which epoch on every test example is right, to the end; of the runs that end so."""
+    """From which epoch on every test example is right, to the end."""
     wrong = [[0, *(epoch["epoch"] for epoch in run.history if epoch["test"][run.right] < 1)] for run in runs]
-    return _numbers([str(max(some) + 1) for run, some in zip(runs, wrong, strict=True) if max(some) < len(run.history)])
+    return _of_some([max(some) + 1 for run, some in zip(runs, wrong, strict=True) if max(some) < len(run.history)], runs)
 
 
 def epochs_right(runs: Sequence[Result]) -> str:
@@ -163,8 +166,11 @@ def wrong_rows(runs: Sequence[Result]) -> str:
 
 def difference(runs: Sequence[Result]) -> str:
     """The share of the first layer that sees something else than differences, as docs/examples/differences.py has written."""
-    shares = json.loads(pathlib.Path(__file__).with_name("differences.json").read_text())
-    return _numbers([_digits(shares[run.id]) for run in runs])
+    shares = json.loads(DIFFERENCES.read_text())
+    for run in runs:
+        if shares[run.id]["accuracy"] != run.metrics["test"]["accuracy"]:
+            raise ValueError(f"{DIFFERENCES.name} is of another run of {run.id}")
+    return _numbers([_digits(shares[run.id]["share"]) for run in runs])
 
 
 def duration(runs: Sequence[Result]) -> str:
@@ -190,11 +196,12 @@ def _count(runs: Sequence[Result], is_so: Callable[[Result], bool]) -> str:
 
 
 def _values(metric: str, values: Sequence[float]) -> str:
-    """Returns values of a metric as text: shares in percent, others with two digits."""
+    """Returns values of a metric as text: shares in percent, others with three digits, and no IoU as 1 that is less."""
     if not values:
         return ""
     if metric in tables.UNITS:
-        return _numbers([_digits(value) for value in values]) + tables.UNITS[metric]
+        highest = 0.999 if metric == "iou" else np.inf
+        return _numbers([_digits(value if value == 1 else min(value, highest)) for value in values]) + tables.UNITS[metric]
     return _numbers([tables.percent(value).removesuffix(" %") for value in values]) + " %"
 
 
@@ -206,9 +213,16 @@ def _numbers(texts: Sequence[str]) -> str:
     return texts[0] if len(set(texts)) == 1 else _listed(texts)
 
 
+def _of_some(epochs: Sequence[int], runs: Sequence[Result]) -> str:
+    """Returns epochs as text, and of how many of the runs they are, if some have none."""
+    some = f" (with {len(epochs)} of {len(runs)} runs, with the others never)" * (0 < len(epochs) < len(runs))
+    return _numbers([str(epoch) for epoch in epochs]) + some
+
+
 def _digits(value: float) -> str:
-    """Returns a number with two digits."""
-    return np.format_float_positional(value, precision=2, fractional=False, trim="-")
+    """Returns a number with three digits; only what is a whole number looks like one."""
+    text = np.format_float_positional(value, precision=3, fractional=False, trim="-")
+    return f"{value:.1f}" if "." not in text and value % 1 else text
 
 
 def _listed(texts: Sequence[str]) -> str:

@@ -73,7 +73,7 @@ _ALL = (1.0, 1.0)  # A perfect number stands for itself alone, any other for its
 
 _LEAPS = {
     "uniform": "its learning rate stays high, and it leaps: where it stands at the end is a matter of chance",
-    "quadrant": "its learning rate stays high, and it leaps: close to right and to nothing right, within a few epochs",
+    "quadrant": "its learning rate stays high, and it leaps, now and then to nothing right",
 }
 _LAST = "row 4, where the background is highest, is learned last, and not with every seed"
 _BLACK = "with some seeds every canvas stays black"
@@ -311,11 +311,11 @@ _FAILURES = (
     _stuck({"pooling": "mean"}, "mean pooling instead of max pooling"),
     _stuck(
         {"learning_rate": 1e-4},
-        "a learning rate of 0.0001: (31.5, 31.5) from epoch 10 on, and after 50 on its way from there",
+        "a learning rate of 0.0001: near (31.5, 31.5) after epoch 10, and slowly on its way from there",
     ),
     _stuck(
         {"epochs": 200, "learning_rate": 0.01},
-        "trained for too long: right at first, with a learning rate of 0.01; then one point, some pixels from the middle",
+        "trained for too long: right at first, with a learning rate of 0.01; then one point, in the middle or near it",
     ),
     _article(
         *("classification", "quadrant", "tiled_conv", ""),

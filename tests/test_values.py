@@ -1,6 +1,7 @@
 """The numbers in the sentences of the pages, told of runs that are made up."""
 
 import dataclasses
+import json
 import re
 
 import numpy as np
@@ -59,6 +60,31 @@ def test_metrics_have_their_units():
     assert told("of_train", several(1.0)) == "100 %"
 
 
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.0, "0"), (0.0123456, "0.0123"), (0.9973, "0.997"), (0.9999, "0.999"), (1.0, "1")]
+)
+def test_no_iou_is_told_as_1_that_is_less(value, text):
+    assert told("best iou", learned([value], metric="iou")) == text
+
+
+def test_errors_have_three_digits():
+    assert told("best distance", learned([19.67], [0.00117], [21.0], metric="distance")) == "19.7, 0.00117 and 21 px"
+
+
+def test_the_share_of_the_first_layer_is_that_of_the_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(values, "DIFFERENCES", tmp_path / "differences.json")
+    (run,) = several(0.5)
+    share = {"share": 0.36459, "accuracy": run.metrics["test"]["accuracy"]}
+    values.DIFFERENCES.write_text(json.dumps({run.id: share}))
+    assert told("difference", [run]) == "0.365"
+    values.DIFFERENCES.write_text(json.dumps({run.id: share | {"accuracy": 0.4}}))
+    with pytest.raises(ValueError, match=f"differences.json is of another run of {run.id}"):
+        told("difference", [run])
+    values.DIFFERENCES.unlink()
+    with pytest.raises(ValueError, match="No such file"):
+        told("difference", [run])
+
+
 def test_runs_are_counted():
     assert told("perfect", several(0.0, 0.5, 0.0)) == "2 of 3"
     assert told("right test", several(0.0, 0.5, 0.0)) == "2 of 3"
@@ -81,11 +107,11 @@ def test_what_a_training_goes_through():
     assert told("after 2", runs) == "100 and 20.0 %"
     assert told("first", runs) == "2 and 4"
     assert told("first", learned(*([0.0] * epochs + [1.0] for epochs in (8, 10, 1, 9)))) == "2 to 11"
-    assert told("settled", runs) == "4"
+    assert told("settled", runs) == "4 (with 1 of 2 runs, with the others never)"
     assert told("settled", learned([1.0, 1.0])) == "1"
     assert told("epochs_right", runs) == "2, 4, 5 and 4"
     assert told("none_right", runs) == "40.0 %"
-    assert told("first distance 3", learned([9.0, 3.0, 1.0], [9.0, 9.0, 9.0], metric="distance")) == "2"
+    assert told("first distance 3", learned([9.0, 3.0, 1.0], [3.0, 9.0, 9.0], metric="distance")) == "2 and 1"
     assert told("first iou", learned([0.0, 0.0, 0.1], metric="iou")) == "3"
 
 
@@ -134,7 +160,7 @@ def test_runs_of_several_ids_are_told_of_together():
             "a <!-- of_test iuo: {id} -->1<!-- / -->",
             "<!-- of_test iuo: {id} --> cannot be told of its runs (KeyError: 'iuo'); mend it.",
         ),
-        ("a <!-- after 9: {id} -->1<!-- / -->", "cannot be told of its runs (IndexError: "),
+        ("a <!-- after 9: {id} -->1<!-- / -->", "cannot be told of its runs (KeyError: 9); mend it."),
         ("a <!-- mean 9: {id} -->1<!-- / -->", "cannot be told of its runs (TypeError: "),
         ("a <!-- imperfect test: {id} -->1<!-- / -->", "finds nothing; the sentence is no longer true, mend it."),
     ],

@@ -2,8 +2,8 @@
 
 python differences.py runs/classification/quadrant_32/coordconv-*/seed*
 
-It prints the share of each run, as JSON. A first layer that sees only i - row and j - column gives 0, random weights give
-0.5 on average.
+It prints the share of each run, and which share of test is right, as JSON. A first layer that sees only i - row and
+j - column gives 0, random weights give 0.5 on average.
 """
 
 import json
@@ -29,5 +29,5 @@ for folder in map(pathlib.Path, sys.argv[1:]):
     result = results.Result.read(folder / results.FILE)
     network = models.find("coordconv").build(tasks.Classification(as_config(result.config).canvas_size))
     network.load_weights(folder / results.WEIGHTS)
-    shares[result.id] = round(share(network), 6)
+    shares[result.id] = {"share": round(share(network), 6), "accuracy": result.metrics["test"]["accuracy"]}
 print(json.dumps(shares, indent=1))
