@@ -67,6 +67,9 @@ def load_arrays(config: str | NotSoClevrConfig = "uniform") -> dict[str, dict[st
         - `label`: int64 `[n]`, the index of that pixel, i * S + j;
         - `coordinates`: int64 `[n, 2]`, the centre (row i, column j) in pixels.
 
+        Both splits take 2 N S² bytes for N examples: 26 MB for the default, 8 GB for `quadrant_256`. `streaming.stream_batches`
+        draws a batch at a time.
+
     Raises:
         ValueError: if no config has that name.
     """

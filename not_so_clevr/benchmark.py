@@ -82,7 +82,9 @@ def run(
         ValueError: one sentence about what is wrong with an argument, or with the model, before any training; or if the loss or
             a prediction is not finite.
         FileExistsError: one sentence, if there is a run with the same id and it is neither to be resumed nor replaced.
-        OSError: one sentence, if the run's folder cannot be written, or is being written by another process.
+        OSError: one sentence, if the run's folder cannot be written, or is being written by another process; or if the data set
+            cannot be, or is damaged.
+        ImportError: one sentence, if a package is missing that was asked for, or is too old.
     """
     if name is not None:
         build = as_model(build)
@@ -200,7 +202,8 @@ def evaluate(
 
     Args:
         predict: from x, float32 `[B, *task.input_shape]`, to predictions, `[B, *task.output_shape]`: logits for classification
-            and rendering, coordinates from -1 to 1 for regression; see `tasks`. B is 64, less for the last batch.
+            and rendering, coordinates from -1 to 1 for regression; see `tasks`. B is 64, less for the last batch, and once
+            more 8 for rendering, for the canvases that are kept.
         task: "classification", "regression" or "rendering".
         config: a config of the data set or its name.
         model: its name; if None, that of the function. What has none of its own (a method, a lambda) needs one to be written.
@@ -437,6 +440,8 @@ def _built(job: Plan) -> keras.Model:
     if not isinstance(network, keras.Model):
         raise ValueError(f"{job.model.name} returns {type(network).__name__}; expected a keras.Model.")
     _check_logits(network, measuring.checked(predictions, examples, slice(2), job.model.name), job)
+    if not network.compiled:
+        job.recipe.check(network)
     return network
 
 

@@ -33,7 +33,12 @@ def check_sizes(canvas_size: int, square_size: int) -> tuple[int, int]:
         ValueError: unless `square_size` is odd and 1 <= square_size <= canvas_size <= 4096, all integers.
     """
     canvas_size = integer("canvas_size", canvas_size, 1, MAX_CANVAS_SIZE)
-    square_size = integer("square_size", square_size, 1, canvas_size)
+    square_size = integer("square_size", square_size, 1, MAX_CANVAS_SIZE)
+    if square_size > canvas_size:
+        raise ValueError(
+            f"square_size={square_size} does not fit on a canvas of {canvas_size}; expected an odd number up to {canvas_size}, "
+            f"in the name of a config such as quadrant_{canvas_size}_square1."
+        )
     if square_size % 2 == 0:
         raise ValueError(f"square_size={square_size} is even; expected an odd number, so that the square has a centre pixel.")
     return canvas_size, square_size

@@ -170,7 +170,7 @@ def reproduce_published(
 ) -> None:
     """Run what was published, seed by seed, and set what comes out beside it. Goes on where it was interrupted."""
     for file in output or []:
-        tables.check_format(file)
+        tables.check_file(file)
     experiments = reproduce.select(suites, rows or [])
     seeds = canvas.integer("--seeds", seeds, 1, 10_000)
     given = None if budget is None else reproduce.seconds(budget)
@@ -355,7 +355,7 @@ def leaderboard(
 ) -> None:
     """Print the runs below some folders: models x tasks x splits, over seeds; and what others published."""
     for file in output or []:
-        tables.check_format(file)
+        tables.check_file(file)
     found, problems = results.load(folders)
     terminal.print_leaderboard(found)
     terminal.print_published()
@@ -376,7 +376,9 @@ def report(
         from not_so_clevr import report as pages
     except ImportError:
         raise ImportError("Reports need matplotlib and Jinja2; run: pip install 'not-so-clevr[figures]'") from None
-    tables.check_format(output, pages.FORMATS)
+    tables.check_file(output, pages.FORMATS)
+    if figures is not None:
+        disk.check_folder(figures)
     found, problems = pages.load(folders)
     pages.write(output, found, folders)
     print(f"The report is in {output.resolve()}")
@@ -397,7 +399,7 @@ def show(
     """Show some examples, and the map of the split: which centres are train and which are test."""
     checked = as_config(config)
     if output is not None:
-        tables.check_format(output, _FORMATS)
+        tables.check_file(output, _FORMATS)
     try:
         import matplotlib.pyplot as plt
     except ImportError:

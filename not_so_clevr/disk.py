@@ -55,6 +55,14 @@ def exclusive(folder: os.PathLike[str], *, replace: bool = False) -> Iterator[No
         ) from error
 
 
+def check_folder(folder: pathlib.Path) -> None:
+    """Raises OSError, one sentence, if a folder that is there cannot be written, or one that is not there cannot be made."""
+    there = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        reason = "cannot be written" if there.is_dir() else "is no folder"
+        raise OSError(f"Cannot write into {folder}: {there} {reason}; choose another place.")
+
+
 def put_back(aside: pathlib.Path, path: pathlib.Path) -> None:
     """Moves what was moved aside, if anything was, back to its place, unless another one has come there."""
     if aside.exists() and not path.exists():

@@ -83,7 +83,8 @@ def parse(name: str, table: Mapping[str, Any]) -> Grid:
     for key in _NEEDED:
         if key not in table:
             raise ValueError(f"{name}: {key} is missing; expected a word, or a list of words.")
-    words = [_words(f"{name}: {key}", table.get(key, "")) for key in ("task", "config", "model", "recipe")]
+    words = [_words(f"{name}: {key}", table[key]) for key in ("task", "config", "model")]
+    words.append(_words(f"{name}: recipe", table["recipe"]) if "recipe" in table else [""])
     axes = _axes(name, table.get("grid", {}))
     if (size := math.prod(map(len, [*words, *axes.values()]))) > _MOST:
         raise ValueError(f"{name} has {size} combinations; expected {_MOST} at most. Make it several grids.")
@@ -114,7 +115,7 @@ def _load(file: pathlib.Path) -> dict[str, Any]:
 def _words(where: str, value: Any) -> list[str]:
     several = _several(where, value)
     for word in several:
-        if not isinstance(word, str):
+        if not isinstance(word, str) or not word:
             raise ValueError(f"{where} = {word!r} is no word; expected text in quotes, or a list of such.")
     return several
 

@@ -29,7 +29,12 @@ def measured(predict: Callable[..., Any], examples: Examples, name: str) -> dict
             columns[metric].append(keras.ops.convert_to_numpy(function(y, predictions)))
         if (pixels := task.pixels(predictions)) is not None:
             columns.setdefault(results.PREDICTED, []).append(pixels)
-    return {"coordinates": examples.coordinates, **{metric: np.concatenate(values) for metric, values in columns.items()}}
+    whole = {column: np.concatenate(values) for column, values in columns.items()}
+    for metric in task.metrics:
+        if (wrong := ~np.isfinite(whole[metric])).any():
+            i, j = examples.coordinates[wrong][0].tolist()
+            raise ValueError(f"{name} is so far off for the example ({i}, {j}) that its {metric} overflows; lower its answers.")
+    return {"coordinates": examples.coordinates, **whole}
 
 
 def paint(predict: Callable[..., Any], examples: Examples, measured: dict[str, npt.NDArray[Any]], name: str) -> None:

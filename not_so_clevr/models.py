@@ -56,7 +56,7 @@ class Model:
         Raises:
             ValueError: if the model has none of that name, or none for the task.
         """
-        name = name or next(iter(self.recipes))
+        name = next(iter(self.recipes)) if name is None else name
         if name not in self.recipes:
             raise ValueError(f"{self.name} has no recipe {name!r}; expected one of {', '.join(self.recipes)}.")
         if task not in self.tasks:
@@ -107,10 +107,14 @@ def find(name: str) -> Model:
 
 
 def describe(build: Callable[..., keras.Model], name: str | None = None) -> Model:
-    """Returns the model that a function builds, named after it if no name is given. Raises ValueError if it is no function."""
+    """Returns the model that a function builds, named after it if no name is given.
+
+    Raises:
+        ValueError: one sentence, if it is no function, or if what it has as `recipes` are none.
+    """
     import keras
 
-    from not_so_clevr.recipe import Recipe
+    from not_so_clevr.recipe import Recipe, check_recipes
     from not_so_clevr.tasks import TASKS
 
     if not callable(build) or isinstance(build, keras.Model):
@@ -120,6 +124,7 @@ def describe(build: Callable[..., keras.Model], name: str | None = None) -> Mode
     path = f"{module}:{function_name}"
     findable = module != "__main__" and getattr(sys.modules.get(module), function_name, None) is build
     recipes = getattr(function, "recipes", {"default": dict.fromkeys(TASKS, Recipe())})
+    check_recipes(recipes, path)
     return Model(name or path, build, str(getattr(function, "source", path)), recipes, findable and name in (None, path))
 
 

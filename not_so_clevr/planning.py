@@ -82,6 +82,7 @@ def plan(
     if whole.loss != "task" and task.name != "rendering":
         raise ValueError(f"loss={whole.loss!r} is for rendering; leave it out for {task.name}.")
     _check_settings(model, settings)
+    _check_arguments(model, task, whole.model)
     return Plan(model, task, config, whole, recipe_name, settings, arguments)
 
 
@@ -109,6 +110,21 @@ def _check_settings(model: models.Model, settings: Mapping[str, Any]) -> None:
         if name not in (*of_recipes, *own):
             arguments = f", or an argument of its function: {', '.join(own)}" if own else "; its function takes the task alone"
             raise ValueError(f"{model.name} has no setting {name!r}; expected one of {', '.join(of_recipes)}{arguments}.")
+
+
+def _check_arguments(model: models.Model, task: Task, settings: Mapping[str, Any]) -> None:
+    """Raises ValueError, one sentence, unless a model's function can be called with a task and the settings."""
+    try:
+        signature = inspect.signature(model.build)
+    except (TypeError, ValueError):  # A function that does not tell
+        return
+    try:
+        signature.bind(task, **settings)
+    except TypeError as error:
+        raise ValueError(
+            f"{model.name} cannot be called with {', '.join(['a task', *settings])}: {error}; give a missing argument a "
+            "default, or a value with --set. (A function from array to array is measured by benchmark.evaluate.)"
+        ) from error
 
 
 def as_model(build: str | models.Model | Build) -> models.Model:

@@ -75,8 +75,17 @@ class Recipe:
         model = {name: value for name, value in settings.items() if name not in names}
         return dataclasses.replace(self, **own, model={**self.model, **model})
 
+    def check(self, model: keras.Model) -> None:
+        """Raises ValueError, one sentence, if `l2` would replace a regularizer of a built model."""
+        for variable in self._penalised(model):
+            if getattr(variable, "regularizer", None) is not None:
+                raise ValueError(f"l2={self.l2} would replace the regularizer that {variable.path} has; leave one of them out.")
+
+    def _penalised(self, model: keras.Model) -> list[Any]:
+        return [variable for variable in model.trainable_variables if self.l2 and len(variable.shape) >= 2]
+
     def compile(self, model: keras.Model, loss: keras.losses.Loss, steps_per_epoch: int) -> None:
-        """Compiles a built model for this recipe. Raises ValueError, one sentence, if `l2` would replace its regularizer."""
+        """Compiles a built model for this recipe. Raises ValueError as `check` does."""
         rate: Any = self.learning_rate
         if self.schedule == "cosine":
             rate = keras.optimizers.schedules.CosineDecay(rate, self.epochs * steps_per_epoch)
@@ -88,13 +97,9 @@ class Recipe:
         optimizer = keras.optimizers.AdamW(rate, weight_decay=self.weight_decay)
         others = [variable for variable in model.trainable_variables if len(variable.shape) < 2]
         optimizer.exclude_from_weight_decay(var_list=others)
-        for variable in model.trainable_variables:
-            if self.l2 and len(variable.shape) >= 2:
-                if getattr(variable, "regularizer", None) is not None:
-                    raise ValueError(
-                        f"l2={self.l2} would replace the regularizer that {variable.path} has; leave one of them out."
-                    )
-                variable.regularizer = keras.regularizers.L2(self.l2)
+        self.check(model)
+        for variable in self._penalised(model):
+            variable.regularizer = keras.regularizers.L2(self.l2)
         model.compile(optimizer, loss if self.loss == "task" else self.loss)
 
 
@@ -108,14 +113,7 @@ def with_recipes(*, source: str, **recipes: Mapping[str, Recipe]) -> Callable[[_
     Raises:
         ValueError: if there is no recipe, or if one is not told for which task it is.
     """
-    from not_so_clevr.tasks import TASKS
-
-    if not recipes or not all(isinstance(tasks, Mapping) and tasks for tasks in recipes.values()):
-        raise ValueError("with_recipes needs recipes, each for some tasks; expected such as tuned={'regression': Recipe()}.")
-
-    for task in {task for tasks in recipes.values() for task in tasks}:
-        if task not in TASKS:
-            raise ValueError(f"Unknown task {task!r} in with_recipes; expected one of {', '.join(TASKS)}.")
+    check_recipes(recipes, "with_recipes")
 
     def decorate(build: _Build) -> _Build:
         build.source = source  # type: ignore[attr-defined]
@@ -123,3 +121,17 @@ def with_recipes(*, source: str, **recipes: Mapping[str, Recipe]) -> Callable[[_
         return build
 
     return decorate
+
+
+def check_recipes(recipes: Any, where: str) -> None:
+    """Raises ValueError, one sentence that tells where, unless these are recipes as `with_recipes` takes them."""
+    from not_so_clevr.tasks import TASKS
+
+    by_task = list(recipes.values()) if isinstance(recipes, Mapping) else []
+    if not by_task or not all(isinstance(tasks, Mapping) and tasks for tasks in by_task):
+        raise ValueError(f"{where} needs recipes, each for some tasks; expected such as tuned={{'regression': Recipe()}}.")
+    for task, recipe in (item for tasks in by_task for item in tasks.items()):
+        if task not in TASKS:
+            raise ValueError(f"Unknown task {task!r} in {where}; expected one of {', '.join(TASKS)}.")
+        if not isinstance(recipe, Recipe):
+            raise ValueError(f"{recipe!r} is no recipe for {task} in {where}; expected one, such as Recipe(epochs=20).")

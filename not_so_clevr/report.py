@@ -251,9 +251,9 @@ def _distinct(values: Iterable[Any]) -> str:
     return "; ".join(dict.fromkeys(map(_text, values)))
 
 
-def _text(value: Any) -> str:
+def _text(value: Any, levels: int = 2) -> str:
     """Returns a value of a run file as text: a dictionary as `epochs=6, l2=0.0, model: origin=paper, size=1`."""
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) and levels:
         between = {name: ": " if isinstance(each, Mapping) else "=" for name, each in value.items()}
-        return ", ".join(f"{name}{between[name]}{_text(each)}" for name, each in value.items() if each != {})
+        return ", ".join(f"{name}{between[name]}{_text(each, levels - 1)}" for name, each in value.items() if each != {})
     return value if isinstance(value, str) else json.dumps(value)

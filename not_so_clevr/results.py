@@ -169,7 +169,8 @@ class Result:
             for split in ("train", "test"):
                 if not all(math.isfinite(value) for value in result.metrics[split].values()):
                     raise ValueError("a metric is not finite")
-                float(result.metrics[split][result.closeness])
+                if not 0 <= result.metrics[split][result.closeness] < 1e30:
+                    raise ValueError(f"{result.closeness} is no number of 0 or more")
                 if not 0 <= result.metrics[split][result.right] <= 1:
                     raise ValueError(f"{result.right} is no share")
             return result

@@ -113,7 +113,8 @@ def runs(left: Sequence[tuple[reproduce.Row, int]], folder: pathlib.Path, estima
 
     for row, seed in left:
         RunFolder(folder, row.job.id(seed)).check_resumable(row.job.saved_recipe)
-    networks = {(row.job.model.name, row.job.task, repr(row.job.recipe.model)): row.job for row, _ in left}
+    jobs = [row.job for row, _ in left]
+    networks = {(job.model.name, job.task, repr(job.recipe.model), job.recipe.l2 > 0): job for job in jobs}
     for job in networks.values():
         benchmark.check_model(job)
     try:

@@ -81,7 +81,7 @@ def write(
         ValueError: for any other ending.
         OSError: one sentence, if the file cannot be written.
     """
-    check_format(file)
+    check_file(file)
     with disk.replacing(file) as temporary:
         if file.suffix == ".json":
             temporary.write_text(json.dumps({"measured": rows, **more}, indent=1) + "\n")
@@ -90,10 +90,18 @@ def write(
             temporary.write_bytes(text.encode(errors="replace"))  # JSON may hold halves of characters.
 
 
-def check_format(file: pathlib.Path, formats: Sequence[str] = FORMATS) -> None:
-    """Raises ValueError unless the name of a file ends in one of the formats."""
+def check_file(file: pathlib.Path, formats: Sequence[str] = FORMATS) -> None:
+    """Sees, before any work, whether a file can be written.
+
+    Raises:
+        ValueError: unless its name ends in one of the formats.
+        OSError: one sentence, if it is a folder, or its own folder cannot be written.
+    """
     if file.suffix not in formats:
         raise ValueError(f"{file} does not tell the format; expected a name that ends in {', '.join(formats)}.")
+    if file.is_dir():
+        raise OSError(f"{file} is a folder; expected the name of a file, such as {file / f'table{formats[0]}'}.")
+    disk.check_folder(file.parent)
 
 
 def _csv(rows: Sequence[Mapping[str, Any]]) -> str:

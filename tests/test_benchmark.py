@@ -500,6 +500,18 @@ def test_what_has_no_name_of_its_own_is_written_by_another_only(predict, name, t
     assert benchmark.evaluate(predict, model="mine", runs=tmp_path, **common).model == "mine"
 
 
+def test_an_l2_that_would_replace_a_regularizer_is_told_when_the_model_is_checked():
+    job = planning.plan(regular, task="regression", config=SMALL["config"], settings={"l2": 0.1})
+    with pytest.raises(ValueError, match="l2=0.1 would replace the regularizer that .*kernel has; leave one of them out."):
+        benchmark.check_model(job)
+
+
+def test_an_error_that_overflows_is_told_and_not_written(tmp_path):
+    with pytest.raises(ValueError, match=r"far_off is so far off for the example \(1, 1\) that its error overflows"):
+        benchmark.evaluate(far_off, task="regression", config=SMALL["config"], runs=tmp_path)
+    assert not list(tmp_path.rglob("*.json"))
+
+
 def test_evaluate_leaves_an_interrupted_training_alone(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         benchmark.run(linear, name="mine", runs=tmp_path, callbacks=[Interrupt()], **SMALL)
@@ -548,6 +560,15 @@ def no_model(task):
     return 7
 
 
+def regular(task):
+    dense = keras.layers.Dense(2, kernel_regularizer="l2")
+    return keras.Sequential([keras.Input(task.input_shape), keras.layers.Flatten(), dense])
+
+
+def far_off(x):
+    return np.full((len(x), 2), 1e25)
+
+
 @pytest.mark.parametrize(
     ("build", "sentence"),
     [
@@ -555,7 +576,11 @@ def no_model(task):
         (nan, r"test_benchmark:nan returns NaN or infinity for the example \(1, 1\)"),
         (broken, r"test_benchmark:broken cannot be built for regression: KeyError: 'colour' \(test_benchmark.py, line \d+\)."),
         (adds, r"cannot be built for regression: TypeError: unsupported .*\(test_benchmark.py, line \d+\)\.$"),
-        (takes_two, r"cannot be built .*\(A function from array to array is measured by benchmark.evaluate.\)$"),
+        (
+            takes_two,
+            "takes_two cannot be called with a task: missing a required argument: 'y'; give a missing argument a default",
+        ),
+        (lambda: None, r"cannot be called with a task: too many positional arguments; .*measured by benchmark.evaluate.\)$"),
         (no_model, "no_model returns int; expected a keras.Model."),
         (len, r"cannot be built .*\(A function from array to array is measured by benchmark.evaluate.\)$"),
         (None, "NoneType is no function; expected one that takes a task and returns a keras.Model."),

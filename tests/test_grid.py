@@ -106,7 +106,8 @@ def test_every_combination_is_there_once(tasks, configs, models, axes):
         ("grid.l2 = nan", "l2=nan is no number of 0 or more; give one, such as l2=0.01"),
         ("grid.l2 = -1", "l2=-1 is no number of 0 or more"),
         ("recipe = 'nope'", "coordconv has no recipe 'nope'; expected one of tuned, article, paper."),
-        ("recipe = ['tuned', '']", "has two runs of the name regression/quadrant/coordconv; change or leave out one of them."),
+        ("recipe = ['tuned', '']", "recipe = '' is no word; expected text in quotes, or a list of such."),
+        ("grid.pooling = ['a/b', 'a:b']", "has two runs of the name regression/quadrant/coordconv-pooling="),
         (
             "\n".join(f"grid.a{k} = {list(range(10))}" for k in range(5)),
             "has 100000 combinations; expected 10000 at most. Make it several grids.",

@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 
+from not_so_clevr import models
 from not_so_clevr.recipe import Recipe, with_recipes
 
 
@@ -82,6 +83,20 @@ def test_the_mean_squared_error_is_that_of_the_logits():
 def test_recipes_are_given_for_tasks(recipes):
     with pytest.raises(ValueError, match=r"expected such as tuned=\{'regression': Recipe\(\)\}."):
         with_recipes(source="me", **recipes)
+    build = type("Build", (), {"recipes": recipes, "__call__": lambda self, task: None})()
+    with pytest.raises(ValueError, match=r":Build needs recipes, each for some tasks; expected such as tuned="):
+        models.describe(build)
+
+
+@pytest.mark.parametrize("recipe", [{"epochs": 1}, None, "fast"])
+def test_recipes_are_recipes(recipe):
+    with pytest.raises(ValueError, match="is no recipe for regression in with_recipes; expected one, such as Recipe"):
+        with_recipes(source="me", tuned={"regression": recipe})
+
+
+def test_an_empty_name_is_no_recipe():
+    with pytest.raises(ValueError, match="coordconv has no recipe ''; expected one of tuned, "):
+        models.find("coordconv").recipe("", "regression")
 
 
 def test_recipes_are_for_tasks_that_there_are():

@@ -269,13 +269,24 @@ def test_the_command_writes_the_same_bytes_again_and_figures_for_papers(tmp_path
         assert (pictures / f"{name}.pdf").read_bytes().startswith(b"%PDF")
 
 
+def test_settings_that_are_nested_deep_are_told():
+    assert (
+        report._text({"l2": 0.5, "model": {"size": 3, "more": {"a": {"b": 1}}}})
+        == 'l2=0.5, model: size=3, more: {"a": {"b": 1}}'
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         (["runs", "-o", "report.pdf"], "report.pdf does not tell the format; expected a name that ends in .html."),
         (["nowhere", "-o", "report.html"], "There is no folder nowhere; expected one with runs"),
-        (["runs", "-o", "/dev/null/report.html"], "Cannot write /dev/null/report.html: Not a directory."),
-        (["runs", "-o", "report.html", "--figures", "/dev/null/below"], "Cannot write /dev/null/below/errors-classification-"),
+        (["runs", "-o", "/dev/null/report.html"], "Cannot write into /dev/null: /dev/null is no folder; choose another place."),
+        (
+            ["runs", "-o", "report.html", "--figures", "/dev/null/below"],
+            "Cannot write into /dev/null/below: /dev/null is no folder;",
+        ),
+        (["runs", "-o", "."], ". does not tell the format"),
     ],
 )
 def test_bad_input_gives_one_sentence_and_status_2(tmp_path, arguments, sentence):
@@ -283,6 +294,7 @@ def test_bad_input_gives_one_sentence_and_status_2(tmp_path, arguments, sentence
     done = subprocesses.command("report", *arguments, cwd=tmp_path)
     subprocesses.assert_refused(done.returncode, done.stderr, sentence)
     assert len(done.stderr.splitlines()) == 1
+    assert [file.name for file in tmp_path.iterdir()] == ["runs"]
 
 
 def browse(file, *options):

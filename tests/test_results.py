@@ -102,6 +102,8 @@ def test_a_result_is_written_and_read(tmp_path):
         lambda text: text.replace('"environment": {}', '"environment": 1'),
         lambda text: text.replace('"parameters": 1234', '"parameters": -1'),
         lambda text: text.replace('"distance": 0.0', '"distance": NaN'),
+        lambda text: text.replace('"distance": 0.0', '"distance": -5'),
+        lambda text: text.replace('"distance": 0.0', '"distance": 1e308'),
         lambda text: text.replace('"distance": 0.0', '"distance": 1' + "0" * 400),
         lambda text: text.replace('"seconds": 10.0', '"seconds": 1' + "0" * 400),
         lambda text: text.replace('"seed": 0', '"seed": 0.5'),

@@ -57,3 +57,17 @@ def test_what_strangers_wrote_does_no_harm_in_a_table(text, cell, tmp_path):
     assert tables.markdown(["a"], [[text]]).splitlines()[-1] == f"| {cell} |"
     for ending in ("md", "csv", "json"):
         tables.write(tmp_path / f"board.{ending}", [{"a": text}], lambda rows: tables.markdown(["a"], [[rows[0]["a"]]]))
+
+
+def test_a_file_that_cannot_be_written_is_told_before_any_work(tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "folder.md").mkdir()
+    for file, sentence in (
+        (tmp_path / "folder.md", r"folder.md is a folder; expected the name of a file, such as .*folder.md/table.md"),
+        (tmp_path / "file" / "a.md", r"Cannot write into .*file: .*file is no folder; choose another place."),
+        (tmp_path / "file" / "new" / "a.md", r"Cannot write into .*new: .*file is no folder; choose another place."),
+    ):
+        with pytest.raises(OSError, match=sentence):
+            tables.check_file(file)
+    tables.check_file(tmp_path / "new" / "newer" / "a.md")
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["file", "folder.md"]
