@@ -124,9 +124,9 @@ def _of_published(runs: Sequence[Result], link: str) -> str:
     claims: dict[tuple[str, ...], str] = {}  # What became of each, at best: two experiments may be about one.
     for each, own in zip(told, reproduce.runs(reproduce.plan(told), runs), strict=True):
         claim = each.source, each.task, each.config
-        if all(run.perfect for run in own):
+        if own and all(run.perfect for run in own):
             claims[claim] = "perfect"
-        elif all(run.metrics["test"][run.right] == 1 for run in own):
+        elif own and all(run.metrics["test"][run.right] == 1 for run in own):
             claims.setdefault(claim, "on test")
         else:
             claims.setdefault(claim, "not" if each.points == 1 else "not at this point")

@@ -23,7 +23,7 @@ import numpy.typing as npt
 from not_so_clevr import results, tables
 from not_so_clevr.results import Result
 
-_VALUE = re.compile(r"<!-- (?P<function>\w+)(?P<words>( [^ :]+)*):(?P<ids>( [^ <>]+)+) -->(?P<text>[^<]*)<!-- / -->")
+_VALUE = re.compile(r"<!-- (?P<function>\w+)(?P<words>( [^ :]+)*):(?P<ids>( [^ <>]+)+) -->[^<]*<!-- / -->")
 _FEW = 3  # Numbers that are told one by one
 
 DIFFERENCES = pathlib.Path(__file__).with_name("differences.json")

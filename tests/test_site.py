@@ -57,6 +57,11 @@ def test_a_number_in_a_sentence_that_disagrees_is_named_and_mended(tmp_path):
     assert page.read_text() == right
 
 
+def test_what_was_not_run_does_not_count_as_perfect():
+    text = generate._of_published([], "reproduction.md")
+    assert "0 come out perfect, train and test, with every seed, and 0 on test alone" in text
+
+
 def test_a_figure_that_was_drawn_from_other_runs_is_named_and_drawn_anew(tmp_path):
     copy(tmp_path)
     shutil.copytree(ROOT / "baselines", tmp_path / "baselines")
