@@ -81,8 +81,9 @@ def plan(
     _check_savable(whole.model)
     if whole.loss != "task" and task.name != "rendering":
         raise ValueError(f"loss={whole.loss!r} is for rendering; leave it out for {task.name}.")
-    _check_settings(model, settings)
-    _check_arguments(model, task, whole.model)
+    if (signature := _signature(model)) is not None:
+        _check_settings(model, signature, settings)
+        _check_arguments(model, signature, task, whole.model)
     return Plan(model, task, config, whole, recipe_name, settings, arguments)
 
 
@@ -96,12 +97,17 @@ def _check_savable(settings: Mapping[str, Any]) -> None:
             raise ValueError(f"setting {words} cannot be saved; expected a number, a string, true, false or a list.") from None
 
 
-def _check_settings(model: models.Model, settings: Mapping[str, Any]) -> None:
-    """Raises ValueError, one sentence, if a setting is neither one of a recipe nor an argument of the model's function."""
+def _signature(model: models.Model) -> inspect.Signature | None:
+    """Returns the signature of the model's function; None if it does not tell."""
     try:
-        parameters = list(inspect.signature(model.build).parameters.values())[1:]
-    except (TypeError, ValueError):  # A function that does not tell
-        return
+        return inspect.signature(model.build)
+    except (TypeError, ValueError):
+        return None
+
+
+def _check_settings(model: models.Model, signature: inspect.Signature, settings: Mapping[str, Any]) -> None:
+    """Raises ValueError, one sentence, if a setting is neither one of a recipe nor an argument of the model's function."""
+    parameters = list(signature.parameters.values())[1:]
     if any(each.kind is each.VAR_KEYWORD for each in parameters):
         return
     of_recipes = Recipe.names()
@@ -112,12 +118,8 @@ def _check_settings(model: models.Model, settings: Mapping[str, Any]) -> None:
             raise ValueError(f"{model.name} has no setting {name!r}; expected one of {', '.join(of_recipes)}{arguments}.")
 
 
-def _check_arguments(model: models.Model, task: Task, settings: Mapping[str, Any]) -> None:
+def _check_arguments(model: models.Model, signature: inspect.Signature, task: Task, settings: Mapping[str, Any]) -> None:
     """Raises ValueError, one sentence, unless a model's function can be called with a task and the settings."""
-    try:
-        signature = inspect.signature(model.build)
-    except (TypeError, ValueError):  # A function that does not tell
-        return
     try:
         signature.bind(task, **settings)
     except TypeError as error:
