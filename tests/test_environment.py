@@ -40,6 +40,22 @@ def test_variables_that_change_the_numbers_are_told(monkeypatch):
     assert environment.describe()["variables"] == {"TF_ENABLE_ONEDNN_OPTS": "0"}
 
 
+@pytest.mark.parametrize(
+    ("cpuinfo", "expected"),
+    [
+        ("model name\t: Intel(R) Xeon(R) Processor\nflags\t\t: fpu avx avx2 avx512f avx512_bf16\n", "(AVX-512)"),
+        ("model name\t: AMD EPYC\nflags\t\t: fpu avx avx2\n\nmodel name\t: Other\nflags\t\t: avx512f\n", "AMD EPYC (AVX2)"),
+        ("processor\t: 0\nmodel name\t: Cortex\nFeatures\t: fp asimd\n", " of Cortex"),
+    ],
+)
+def test_processors_of_the_same_name_are_told_apart_by_their_vectors(cpuinfo, expected, tmp_path, monkeypatch):
+    file = tmp_path / "cpuinfo"
+    file.write_text(cpuinfo)
+    monkeypatch.setattr(environment, "_CPUINFO", file)
+    monkeypatch.setattr(environment, "_gpu", lambda: None)
+    assert environment.describe()["device"].endswith(expected)
+
+
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library than glibc")
 def test_memory_that_is_freed_is_kept_for_what_comes_next():
     code = """
