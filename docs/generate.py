@@ -80,8 +80,8 @@ time of a run is the median, with all its epochs; the last column has training a
 """
 
 _MISSING = """
-Rows with fewer than three seeds are not finished. In a clone of the repository this lists the runs that are left, with the
-hours that they take; without `--only-print` and with another folder, such as `--runs runs`, it makes all of them:
+In a clone of the repository this lists what is left to run, with the hours that it takes, of three seeds a row; without
+`--only-print` and with another folder, such as `--runs runs`, it makes all of them:
 
 ```sh
 not-so-clevr reproduce article paper failures --only-print --runs baselines/results
@@ -121,20 +121,20 @@ def _between(runs: Sequence[Result]) -> str:
 
 def _of_published(runs: Sequence[Result], link: str) -> str:
     told = [each for each in reproduce.select(["article", "paper"]) if (each.model, each.expected) == ("coordconv", (1, 1))]
-    claims: dict[tuple[str, ...], str] = {}  # What became of each, at best: two experiments may be about one.
+    best: dict[tuple[str, ...], int] = {}  # Which of `outcomes` is that of each; two experiments may be about one.
+    outcomes = "with every seed", "with every seed on test alone", "with some seeds", "with none"
     for each, own in zip(told, reproduce.runs(reproduce.plan(told), runs), strict=True):
+        on_test = [run.metrics["test"][run.right] == 1 for run in own]
+        perfect = [run.perfect for run in own]
+        reached = bool(own) and all(perfect), bool(own) and all(on_test), any(perfect), True
         claim = each.source, each.task, each.config
-        if own and all(run.perfect for run in own):
-            claims[claim] = "perfect"
-        elif own and all(run.metrics["test"][run.right] == 1 for run in own):
-            claims.setdefault(claim, "on test")
-        else:
-            claims.setdefault(claim, "not" if each.points == 1 else "not at this point")
-    count = collections.Counter(claims.values())
-    return f"""Of {len(claims)} published results of `coordconv` that are perfect, for a recipe, a task and a split,
-  {count["perfect"]} come out perfect, train and test, with every seed, and {count["on test"]} on test alone; {count["not"]}
-  do not, nor do {count["not at this point"]} that are the best of a grid, of which a few points were run
-  ([verdicts]({link}))."""
+        best[claim] = min(reached.index(True), best.get(claim, len(outcomes)))
+    count = collections.Counter(best.values())
+    words = ", ".join(f"{text} for {count[outcome] or 'none'}" for outcome, text in enumerate(outcomes))
+    grids = len({(each.source, each.task, each.config) for each in told if each.points > 1})
+    return f"""Of {len(best)} published results of `coordconv` that are perfect, for a recipe, a task and a split, train and
+  test came out perfect here {words}
+  ([verdicts]({link})). {grids} of them are the best of a grid, of which a few points were run."""
 
 
 def _of_untouched(runs: Sequence[Result]) -> str:

@@ -158,6 +158,16 @@ def answer(runs: Sequence[Result]) -> str:
     return _listed([f"({i:.1f}, {j:.1f})" for i, j in medians])
 
 
+def off(runs: Sequence[Result], where: str) -> str:
+    """The error on train of runs that are not right on all of it, `along` the line on which it is largest, or `across` it.
+
+    It is the root of the mean square, in pixels: a singular value of all errors as vectors.
+    """
+    component = {"along": 0, "across": 1}[where]
+    errors = [_train(run)["predicted"] - _train(run)["coordinates"] for run in runs if run.metrics["train"][run.right] < 1]
+    return _values("distance", [np.linalg.svd(each, compute_uv=False)[component] / len(each) ** 0.5 for each in errors])
+
+
 def wrong_rows(runs: Sequence[Result]) -> str:
     """In which rows examples of train are wrong."""
     rows = {int(row) for run in runs for row in _train(run)["coordinates"][_train(run)["within_half_pixel"] == 0, 0]}
@@ -182,7 +192,7 @@ FUNCTIONS: Mapping[str, Callable[..., str]] = {
     function.__name__: function
     for function in (
         *(perfect, right, black, constant, of_train, of_test, imperfect, mean, lowest, best, after),
-        *(first, settled, epochs_right, none_right, answer, wrong_rows, difference, duration),
+        *(first, settled, epochs_right, none_right, answer, off, wrong_rows, difference, duration),
     )
 }
 

@@ -164,7 +164,7 @@ def _measured(experiment: Experiment, runs: Sequence[Result]) -> dict[str, Any]:
         "test": statistics.fmean(test) if runs else None,
         "test_interval": results.interval(test),
         "seconds": results.median(run.seconds for run in runs),
-        "hardware": ", ".join(sorted({run.hardware for run in runs})),
+        "hardware": results.hardware(runs),
         "software": results.software(runs),
         "verdict": verdict(experiment, test),
         "remark": "; ".join(filter(None, (points, experiment.remark))),

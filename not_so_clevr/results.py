@@ -307,11 +307,16 @@ def leaderboard(results: Iterable[Result]) -> list[dict[str, Any]]:
                 closeness: statistics.fmean(run.metrics["test"][closeness] for run in runs),
                 "parameters": runs[0].parameters,
                 "seconds": median(run.seconds for run in runs),
-                "hardware": ", ".join(sorted({run.hardware for run in runs})),
+                "hardware": hardware(runs),
                 "software": software(runs),
             }
         )
     return sorted(rows, key=lambda row: (row["task"], row["config"], -row["test"], -row["train"], row["model"]))
+
+
+def hardware(runs: Iterable[Result]) -> str:
+    """Returns where some runs ran; `; ` stands between what is different."""
+    return "; ".join(sorted({run.hardware for run in runs}))
 
 
 def software(runs: Iterable[Result]) -> str:

@@ -132,6 +132,19 @@ def test_what_is_answered_on_train():
     assert told("wrong_rows", [answered(row_4_is_missed), answered(lambda columns: None)], "regression") == "4"
 
 
+def test_errors_of_runs_that_are_not_right_are_told_along_a_line_and_across_it():
+    def on_a_line(columns):
+        along, across = np.array([0.6, 0.8]), np.array([0.8, -0.6])
+        signs = (-1.0) ** np.arange(len(columns["predicted"]))[:, None]  # About as many of both
+        columns["predicted"] = columns["coordinates"] + 10 * along + 0.5 * across * signs
+
+    share = {split: {"within_half_pixel": 0.5, "error": 3.2} for split in ("train", "test")}
+    wrong = dataclasses.replace(answered(on_a_line), metrics=share)
+    runs = [wrong, run_files.result("net", task="regression", seed=1)]
+    assert told("off along", runs, "regression") == "10.0 px"
+    assert told("off across", runs, "regression") == "0.5 px"
+
+
 def test_the_time_is_the_median():
     assert told("duration", several(0.0, 0.0, 0.0)) == "11 s"
 
