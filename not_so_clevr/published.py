@@ -207,7 +207,7 @@ _PLATEAU = (
 )
 _DEAD = "the dead end of the maximum: with most seeds one coordinate or both are constant; their Adam has a beta_2 of 0.99"
 _SLOW = {
-    "uniform": "slow: its loss falls in steps, and still falls after 50 epochs",
+    "uniform": "slow: its loss falls in steps, and with most seeds nearly every canvas is black after 50 epochs",
     "quadrant": "slow: its loss falls in steps, and after 50 epochs every canvas is black",
 }
 _SWITCH = "without the softmax between the stages: their code has a switch, and their commands do not tell how it stood"
