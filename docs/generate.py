@@ -123,18 +123,20 @@ def _of_published(runs: Sequence[Result], link: str) -> str:
     told = [each for each in reproduce.select(["article", "paper"]) if (each.model, each.expected) == ("coordconv", (1, 1))]
     best: dict[tuple[str, ...], int] = {}  # Which of `outcomes` is that of each; two experiments may be about one.
     outcomes = "with every seed", "with every seed on test alone", "with some seeds", "with none"
+    grids: set[tuple[str, ...]] = set()
     for each, own in zip(told, reproduce.runs(reproduce.plan(told), runs), strict=True):
         on_test = [run.metrics["test"][run.right] == 1 for run in own]
         perfect = [run.perfect for run in own]
         reached = bool(own) and all(perfect), bool(own) and all(on_test), any(perfect), True
         claim = each.source, each.task, each.config
         best[claim] = min(reached.index(True), best.get(claim, len(outcomes)))
+        if each.points > 1:
+            grids.add(claim)
     count = collections.Counter(best.values())
     words = ", ".join(f"{text} for {count[outcome] or 'none'}" for outcome, text in enumerate(outcomes))
-    grids = len({(each.source, each.task, each.config) for each in told if each.points > 1})
     return f"""Of {len(best)} published results of `coordconv` that are perfect, for a recipe, a task and a split, train and
   test came out perfect here {words}
-  ([verdicts]({link})). {grids} of them are the best of a grid, of which a few points were run."""
+  ([verdicts]({link})). {len(grids)} of them are the best of a grid, of which a few points were run."""
 
 
 def _of_untouched(runs: Sequence[Result]) -> str:
