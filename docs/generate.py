@@ -80,11 +80,11 @@ time of a run is the median, with all its epochs; the last column has training a
 """
 
 _MISSING = """
-In a clone of the repository this lists what is left to run, with the hours that it takes, of three seeds a row; without
-`--only-print` and with another folder, such as `--runs runs`, it makes all of them:
+This lists all of it, three seeds a row, with the time that each run takes; without `--only-print` it runs, and goes on where it
+was interrupted:
 
 ```sh
-not-so-clevr reproduce article paper failures --only-print --runs baselines/results
+not-so-clevr reproduce article paper failures --only-print
 ```
 """
 
@@ -122,7 +122,7 @@ def _between(runs: Sequence[Result]) -> str:
 def _of_published(runs: Sequence[Result], link: str) -> str:
     told = [each for each in reproduce.select(["article", "paper"]) if (each.model, each.expected) == ("coordconv", (1, 1))]
     best: dict[tuple[str, ...], int] = {}  # Which of `outcomes` is that of each; two experiments may be about one.
-    outcomes = "with every seed", "with every seed on test alone", "with some seeds", "with none"
+    outcomes = "with every seed", "with every seed on test alone", "with some seeds", "with no seed"
     grids: set[tuple[str, ...]] = set()
     for each, own in zip(told, reproduce.runs(reproduce.plan(told), runs), strict=True):
         on_test = [run.metrics["test"][run.right] == 1 for run in own]
@@ -133,16 +133,16 @@ def _of_published(runs: Sequence[Result], link: str) -> str:
         if each.points > 1:
             grids.add(claim)
     count = collections.Counter(best.values())
-    words = ", ".join(f"{text} for {count[outcome] or 'none'}" for outcome, text in enumerate(outcomes))
-    return f"""Of {len(best)} published results of `coordconv` that are perfect, for a recipe, a task and a split, train and
-  test came out perfect here {words}
-  ([verdicts]({link})). {len(grids)} of them are the best of a grid, of which a few points were run."""
+    words = ", ".join(f"{count[outcome] or 'none'} {text}" for outcome, text in enumerate(outcomes))
+    return f"""Of {len(best)} results that were published as perfect for `coordconv`, each of a recipe on a task and a split,
+  came out perfect here: {words} ([verdicts]({link})).
+  {len(grids)} of them are the best of a grid, of which a few points were run."""
 
 
 def _of_untouched(runs: Sequence[Result]) -> str:
     own = [run for run in runs if run.config in _UNTOUCHED and run.label == "coordconv"]
     configs = ", ".join(f"`{config}`" for config in _UNTOUCHED)
-    return f"""The recipes of `coordconv` were chosen with a look at the test split of `quadrant`. On three data sets that were
+    return f"""The recipes of `coordconv` were chosen with a look at the test splits of `quadrant` and `uniform`. On three data sets that were
   first run when all was chosen, {configs}, {sum(run.perfect for run in own)} of {len(own)} runs are perfect,
   over all tasks. (Two of them hold out nearly the same quadrant.)"""
 

@@ -230,7 +230,7 @@ _INTRODUCTION = """# What was published, and what came out
 Train and test are means over seeds, that of test with its 95 % confidence interval (Student's t, cut to what the metric can
 be; nothing if all seeds agree, or there are fewer than three). The metric is that which the source reports:
 `coordinate_accuracy`, of the article's regression, gives half a point for one right coordinate, where the
-[leaderboard](results.md) wants both. Where the source tells in words, the metric is one of ours; `perfect` counts the runs that
+[leaderboard](results.md) wants an answer within half a pixel. Where the source tells in words, the metric is one of ours; `perfect` counts the runs that
 get every example right. The time is the median of whole runs; see *hardware* for the machines, which differ, and the runs are
 of several versions of the code.
 

@@ -59,9 +59,7 @@ def test_a_number_in_a_sentence_that_disagrees_is_named_and_mended(tmp_path):
 
 def test_what_was_not_run_does_not_count_as_perfect():
     text = generate._of_published([], "reproduction.md")
-    assert (
-        "with every seed for none, with every seed on test alone for none, with some seeds for none, with none for 10" in text
-    )
+    assert "none with every seed, none with every seed on test alone, none with some seeds, 10 with no seed" in text
 
 
 def test_a_figure_that_was_drawn_from_other_runs_is_named_and_drawn_anew(tmp_path):
