@@ -142,9 +142,10 @@ def _of_published(runs: Sequence[Result], link: str) -> str:
 def _of_untouched(runs: Sequence[Result]) -> str:
     own = [run for run in runs if run.config in _UNTOUCHED and run.label == "coordconv"]
     configs = ", ".join(f"`{config}`" for config in _UNTOUCHED)
-    return f"""The recipes of `coordconv` were chosen with a look at the test splits of `quadrant` and `uniform`. On three data sets that were
-  first run when all was chosen, {configs}, {sum(run.perfect for run in own)} of {len(own)} runs are perfect,
-  over all tasks. (Two of them hold out nearly the same quadrant.)"""
+    return f"""The recipes of `coordconv` were chosen with a look at the test splits of `quadrant` and `uniform`. On three
+  data sets that were first run when all was chosen, {configs},
+  {sum(run.perfect for run in own)} of {len(own)} runs are perfect, over all tasks.
+  (Two of the data sets hold out nearly the same quadrant.)"""
 
 
 def home(runs: Sequence[Result]) -> str:
@@ -165,7 +166,7 @@ def _some(columns: Sequence[str], of: Sequence[str], rows: Iterable[Sequence[str
 
 def citation(runs: Sequence[Result]) -> str:
     """Returns the BibTeX entries that come with the data set."""
-    return f"```bibtex\n{(ROOT / 'not_so_clevr' / 'CITATIONS.bib').read_text().strip()}\n```\n"
+    return f"```bibtex\n{(ROOT / 'not_so_clevr' / 'CITATIONS.bib').read_text('utf-8').strip()}\n```\n"
 
 
 def cost(runs: Sequence[Result]) -> str:
@@ -187,19 +188,20 @@ PARTS: Mapping[str, tuple[str, Callable[[Sequence[Result]], str]]] = {
 }
 
 
+_RIVAL = {"classification": "deconv", "regression": "conv", "rendering": "deconv"}
+
+
 def _comparison(runs: Sequence[Result]) -> Figure:
     """Ordinary networks above CoordConv, a task beside the other."""
-    rivals = {"classification": "deconv", "regression": "conv", "rendering": "deconv"}
     return maps.comparison(
         [
             [[run for run in runs if (run.task, run.label) == (task, label)] for label in (rival, "coordconv")]
-            for task, rival in rivals.items()
+            for task, rival in _RIVAL.items()
         ]
     )
 
 
-_QUADRANT = [f"{task}/quadrant/coordconv" for task in ("classification", "regression", "rendering")]
-_QUADRANT += ["classification/quadrant/deconv", "regression/quadrant/conv", "rendering/quadrant/deconv"]
+_QUADRANT = [f"{task}/quadrant/{model}" for task, rival in _RIVAL.items() for model in ("coordconv", rival)]
 
 Drawing = tuple[Sequence[pathlib.Path], Callable[[pathlib.Path], Figure]]
 
@@ -248,7 +250,7 @@ def stale(root: pathlib.Path = ROOT) -> dict[pathlib.Path, str]:
         raise ValueError("\n".join(problems))
     runs = [run for run in every if run.folder and root / RUNS in run.folder.parents]
     pages = [file.relative_to(root).as_posix() for file in (root / "README.md", *sorted((root / "docs").glob("*.md")))]
-    old = {name: (root / name).read_text() if (root / name).exists() else "" for name in (*WHOLE, *PARTS, *pages)}
+    old = {name: (root / name).read_text("utf-8") if (root / name).exists() else "" for name in (*WHOLE, *PARTS, *pages)}
     new = old | {name: write(runs) for name, write in WHOLE.items()}
     new |= {name: _renewed(name, old[name], part, write(runs)) for name, (part, write) in PARTS.items()}
     new = {name: values.renewed(name, text, every) for name, text in new.items()}
@@ -302,7 +304,7 @@ def main(arguments: Sequence[str], root: pathlib.Path = ROOT) -> str | None:
         return f"{' '.join(arguments)} is no option; expected --check or nothing."
     for page, text in pages.items():
         with disk.replacing(page) as temporary:
-            temporary.write_text(text)
+            temporary.write_bytes(text.encode())
         print(f"{page.relative_to(root)} is written anew")
     problems = []
     for file, digest in drawings.items():

@@ -60,7 +60,7 @@ def _page(path: str) -> str:
 
 def _text(path: str) -> str:
     """Returns a file as Markdown."""
-    text = (ROOT / path).read_text()
+    text = (ROOT / path).read_text("utf-8")
     if path.endswith(".md"):
         return text
     language = {".cff": "yaml", ".py": "python"}.get(posixpath.splitext(path)[1], "text")

@@ -269,6 +269,7 @@ def load(
         return {split: Drawn(some, config) for split, some in centres.items()}
     import tensorflow_datasets as tfds
 
+    environment.leave_gpus()
     only = tfds.decode.PartialDecoding(dict.fromkeys(("label", *task.features), True))
     loaded = tfds.load(f"not_so_clevr/{config.name}", batch_size=-1, data_dir=data_dir, decoders=only)
     splits: dict[str, Arrays | Drawn] = {}

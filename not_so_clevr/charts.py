@@ -85,7 +85,7 @@ def costs(runs: Sequence[Result], order: Sequence[str] = ()) -> Figure | None:
         look = _look(label, order or sorted(models)) | {"linestyle": "none"}
         shares = [100 * run.metrics["test"][run.right] for run in same]
         mean = sum(shares) / len(shares)
-        spread = [[mean - min(shares)], [max(shares) - mean]]
+        spread = [[max(0.0, mean - min(shares))], [max(0.0, max(shares) - mean)]]  # A mean is rounded.
         handles[label] = Line2D([], [], **look)
         for axes, cost in zip(both, (same[0].parameters, results.median(run.seconds for run in same)), strict=True):
             if _positive(cost):

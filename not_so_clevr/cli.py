@@ -40,21 +40,37 @@ _BEAM = (
 )
 
 
-_folder = functools.partial(typer.Option, parser=disk.expanded, metavar="DIR")
-_output = functools.partial(typer.Option, "--output", "-o", parser=disk.expanded, metavar="FILE")
+def _path(text: str) -> pathlib.Path:
+    try:
+        return disk.expanded(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def _path_of_data(text: str) -> pathlib.Path | str:
+    """Returns a folder of data sets, of which TFDS takes a remote one as well, such as gs://bucket/data."""
+    return text if "://" in text else _path(text)
+
+
+_folder = functools.partial(typer.Option, parser=_path, metavar="DIR")
+_output = functools.partial(typer.Option, "--output", "-o", parser=_path, metavar="FILE")
 
 # Options that several commands have
 _Data = Annotated[str, typer.Option(help="tfds, or memory: the same without disk and without TensorFlow.")]
 _DataDir = Annotated[
     pathlib.Path | None,
-    _folder(help="The folder of TFDS' data sets; if not given, TFDS_DATA_DIR or ~/tensorflow_datasets."),
+    typer.Option(
+        parser=_path_of_data,
+        metavar="DIR",
+        help="The folder of TFDS' data sets; if not given, TFDS_DATA_DIR or ~/tensorflow_datasets.",
+    ),
 ]
 _Rows = Annotated[
     list[str] | None,
     typer.Option("--row", metavar="ID", help="Only these rows: an id, or a pattern with *. Can be repeated."),
 ]
 _Runs = Annotated[pathlib.Path, _folder(help="The folder of all runs. Those that are complete are not run again.")]
-_Folders = Annotated[list[pathlib.Path], typer.Argument(parser=disk.expanded, metavar="DIR...", help="Folders with runs.")]
+_Folders = Annotated[list[pathlib.Path], typer.Argument(parser=_path, metavar="DIR...", help="Folders with runs.")]
 
 
 def main() -> None:
@@ -122,7 +138,7 @@ def train(
     chosen = [seed or 0] if seeds is None else list(range(canvas.integer("--seeds", seeds, 1, 10_000)))
     changed = naming.read_all(settings or [])
     checked = as_config(config)
-    from not_so_clevr import benchmark, distribution, models, planning
+    from not_so_clevr import benchmark, distribution, environment, models, planning
     from not_so_clevr.run_folder import Busy
 
     if distribute:
@@ -133,6 +149,7 @@ def train(
         benchmark.check_arguments(job, seed=each, **options)
     if data == "tfds":
         benchmark.check_model(job)
+        environment.leave_gpus()
         _generate(Builder(config=checked, data_dir=data_dir))
     options |= {"data_dir": data_dir, "distribute": distribute}
     again = "the same command with --resume instead of --replace" if replace else "the same command with --resume"
@@ -226,7 +243,7 @@ def sweep_grid(
     data_dir: _DataDir = None,
 ) -> None:
     """Run a grid, many runs at once, on this machine or on a Ray cluster. Goes on where it was interrupted."""
-    runs, data_dir = runs.resolve(), data_dir and data_dir.resolve()
+    runs, data_dir = runs.resolve(), data_dir.resolve() if isinstance(data_dir, pathlib.Path) else data_dir
     chosen = grids.read(grid)
     if seeds is not None:
         chosen = dataclasses.replace(chosen, seeds=range(canvas.integer("--seeds", seeds, 1, 10_000)))
@@ -243,8 +260,8 @@ def sweep_grid(
         estimates = reproduce.estimates(planned, [*found, *_reference()])
         terminal.print_left(left, estimates, only_print)
         todo = [] if only_print else sweep.runs(left, runs, estimates)
-    if data == "tfds" and todo:
-        _generate_for(left, data_dir)
+        if data == "tfds" and todo:
+            _generate_for(left, data_dir)
     if todo:
         _swept(todo, address, cpus_per_run, gpus_per_run, runs=runs, data=data, data_dir=data_dir)
     if not only_print:
@@ -281,8 +298,11 @@ def _swept(todo: Sequence[sweep.Run], address: str | None, cpus: int, gpus: floa
 
 def _generate_for(left: Sequence[tuple[reproduce.Row, int]], data_dir: pathlib.Path | None) -> None:
     """Generates the data sets of some runs, those that are not there yet."""
+    from not_so_clevr import environment
+
     names = dict.fromkeys(row.job.config.name for row, _ in left)
     if names:
+        environment.leave_gpus()
         _generate(*(Builder(config=name, data_dir=data_dir) for name in names))
 
 
@@ -459,4 +479,4 @@ def _reference() -> list[results.Result]:
 def _tell(problems: Sequence[str]) -> None:
     """Raises ValueError, a sentence a line, if there are problems; what could be shown has been shown by then."""
     if problems:
-        raise ValueError("\nnot-so-clevr: ".join(dict.fromkeys(problems)))
+        raise ValueError("\nnot-so-clevr: ".join(dict.fromkeys(map(tables.plain, problems))))

@@ -73,8 +73,10 @@ def expanded(path: str | os.PathLike[str]) -> pathlib.Path:
     """Returns a path with ~ replaced, as the shell does not where it is quoted or follows =.
 
     Raises:
-        ValueError: one sentence, if there is no such user.
+        ValueError: one sentence, if there is no such user, or if it is remote.
     """
+    if "://" in os.fspath(path):
+        raise ValueError(f"{path} is remote; expected a place on this machine.")
     try:
         return pathlib.Path(path).expanduser()
     except RuntimeError:

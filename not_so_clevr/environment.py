@@ -50,6 +50,16 @@ def variables() -> dict[str, str]:
     return {name: os.environ[name] for name in _NUMBERS if name in os.environ}
 
 
+def leave_gpus() -> None:
+    """Has TensorFlow, which reads the data set, use no GPU, where it would take all memory, unless it is Keras' backend."""
+    if keras.backend.backend() == "tensorflow":
+        return
+    import tensorflow as tf
+
+    with contextlib.suppress(RuntimeError):  # It was used before.
+        tf.config.set_visible_devices([], "GPU")
+
+
 def make_deterministic() -> None:
     """Asks the backend for operations that give the same bits every time. JAX takes that from XLA_FLAGS, for GPUs."""
     backend = keras.backend.backend()

@@ -16,7 +16,7 @@ from typing import Any
 import matplotlib
 from matplotlib.figure import Figure
 
-from not_so_clevr import disk
+from not_so_clevr import disk, results
 from not_so_clevr.results import Result
 
 _METADATA = {
@@ -28,10 +28,7 @@ _METADATA = {
 
 def by_label(runs: Iterable[Result]) -> dict[str, list[Result]]:
     """Returns the runs of each model, in the order in which the models come first."""
-    models: dict[str, list[Result]] = {}
-    for run in runs:
-        models.setdefault(run.label, []).append(run)
-    return models
+    return results.grouped(runs, lambda run: run.label)
 
 
 def wrapped(label: str, width: int) -> str:

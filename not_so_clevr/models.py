@@ -91,9 +91,9 @@ def find(name: str) -> Model:
         raise ValueError(f"model={name!r} is no name; expected one of {', '.join(names())}, or a path, or a function.")
     points = {point.name: point.value for point in importlib.metadata.entry_points(group=GROUP)}
     path = points.get(name, name)
-    module_name, colon, function_name = path.partition(":")
-    if module_name.endswith(".py") or os.sep in module_name:
-        module = pathlib.Path(module_name).stem
+    module_name, colon, function_name = path.rpartition(":")
+    if module_name.endswith(".py") or any(each in module_name for each in "/\\"):
+        module = pathlib.PureWindowsPath(module_name).stem  # Which knows both separators
         raise ValueError(f"{module_name} is a file; expected a module: go to its folder, and give {module}:{function_name}.")
     if not (colon and all(map(str.isidentifier, [*module_name.split("."), function_name]))):
         raise ValueError(

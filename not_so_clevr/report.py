@@ -91,7 +91,7 @@ def page(runs: Sequence[Result], folders: Iterable[pathlib.Path]) -> str:
     )
     environment.filters["sha256"] = lambda text: base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
     order = charts.labels(runs)
-    groups = _groups(runs)
+    groups = results.grouped(runs, lambda run: run.row)
     rows = results.leaderboard(runs)
     models = collections.Counter((row["task"], row["config"]) for row in rows)
     return environment.get_template("report.html.j2").render(
@@ -114,18 +114,11 @@ def page(runs: Sequence[Result], folders: Iterable[pathlib.Path]) -> str:
 
 def _panels(runs: Iterable[Result]) -> dict[tuple[str, str], list[Result]]:
     """Returns the runs of the best models of each task and config, in the order of the leaderboard."""
-    groups = _groups(runs)
+    groups = results.grouped(runs, lambda run: run.row)
     panels: dict[tuple[str, str], list[list[Result]]] = {}
     for row in results.leaderboard(runs):
         panels.setdefault((row["task"], row["config"]), []).append(groups[row["task"], row["config"], row["model"]])
     return {key: [run for same in models[:MOST] for run in same] for key, models in panels.items()}
-
-
-def _groups(runs: Iterable[Result]) -> dict[tuple[str, str, str], list[Result]]:
-    groups: dict[tuple[str, str, str], list[Result]] = {}
-    for run in runs:
-        groups.setdefault((run.task, run.config, run.label), []).append(run)
-    return groups
 
 
 def _anchor(*names: str) -> str:
@@ -157,7 +150,6 @@ def _panel(runs: Sequence[Result], order: Sequence[str]) -> dict[str, Any]:
         "config": config,
         "link": _anchor(task, config),
         "description": _description(config),
-        "outlined": bool(with_map) and maps.outlined(config),
         "without_map": [(label, _anchor(task, config, label)) for label in models if label not in with_map],
         "errors": [_drawing("errors", maps.errors(read, highest), _errors(read), read) for read in with_map.values()],
         "predictions": [_drawing("predictions", maps.predictions([run]), _worst(run), [run]) for run in predicted],

@@ -7,7 +7,7 @@ import fnmatch
 import functools
 import re
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from not_so_clevr import naming, results, tables
@@ -116,7 +116,7 @@ def plan(experiments: Iterable[Experiment]) -> list[Row]:
 
 def runs(rows: Iterable[Row], found: Iterable[Result]) -> list[list[Result]]:
     """Returns for each row those of the runs found that are its own."""
-    named = _grouped(found, lambda run: naming.run_id(run.task, run.config, run.label))
+    named = results.grouped(found, lambda run: naming.run_id(run.task, run.config, run.label))
     return [row.runs(named.get(row.id, [])) for row in rows]
 
 
@@ -129,7 +129,7 @@ def left(rows: Sequence[Row], seeds: Iterable[int], found: Iterable[Result]) -> 
 def estimates(rows: Iterable[Row], known: Iterable[Result]) -> dict[str, float | None]:
     """Returns for the id of each row how many seconds one of its runs will take, or None if no run of its model tells."""
     timed = [run for run in known if run.seconds and run.history]
-    alike = _grouped(timed, lambda run: (run.task, run.model, _canvas_size(run)))
+    alike = results.grouped(timed, lambda run: (run.task, run.model, _canvas_size(run)))
     return {
         row.id: row.estimate(alike.get((row.job.task.name, row.job.model.name, row.job.config.canvas_size), [])) for row in rows
     }
@@ -138,13 +138,6 @@ def estimates(rows: Iterable[Row], known: Iterable[Result]) -> dict[str, float |
 def table(rows: Sequence[Row], found: Iterable[Result]) -> list[dict[str, Any]]:
     """Returns for each row what was published, what its runs measured, and the verdict on test."""
     return [_measured(row.experiment, own) for row, own in zip(rows, runs(rows, found), strict=True)]
-
-
-def _grouped(found: Iterable[Result], key: Callable[[Result], Any]) -> dict[Any, list[Result]]:
-    groups: dict[Any, list[Result]] = {}
-    for run in found:
-        groups.setdefault(key(run), []).append(run)
-    return groups
 
 
 def _measured(experiment: Experiment, runs: Sequence[Result]) -> dict[str, Any]:
@@ -162,7 +155,7 @@ def _measured(experiment: Experiment, runs: Sequence[Result]) -> dict[str, Any]:
         "seeds": len(runs),
         "train": statistics.fmean(train) if runs else None,
         "test": statistics.fmean(test) if runs else None,
-        "test_interval": results.interval(test),
+        "test_interval": None if metric == PERFECT else results.interval(test),
         "seconds": results.median(run.seconds for run in runs),
         "hardware": results.hardware(runs),
         "software": results.software(runs),
@@ -185,11 +178,13 @@ def verdict(experiment: Experiment, test: Sequence[float]) -> str:
         return ""
     if experiment.expected is None:
         return "not comparable"
-    (low, high), mean, half = experiment.expected, statistics.fmean(test), results.interval(test) or 0.0
+    (low, high), mean = experiment.expected, statistics.fmean(test)
+    lowest, highest = _interval(experiment.metric, test)
     is_distance = bool(tables.UNITS.get(experiment.metric))  # Of which less is better
+    some = experiment.metric == PERFECT or any(low <= value <= high for value in test)
     if low <= mean <= high:
         word = "reproduced"
-    elif low < high and any(low <= value <= high for value in test) and low - half <= mean <= high + half:
+    elif low < high and some and lowest <= high and low <= highest:
         word = "undecided"
     elif (mean < low) == is_distance:
         word = "better"
@@ -199,6 +194,17 @@ def verdict(experiment: Experiment, test: Sequence[float]) -> str:
         if low == high and reached:
             word += f" ({reached} of {len(test)} seeds reach it)"
     return word if len(test) >= results.ENOUGH else f"{word} so far"
+
+
+def _interval(metric: str, test: Sequence[float]) -> tuple[float, float]:
+    """Returns the 95 % confidence interval of the mean over seeds: Student's t, or Wilson's score where each is 0 or 1."""
+    mean, n = statistics.fmean(test), len(test)
+    if metric != PERFECT:
+        half = results.interval(test) or 0.0
+        return mean - half, mean + half
+    z = 1.96
+    middle, half = mean + z**2 / (2 * n), z * (mean * (1 - mean) / n + (z / (2 * n)) ** 2) ** 0.5
+    return (middle - half) / (1 + z**2 / n), (middle + half) / (1 + z**2 / n)
 
 
 def cells(row: Mapping[str, Any]) -> list[str]:
@@ -212,11 +218,10 @@ def cells(row: Mapping[str, Any]) -> list[str]:
             return tables.amount(metric, value)
         return f"{round(value * row['seeds'])} of {row['seeds']}" if metric == PERFECT else tables.percent(value)
 
-    interval = "" if metric == PERFECT else tables.interval(metric, row["test"], row["test_interval"])
     return [
         *(row[key] for key in ("source", "task", "config", "model", "metric", "published_train", "published_test")),
         number(row["train"]),
-        number(row["test"]) + interval,
+        number(row["test"]) + tables.interval(metric, row["test"], row["test_interval"]),
         row["verdict"],
         row["remark"],
         str(row["seeds"]),
@@ -230,18 +235,18 @@ _INTRODUCTION = """# What was published, and what came out
 Train and test are means over seeds, that of test with its 95 % confidence interval (Student's t, cut to what the metric can
 be; nothing if all seeds agree, or there are fewer than three). The metric is that which the source reports:
 `coordinate_accuracy`, of the article's regression, gives half a point for one right coordinate, where the
-[leaderboard](results.md) wants an answer within half a pixel. Where the source tells in words, the metric is one of ours; `perfect` counts the runs that
-get every example right. The time is the median of whole runs; see *hardware* for the machines, which differ, and the runs are
-of several versions of the code.
+[leaderboard](results.md) wants an answer within half a pixel. Where the source tells in words, the metric is one of ours;
+`perfect` counts the runs that get every example right. The time is the median of whole runs; see *hardware* for the
+machines, which differ, and the runs are of several versions of the code.
 
-The verdict is on the mean over test; train is shown beside it. A perfect number is *reproduced* by a perfect one, with every
-seed, and what only some seeds reach is *worse*. (Three seeds of three: with 95 % confidence, at least 37 % of all seeds.) Any
-other number is reproduced by one that is at most 5 percentage points off, and what is told in words by the range in
-`not_so_clevr/published.py`. What lies outside is *better* or *worse* than what was published, or *undecided*, where some seed
-is in the range and so is a part of the interval. *Not at this point* stands for worse where the source shows the best of a
-grid, of which this is one point. "So far" stands where there are fewer than three seeds. It is *not comparable* where no number
-can confirm or contradict what was published: pictures, or the best of a large grid. Where nothing was published, there is no
-verdict.
+The verdict is on the mean over test; train is shown beside it. A perfect number is *reproduced* by a perfect one, with
+every seed, and what only some seeds reach is *worse*. (Three seeds of three: with 95 % confidence, at least 37 % of all
+seeds.) Any other number is reproduced by one that is at most 5 percentage points off, and what is told in words by the
+range in `not_so_clevr/published.py`. What lies outside is *better* or *worse* than what was published, or *undecided*,
+where some seed is in the range and so is a part of the interval (of *perfect*, a part of Wilson's). *Not at this point*
+stands for worse where the source shows the best of a grid, of which this is one point. "So far" stands where there are
+fewer than three seeds. It is *not comparable* where no number can confirm or contradict what was published: pictures, or
+the best of a large grid. Where nothing was published, there is no verdict.
 """
 
 

@@ -11,7 +11,6 @@ A run's id says what it is: `classification/quadrant/coordconv/seed0`. Its folde
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 import json
 import math
@@ -38,6 +37,7 @@ WEIGHTS = "model.weights.h5"
 PREDICTED, SHOWN, PAINTED = "predicted", "shown", "painted"
 INCOMPLETE = ".incomplete"
 REPLACED = ".replaced"
+_UNFINISHED = re.compile(rf"seed\d+({re.escape(INCOMPLETE)}|{re.escape(REPLACED)})")
 
 _LATER = {"loss": "task"}  # Settings that came later, and what they were in files that lack them
 _ALIKE = ("model", "settings", "parameters", "right", "closeness")  # What runs share that differ in their seed alone
@@ -102,6 +102,11 @@ class Result:
         return naming.run_id(self.task, self.config, self.label, self.seed)
 
     @property
+    def row(self) -> tuple[str, str, str]:
+        """The row of the leaderboard that its seed belongs to."""
+        return self.task, self.config, self.label
+
+    @property
     def hardware(self) -> str:
         """Where it ran, such as `2 cores of Intel Xeon, tensorflow`."""
         about = self.environment
@@ -142,7 +147,7 @@ class Result:
             ValueError: one sentence that names the file and what is wrong with it.
         """
         try:
-            result = cls(**json.loads(file.read_bytes(), parse_int=_integer), folder=file.parent)
+            result = cls(**json.loads(file.read_bytes(), parse_int=_integer), folder=file.parent, examples={})
             for name in ("model", "recipe", "task", "config", "right", "closeness"):
                 if not isinstance(getattr(result, name), str):
                     raise TypeError(f"{name} is no string")
@@ -206,7 +211,7 @@ class Result:
         if PAINTED in columns:
             shapes |= {"iou": (n,), SHOWN: (len(shown),), PAINTED: (len(shown), size, size)}
         for name, shape in shapes.items():
-            if columns[name].shape != shape or not np.isfinite(columns[name]).all():
+            if columns[name].shape != shape or columns[name].dtype.kind not in "biuf" or not np.isfinite(columns[name]).all():
                 raise ValueError(name)
         whole = np.issubdtype(coordinates.dtype, np.integer) and np.issubdtype(shown.dtype, np.integer)
         if not (
@@ -229,11 +234,16 @@ def _integer(text: str) -> int | float:
     return int(text) if len(text) < 20 else float(text)
 
 
-def _files(folder: pathlib.Path) -> list[pathlib.Path]:
-    """Returns the files of all complete runs below a folder, sorted; folders may come and go meanwhile."""
+def _files(folder: pathlib.Path, problems: list[str]) -> list[pathlib.Path]:
+    """Returns the files of all complete runs below a folder, sorted, and adds a sentence for each folder that is closed."""
+
+    def missed(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):  # Folders may come and go meanwhile.
+            problems.append(f"{error.filename} cannot be read ({error.strerror}) and is left out; get access to it.")
+
     found = []
-    for parent, below, files in os.walk(folder):
-        below[:] = [name for name in below if not name.endswith((INCOMPLETE, REPLACED))]
+    for parent, below, files in os.walk(folder, onerror=missed):
+        below[:] = [name for name in below if not _UNFINISHED.fullmatch(name)]
         if FILE in files:
             found.append(pathlib.Path(parent, FILE))
     return sorted(found)
@@ -242,16 +252,18 @@ def _files(folder: pathlib.Path) -> list[pathlib.Path]:
 def load(folders: Iterable[pathlib.Path], *, none: bool = False) -> tuple[list[Result], list[str]]:
     """Returns the results below the folders, sorted by task, config, label and seed, and a sentence for each file left out.
 
+    Folders that cannot be read are told of in the same way.
+
     Raises:
         ValueError: if a folder does not exist; or, unless `none` is fine, if there is no result.json below any.
     """
     results: dict[str, Result] = {}
     firsts: dict[str, Result] = {}
-    problems = []
+    problems: list[str] = []
     for folder in folders:
         if not folder.is_dir():
             raise ValueError(f"There is no folder {folder}; expected one with runs, as not-so-clevr train makes them.")
-        for file in _files(folder):
+        for file in _files(folder, problems):
             try:
                 result = Result.read(file)
                 first = firsts.setdefault(naming.run_id(result.task, result.config, result.label), result)
@@ -283,13 +295,18 @@ def interval(values: Sequence[float]) -> float | None:
     return t * statistics.stdev(values) / len(values) ** 0.5
 
 
+def grouped(results: Iterable[Result], key: Callable[[Result], Any]) -> dict[Any, list[Result]]:
+    """Returns the runs of each key, in the order in which the keys come first."""
+    groups: dict[Any, list[Result]] = {}
+    for result in results:
+        groups.setdefault(key(result), []).append(result)
+    return groups
+
+
 def leaderboard(results: Iterable[Result]) -> list[dict[str, Any]]:
     """Returns one row for each task, config and label: its runs, one a seed, summed up. The best of a task and config first."""
-    groups: dict[tuple[str, str, str], list[Result]] = collections.defaultdict(list)
-    for result in results:
-        groups[result.task, result.config, result.label].append(result)
     rows = []
-    for (task, config, name), runs in groups.items():
+    for (task, config, name), runs in grouped(results, lambda run: run.row).items():
         test = [run.metrics["test"][run.right] for run in runs]
         closeness = runs[0].closeness
         rows.append(

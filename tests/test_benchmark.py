@@ -19,7 +19,7 @@ from run_files import result as made_up
 
 import not_so_clevr
 from not_so_clevr import benchmark, naming, planning, results, tasks
-from not_so_clevr.config import NotSoClevrConfig
+from not_so_clevr.config import NotSoClevrConfig, as_config
 from not_so_clevr.recipe import Recipe, with_recipes
 
 SMALL = {"task": "regression", "config": "quadrant_16_square3", "data": "memory"}  # 147 train and 49 test
@@ -832,3 +832,14 @@ def test_a_data_set_that_memory_cannot_hold_is_refused(monkeypatch, tmp_path):
     with pytest.raises(ValueError, match=sentence):  # 254,016 one-hots of 262,144 bytes, twice
         benchmark.run("coordconv", task="regression", config="quadrant_512", data_dir=tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("backend", "hidden"), [("jax", [([], "GPU")]), ("tensorflow", [])])
+def test_what_reads_the_data_takes_no_gpu_from_another_backend(backend, hidden, tmp_path, monkeypatch):
+    import tensorflow as tf
+
+    calls = []
+    monkeypatch.setattr(keras.backend, "backend", lambda: backend)
+    monkeypatch.setattr(tf.config, "set_visible_devices", lambda *devices: calls.append(devices))
+    benchmark.load(as_config("quadrant_8_square3"), tasks.as_task("regression", 8), data_dir=tmp_path)
+    assert calls == hidden

@@ -52,5 +52,7 @@ def test_costs_stand_at_parameters_and_at_the_median_of_seconds(runs):
     both = charts.costs([run for run in runs if run.label == "computes" and run.task == "classification"])
     points = [axes.containers[0].lines[0].get_xydata().tolist() for axes in both.axes]
     assert points == [[[1234, 100]], [[11, 100]]]
+    for right in (13, 23):  # The mean of three is rounded up, and down.
+        assert charts.costs([dataclasses.replace(run, metrics={"test": {run.right: right / 784}}) for run in runs[:3]])
     unknown = [dataclasses.replace(run, parameters=None, seconds=float("nan")) for run in runs]
     assert charts.costs(unknown) is None

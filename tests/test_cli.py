@@ -1,3 +1,4 @@
+import json
 import pathlib
 import re
 
@@ -9,7 +10,7 @@ from subprocesses import assert_refused
 from subprocesses import command as run
 
 import not_so_clevr
-from not_so_clevr import cli, show
+from not_so_clevr import cli, run_folder, show
 
 
 def test_version():
@@ -70,11 +71,33 @@ def test_bad_input_gives_one_sentence_and_status_2(arguments, sentence, tmp_path
     assert not list(tmp_path.iterdir())
 
 
+def unboxed(text: str) -> str:
+    """Returns what stands in a box, in one line."""
+    return " ".join(text.replace("│", " ").split())
+
+
 def test_a_home_that_nobody_has_is_a_sentence_and_no_traceback():
     result = run("generate", "quadrant", "--data-dir=~nobody-has-it/x")
     assert result.returncode == 2
-    assert "Invalid value for '--data-dir'" in result.stderr
+    assert "Invalid value for '--data-dir': ~nobody-has-it/x begins in the home folder of nobody;" in unboxed(result.stderr)
     assert "Traceback" not in result.stderr
+
+
+def test_a_remote_folder_is_left_to_tfds_or_refused(tmp_path):
+    assert cli._path_of_data("gs://bucket/data") == "gs://bucket/data"
+    result = run("leaderboard", "gs://bucket/runs", cwd=tmp_path)
+    assert result.returncode == 2
+    assert "gs://bucket/runs is remote; expected a place on this machine." in unboxed(result.stderr)
+    with pytest.raises(ValueError, match=r"^gs://bucket/runs is remote; expected a place on this machine\.$"):
+        run_folder.RunFolder("gs://bucket/runs", "id")
+
+
+def test_what_a_file_says_is_told_as_it_may_be_printed(tmp_path):
+    (tmp_path / "result.json").write_text(json.dumps({"\x1b[2Jx\ny": 1}))
+    result = run("leaderboard", tmp_path)
+    assert result.returncode == 2
+    assert r"unexpected keyword argument '\x1b[2Jx\ny'" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
 
 
 def test_options_of_beam_are_checked_though_there_is_nothing_to_generate(tmp_path):

@@ -26,6 +26,10 @@ def test_a_model_is_found_by_its_name_and_by_its_path(name):
         ),
         ("my_models.py:build", "my_models.py is a file; expected a module: go to its folder, and give my_models:build."),
         ("./a/my_models:build", "./a/my_models is a file; expected a module: go to its folder, and give my_models:build."),
+        (
+            "C:\\a\\b.py:build",
+            r"C:\\a\\b.py is a file; expected a module: go to its folder, and give b:build.",
+        ),
         ("my models:build", "Unknown model 'my models:build'; expected one of conv, "),
         (None, "model=None is no name; expected one of conv, "),
         ("test_models:nothing", "Module 'test_models' has no function 'nothing'; expected one that takes a task."),

@@ -183,6 +183,8 @@ def changed(**columns):
         damaged,
         changed(distance=np.ones(3)),
         changed(distance=np.full(49, np.nan)),
+        changed(distance=np.ones(49, "timedelta64[s]")),
+        changed(distance=np.ones(49, complex)),
         changed(coordinates=np.full((49, 2), 16)),
         changed(coordinates=np.zeros((49, 2))),
         changed(predicted=np.zeros((49, 3))),

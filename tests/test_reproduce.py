@@ -9,7 +9,10 @@ import types
 import filelock
 import numpy as np
 import pytest
+import scipy.stats
 import subprocesses
+from hypothesis import given
+from hypothesis import strategies as st
 
 from not_so_clevr import cli, models, naming, planning, reproduce, tables, terminal
 from not_so_clevr.config import as_config
@@ -203,10 +206,24 @@ def test_what_always_answers_with_the_middle_is_judged_to_be_stuck():
 def test_perfect_runs_are_counted():
     one_in_three = SUITES["failures"][-1]
     planned = reproduce.plan([one_in_three])
-    for perfect, words in ((0, ("0 of 3", "worse")), (1, ("1 of 3", "reproduced")), (3, ("3 of 3", "better"))):
+    for perfect, words in ((0, ("0 of 3", "undecided")), (1, ("1 of 3", "reproduced")), (3, ("3 of 3", "undecided"))):
         runs = [run(one_in_three, 1.0 if seed < perfect else 0.99, seed) for seed in range(3)]
-        cells = dict(zip(reproduce.COLUMNS, reproduce.cells(reproduce.table(planned, runs)[0]), strict=True))
+        (row,) = reproduce.table(planned, runs)
+        cells = dict(zip(reproduce.COLUMNS, reproduce.cells(row), strict=True))
         assert (cells["test"], cells["verdict"].partition(" (")[0]) == words
+        assert row["test_interval"] is None
+
+
+@given(st.integers(3, 60), st.data())
+def test_a_share_of_perfect_runs_is_judged_by_its_interval(seeds, data):
+    """Below or above what was published only if Wilson's interval is."""
+    one_in_three = SUITES["failures"][-1]
+    low, high = one_in_three.expected
+    perfect = data.draw(st.integers(0, seeds))
+    interval = scipy.stats.binomtest(perfect, seeds).proportion_ci(method="wilson")
+    verdict = reproduce.verdict(one_in_three, [1.0] * perfect + [0.0] * (seeds - perfect))
+    words = {"better": interval.low > high, "worse": interval.high < low, "reproduced": low <= perfect / seeds <= high}
+    assert verdict == next((word for word, holds in words.items() if holds), "undecided")
 
 
 def test_the_table_is_over_the_seeds_of_a_row_alone():

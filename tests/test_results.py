@@ -209,6 +209,37 @@ def test_a_run_that_is_replaced_meanwhile_is_no_error(tmp_path, monkeypatch):
     assert ([run.seed for run in found], problems) == ([1], [])
 
 
+def test_what_cannot_be_read_is_told(tmp_path, monkeypatch):
+    for model in ("net", "other"):
+        result(model=model).write(tmp_path / model / "seed0")
+
+    def refused(path, scandir=os.scandir):
+        if os.path.basename(path) == "other":
+            raise PermissionError(13, "Permission denied", os.fspath(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refused)
+    found, problems = results.load([tmp_path])
+    assert [run.model for run in found] == ["net"]
+    assert problems == [f"{tmp_path / 'other'} cannot be read (Permission denied) and is left out; get access to it."]
+
+
+def test_a_model_may_be_named_like_a_run_that_is_not_complete(tmp_path):
+    for name in ("net.incomplete", "net.replaced", "seed0.incomplete"):
+        result(model=name).write(tmp_path / name / "seed0")
+    result(seed=1).write(tmp_path / "net" / "seed1.incomplete")
+    assert [run.model for run in results.load([tmp_path])[0]] == ["net.incomplete", "net.replaced"]
+
+
+@pytest.mark.parametrize("examples", [{"test": {"x": 1}}, [1], "x"])
+def test_a_run_file_that_brings_examples_is_none(tmp_path, examples):
+    result().write(tmp_path)
+    file = tmp_path / results.FILE
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"examples": examples}))
+    _, problems = results.load([tmp_path])
+    assert problems[0].startswith(f"{file} is not the result of a run (TypeError: ")
+
+
 def test_folders_without_results_are_named(tmp_path):
     with pytest.raises(ValueError, match="There is no folder .*nowhere; expected one with runs"):
         results.load([tmp_path / "nowhere"])
