@@ -78,6 +78,16 @@ def black(runs: Sequence[Result]) -> str:
     return _count(runs, lambda run: run.metrics["test"]["iou"] == 0)
 
 
+def still(runs: Sequence[Result]) -> str:
+    """With how many the loss changes by less than 0.1 % in the second half of the epochs."""
+
+    def stands(run: Result) -> bool:
+        losses = [epoch["loss"] for epoch in run.history[len(run.history) // 2 :]]
+        return max(losses) < 1.001 * min(losses)
+
+    return _count(runs, stands)
+
+
 def constant(runs: Sequence[Result], coordinates: str) -> str:
     """How many answer train with a constant for so many of the two coordinates: 99 % of the answers are within a pixel."""
 
@@ -191,7 +201,7 @@ def duration(runs: Sequence[Result]) -> str:
 FUNCTIONS: Mapping[str, Callable[..., str]] = {
     function.__name__: function
     for function in (
-        *(perfect, right, black, constant, of_train, of_test, imperfect, mean, lowest, best, after),
+        *(perfect, right, black, still, constant, of_train, of_test, imperfect, mean, lowest, best, after),
         *(first, settled, epochs_right, none_right, answer, off, wrong_rows, difference, duration),
     )
 }

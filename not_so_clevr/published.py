@@ -76,7 +76,7 @@ _LEAPS = {
     "quadrant": "its learning rate stays high, and it leaps, now and then to nothing right",
 }
 _LAST = "row 4, where the background is highest, is learned last, and not with every seed"
-_BLACK = "with some seeds every canvas stays black"
+_BLACK = "with some seeds every canvas is black, since training is slow, or since the layer after the softmax is dead"
 _PICTURES = "the article has pictures only, and no settings; these are those of classification"
 
 

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 
+import h5py
 import pytest
 import subprocesses
 
@@ -52,13 +53,23 @@ def test_the_examples_are_found():
 
 
 def test_the_examples_of_the_recipes_run(tmp_path):
-    """Softmax without the pixels that are never right; what a first layer looks at."""
+    """Softmax without the pixels that are never right; what a first layer looks at; units that are dead."""
     arguments = ["--task", "classification", "--config", "quadrant_16", "--set", "epochs=1", "--data", "memory"]
     for model in ("masked_softmax:build", "coordconv"):
         done = subprocesses.command("train", model, *arguments, "--runs", tmp_path, cwd=ROOT / "docs" / "examples")
         assert done.returncode == 0, done.stderr
     (run,) = tmp_path.glob("classification/quadrant_16/coordconv*/seed0")
-    script = ROOT / "docs" / "examples" / "differences.py"
-    output = subprocess.run([sys.executable, script, run], capture_output=True, text=True, check=True).stdout
-    (share,) = json.loads(output).values()
-    assert 0.3 < share["share"] < 0.7  # Nearly as random as it began: half of it
+
+    def said(name):
+        script = ROOT / "docs" / "examples" / name
+        output = subprocess.run([sys.executable, script, run], capture_output=True, text=True, check=True).stdout
+        (value,) = json.loads(output).values()
+        return value
+
+    assert 0.3 < said("differences.py")["share"] < 0.7  # Nearly as random as it began: half of it
+    with h5py.File(run / "model.weights.h5", "r+") as weights:
+        weights["layers/dense/vars/1"][5:] = -1e6  # The biases of all filters but five
+    counts = [*map(str.split, said("dead_units.py").values())]
+    assert [total for _, _, total in counts] == ["32", "32", "64", "64"]
+    assert int(counts[0][0]) < 32
+    assert 27 <= int(counts[1][0]) < 32

@@ -54,6 +54,17 @@ def test_up_to_three_numbers_are_told_one_by_one_and_more_of_them_as_a_range():
     assert told("of_test", several(0.0, 0.0)) == told("of_test", several(0.0, 0.0, 0.0, 0.0)) == "100 %"
 
 
+def test_a_training_stands_still_if_its_loss_does_in_the_second_half():
+    def with_losses(*losses):
+        history = [{"epoch": k, "loss": loss, "test": {"accuracy": 0.0}, "seconds": 1.0} for k, loss in enumerate(losses, 1)]
+        return run_files.result("net", seed=len(losses), history=history)
+
+    assert (
+        told("still", [with_losses(9.0, 1.0, 1.0009), with_losses(1.0, 1.0, 1.0, 1.002), with_losses(9.0, 8.0, 7.0, 6.0, 5.0)])
+        == "1 of 3"
+    )
+
+
 def test_metrics_have_their_units():
     assert told("of_test error", several(1.0, task="regression"), "regression") == "3 px"
     assert told("of_test iou", several(1.0, 0.0, task="rendering"), "rendering") == "0.25 and 1"
