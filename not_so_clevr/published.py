@@ -78,7 +78,7 @@ _LEAPS = {
 _LAST = "row 4, where the background is highest, is learned last, and not with every seed"
 _BLACK = {
     "uniform": "where every canvas is black, the layer after the softmax is dead",
-    "quadrant": "with some seeds every canvas is black, since training is slow, or since the layer after the softmax is dead",
+    "quadrant": "with some seeds every canvas is black: slow, or leapt back, or dead in the layer after the softmax",
 }
 _PICTURES = "the article has pictures only, and no settings; these are those of classification"
 
