@@ -34,7 +34,7 @@ def leaderboard(runs: Sequence[Result]) -> str:
 def reproduction(runs: Sequence[Result]) -> str:
     """Returns what `not-so-clevr reproduce article paper failures --only-print ... -o FILE` writes, and what is missing."""
     table = reproduce.table(reproduce.plan(reproduce.select(["article", "paper", "failures"])), runs)
-    return f"{reproduce.to_markdown(table)}{_headline(runs)}{_MISSING}"
+    return f"{reproduce.to_markdown(table)}{_headline(runs)}{_AGAIN}"
 
 
 def _headline(runs: Sequence[Result]) -> str:
@@ -79,7 +79,7 @@ hardware. This deconvolution is the cheapest with 3x3 filters of their 324 point
 time of a run is the median, with all its epochs; the last column has training alone.
 """
 
-_MISSING = """
+_AGAIN = """
 This lists all of it, three seeds a row, with the time that each run takes; without `--only-print` it runs, and goes on where it
 was interrupted:
 

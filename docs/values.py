@@ -9,7 +9,6 @@ Before the colon stands one of the functions below, from `perfect` on, and what 
 
 from __future__ import annotations
 
-import collections
 import json
 import pathlib
 import re
@@ -35,9 +34,7 @@ def renewed(name: str, page: str, runs: Iterable[Result]) -> str:
     Raises:
         ValueError: one sentence that names the page and the comment, if a number cannot be told.
     """
-    by_id: dict[str, list[Result]] = collections.defaultdict(list)
-    for run in sorted(runs, key=lambda run: run.seed):
-        by_id[run.id.rpartition("/")[0]].append(run)
+    by_id = results.grouped(sorted(runs, key=lambda run: run.seed), lambda run: run.id.rpartition("/")[0])
 
     def value(match: re.Match[str]) -> str:
         before = match.group().partition("-->")[0] + "-->"

@@ -2,7 +2,7 @@
 
 python dead_units.py runs/rendering/quadrant/coordconv-article/seed2
 
-It prints the number of dead units of each layer, and of all of them, as JSON.
+It prints how many units of each layer are dead, such as "16 of 16", as JSON.
 """
 
 import json
