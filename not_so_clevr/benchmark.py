@@ -21,7 +21,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from not_so_clevr import canvas, distribution, environment, measuring, models, naming
+from not_so_clevr import distribution, environment, geometry, measuring, models, naming
 from not_so_clevr.arrays import Drawn
 from not_so_clevr.batches import Arrays, Batches, Examples
 from not_so_clevr.config import NotSoClevrConfig, as_config
@@ -220,8 +220,8 @@ def evaluate(
     """
     config = as_config(config)
     task = as_task(task, config.canvas_size)
-    seed = canvas.integer("seed", seed, 0, 2**32 - 1)
-    parameters = None if parameters is None else canvas.integer("parameters", parameters, 0, 2**63)
+    seed = geometry.integer("seed", seed, 0, 2**32 - 1)
+    parameters = None if parameters is None else geometry.integer("parameters", parameters, 0, 2**63)
     if seconds is not None and not (isinstance(seconds, numbers.Real) and 0 <= seconds < math.inf):
         raise ValueError(f"seconds={seconds!r} is no time; expected a number of 0 or more, or None.")
     if not callable(predict):
@@ -366,7 +366,7 @@ def check_arguments(
     tensorboard: bool,
 ) -> int:
     """Returns the seed. Raises what `run` raises for its arguments, and if there is a run that is not to be touched."""
-    seed = canvas.integer("seed", seed, 0, 2**32 - 1)
+    seed = geometry.integer("seed", seed, 0, 2**32 - 1)
     check_data(data, job.config)
     if resume and replace:
         raise ValueError("resume and replace were both asked for; a run can be continued or replaced, not both.")

@@ -21,7 +21,7 @@ import tensorflow_datasets as tfds
 import typer
 
 import not_so_clevr
-from not_so_clevr import canvas, disk, naming, progress, reproduce, results, sweep, tables, terminal
+from not_so_clevr import disk, geometry, naming, progress, reproduce, results, sweep, tables, terminal
 from not_so_clevr import grid as grids
 from not_so_clevr.config import CONFIGS, as_config
 from not_so_clevr.not_so_clevr_dataset_builder import BEAM_CANVAS_SIZE, Builder, import_beam
@@ -135,7 +135,7 @@ def train(
     """Train a model, measure it on every example, and set it beside the reference results."""
     if seed is not None and seeds is not None:
         raise ValueError(f"--seed {seed} and --seeds {seeds} were both given; give one.")
-    chosen = [seed or 0] if seeds is None else list(range(canvas.integer("--seeds", seeds, 1, 10_000)))
+    chosen = [seed or 0] if seeds is None else list(range(geometry.integer("--seeds", seeds, 1, 10_000)))
     changed = naming.read_all(settings or [])
     checked = as_config(config)
     from not_so_clevr import benchmark, distribution, environment, models, planning
@@ -189,7 +189,7 @@ def reproduce_published(
     for file in output or []:
         tables.check_file(file)
     experiments = reproduce.select(suites, rows or [])
-    seeds = canvas.integer("--seeds", seeds, 1, 10_000)
+    seeds = geometry.integer("--seeds", seeds, 1, 10_000)
     given = None if budget is None else reproduce.seconds(budget)
     found, problems = results.load([runs], none=True) if runs.exists() else ([], [])
     from not_so_clevr import benchmark
@@ -246,7 +246,7 @@ def sweep_grid(
     runs, data_dir = runs.resolve(), data_dir.resolve() if isinstance(data_dir, pathlib.Path) else data_dir
     chosen = grids.read(grid)
     if seeds is not None:
-        chosen = dataclasses.replace(chosen, seeds=range(canvas.integer("--seeds", seeds, 1, 10_000)))
+        chosen = dataclasses.replace(chosen, seeds=range(geometry.integer("--seeds", seeds, 1, 10_000)))
     sweep.check_place(cpus_per_run, gpus_per_run)
     sweep.check_address(address)
     found, problems = results.load([runs], none=True) if runs.exists() else ([], [])
@@ -361,7 +361,7 @@ def list_models() -> None:
             model = models.find(name)
             for task in model.tasks:
                 recipes = {recipe: by_task[task] for recipe, by_task in model.recipes.items() if task in by_task}
-                network = model.build(tasks.as_task(task, canvas.CANVAS_SIZE), **next(iter(recipes.values())).model)
+                network = model.build(tasks.as_task(task, geometry.CANVAS_SIZE), **next(iter(recipes.values())).model)
                 rows.append([name, task, ", ".join(recipes), f"{models.parameters(network):,}", model.source])
         except Exception as error:  # One package must not hide the models of the others.
             rows.append([name, "", "", "", models.where(error)])

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow_datasets as tfds
 
-from not_so_clevr import canvas, splits
+from not_so_clevr import geometry, splits
 
 
 @dataclasses.dataclass(eq=False, kw_only=True)
@@ -38,14 +38,14 @@ class NotSoClevrConfig(tfds.core.BuilderConfig):
     description: str | None = dataclasses.field(init=False, default=None)
     tags: list[str] = dataclasses.field(init=False, default_factory=list)
 
-    canvas_size: int = canvas.CANVAS_SIZE
-    square_size: int = canvas.SQUARE_SIZE
+    canvas_size: int = geometry.CANVAS_SIZE
+    square_size: int = geometry.SQUARE_SIZE
     split: str = splits.SPLITS[0]
     held_out: str = splits.HELD_OUT
     seed: int = splits.SEED
 
     def __post_init__(self) -> None:
-        self.canvas_size, self.square_size = canvas.check_sizes(self.canvas_size, self.square_size)
+        self.canvas_size, self.square_size = geometry.check_sizes(self.canvas_size, self.square_size)
         self.seed = splits.check_split(self.split, self.held_out, self.seed)
         if self.canvas_size - self.square_size < 4:  # Only a few centres can all fall on one side.
             self._is_test()
@@ -86,7 +86,7 @@ class NotSoClevrConfig(tfds.core.BuilderConfig):
 
     def split_centres(self) -> dict[str, npt.NDArray[np.int64]]:
         """Returns the centres (row i, column j) in pixels, row-major, of "train" and "test": int64 `[n, 2]` each."""
-        centres, test = canvas.centres(self.canvas_size, self.square_size), self._is_test()
+        centres, test = geometry.centres(self.canvas_size, self.square_size), self._is_test()
         return {"train": centres[~test], "test": centres[test]}
 
     def _is_test(self) -> npt.NDArray[np.bool_]:
@@ -102,9 +102,9 @@ class NotSoClevrConfig(tfds.core.BuilderConfig):
         parts = [self.split]
         if self.held_out != splits.HELD_OUT:
             parts.append(self.held_out)
-        if self.canvas_size != canvas.CANVAS_SIZE:
+        if self.canvas_size != geometry.CANVAS_SIZE:
             parts.append(str(self.canvas_size))
-        if self.square_size != canvas.SQUARE_SIZE:
+        if self.square_size != geometry.SQUARE_SIZE:
             parts.append(f"square{self.square_size}")
         if self.seed != splits.SEED:
             parts.append(f"seed{self.seed}")

@@ -22,7 +22,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from not_so_clevr import canvas, disk, reproduce
+from not_so_clevr import disk, geometry, reproduce
 from not_so_clevr.published import SUITES, Experiment
 
 _KEYS = ("model", "task", "config", "recipe", "seeds", "grid")
@@ -122,8 +122,8 @@ def _words(where: str, value: Any) -> list[str]:
 
 def _seeds(where: str, value: Any) -> list[int]:
     if not isinstance(value, list):
-        return list(range(canvas.integer(where, value, 1, 10_000)))
-    return [canvas.integer(where, seed, 0, 2**32 - 1) for seed in _several(where, value)]
+        return list(range(geometry.integer(where, value, 1, 10_000)))
+    return [geometry.integer(where, seed, 0, 2**32 - 1) for seed in _several(where, value)]
 
 
 def _axes(name: str, table: Any) -> dict[str, list[Any]]:

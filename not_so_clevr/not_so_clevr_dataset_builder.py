@@ -15,7 +15,7 @@ import numpy.typing as npt
 import tensorflow_datasets as tfds
 from google.protobuf.json_format import ParseError
 
-from not_so_clevr import canvas, disk
+from not_so_clevr import disk, geometry
 from not_so_clevr.config import CONFIGS, NotSoClevrConfig, as_config
 
 #: From this canvas on, in pixels, a data set is generated with Apache Beam; docs/large.md tells why.
@@ -193,7 +193,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         """Returns the examples of a split with their keys: an iterator or, of a large data set, a Beam pipeline."""
         config = self.builder_config
         draw = functools.partial(_examples, config.name, split, on_progress=self._count)
-        starts = range(0, len(_split_centres(config.name)[split]), canvas.chunk_length(config.canvas_size))
+        starts = range(0, len(_split_centres(config.name)[split]), geometry.chunk_length(config.canvas_size))
         if self.with_beam:
             return import_beam(config.name).pipeline(draw, starts)
         return itertools.chain.from_iterable(map(draw, starts))
@@ -207,12 +207,12 @@ def _examples(
 
     about = as_config(config)
     size, square_size = about.canvas_size, about.square_size
-    chunk = _split_centres(config)[split][start : start + canvas.chunk_length(size)]
+    chunk = _split_centres(config)[split][start : start + geometry.chunk_length(size)]
     pngs = tf.io.encode_png(
-        canvas.draw(chunk, size, square_size)
+        geometry.draw(chunk, size, square_size)
     ).numpy()  # One call for many: TFDS makes one for each array that it is given.
-    labels = canvas.labels(chunk, size).tolist()
-    for png, one_hot, label, centre in zip(pngs, canvas.one_hot(chunk, size), labels, chunk, strict=True):
+    labels = geometry.labels(chunk, size).tolist()
+    for png, one_hot, label, centre in zip(pngs, geometry.one_hot(chunk, size), labels, chunk, strict=True):
         yield label, {"image": png, "one_hot": one_hot, "label": label, "coordinates": centre}
     if on_progress:
         on_progress(len(chunk))

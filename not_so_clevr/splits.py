@@ -17,7 +17,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from not_so_clevr import canvas
+from not_so_clevr import geometry
 
 SPLITS = ("uniform", "quadrant", "uniform_uber", "quadrant_uber")
 QUADRANTS = ("lower_right", "lower_left", "upper_right", "upper_left")
@@ -40,7 +40,7 @@ def check_split(split: str, held_out: str, seed: int) -> int:
         raise ValueError(f"split={split!r} is unknown; expected one of {', '.join(SPLITS)}.")
     if held_out not in QUADRANTS:
         raise ValueError(f"held_out={held_out!r} is no quadrant; expected one of {', '.join(QUADRANTS)}.")
-    seed = canvas.integer("seed", seed, 0, 2**32 - 1)
+    seed = geometry.integer("seed", seed, 0, 2**32 - 1)
     if held_out != HELD_OUT and split != "quadrant":
         raise ValueError(f"held_out={held_out!r} has no meaning for split={split!r}; leave it out, or use split='quadrant'.")
     if seed != SEED and split != "uniform":
@@ -51,12 +51,12 @@ def check_split(split: str, held_out: str, seed: int) -> int:
 def is_test(
     split: str = SPLITS[0],
     *,
-    canvas_size: int = canvas.CANVAS_SIZE,
-    square_size: int = canvas.SQUARE_SIZE,
+    canvas_size: int = geometry.CANVAS_SIZE,
+    square_size: int = geometry.SQUARE_SIZE,
     held_out: str = HELD_OUT,
     seed: int = SEED,
 ) -> npt.NDArray[np.bool_]:
-    """Returns which of `canvas.centres(canvas_size, square_size)` are test examples: bool `[N]`.
+    """Returns which of `geometry.centres(canvas_size, square_size)` are test examples: bool `[N]`.
 
     Args:
         split: one of `SPLITS`.
@@ -69,7 +69,7 @@ def is_test(
         ValueError: for a bad argument, or if train or test would be empty, which only a few centres can bring about.
     """
     seed = check_split(split, held_out, seed)
-    centres = canvas.centres(canvas_size, square_size)
+    centres = geometry.centres(canvas_size, square_size)
     i, j = centres.T
     if split == "uniform":
         test = _uniform(len(centres), seed)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from not_so_clevr import canvas
+from not_so_clevr import geometry
 from not_so_clevr.arrays import Drawn
 from not_so_clevr.config import NotSoClevrConfig, as_config
 
@@ -48,14 +48,14 @@ def stream(
         ValueError: one sentence, if an argument is not as above.
     """
     config, centres, batch_size, seed = _checked(config, split, batch_size, seed)
-    epochs = None if epochs is None else canvas.integer("epochs", epochs, 1, 2**31 - 1)
+    epochs = None if epochs is None else geometry.integer("epochs", epochs, 1, 2**31 - 1)
     view = None if task is None else _task(task, config)
     import tensorflow as tf
 
     device = _device(device)
     count, steps = len(centres), -(-len(centres) // batch_size)
     all_centres = tf.constant(centres.astype(np.int16))  # Pixels are 0 to 4095.
-    lines = tf.constant(canvas.convolved_lines(config.canvas_size, config.square_size))
+    lines = tf.constant(geometry.convolved_lines(config.canvas_size, config.square_size))
 
     def draw(step: Any) -> Any:
         first = step % steps * batch_size
@@ -102,8 +102,8 @@ def stream_batches(
         ValueError: one sentence, if an argument is not as above.
     """
     config, centres, batch_size, seed = _checked(config, split, batch_size, seed)
-    epochs = None if epochs is None else canvas.integer("epochs", epochs, 1, 2**31 - 1)
-    first_step = canvas.integer("first_step", first_step, 0, 2**32 - 1)
+    epochs = None if epochs is None else geometry.integer("epochs", epochs, 1, 2**31 - 1)
+    first_step = geometry.integer("first_step", first_step, 0, 2**32 - 1)
     view = _task(task, config)
     from not_so_clevr import environment
     from not_so_clevr.batches import Batches, Examples
@@ -129,8 +129,8 @@ def _checked(
     config: str | NotSoClevrConfig, split: str, batch_size: int, seed: int | None
 ) -> tuple[NotSoClevrConfig, npt.NDArray[np.int64], int, int | None]:
     config = as_config(config)
-    batch_size = canvas.integer("batch_size", batch_size, 1, 2**31 - 1)
-    seed = None if seed is None else canvas.integer("seed", seed, 0, 2**32 - 1)
+    batch_size = geometry.integer("batch_size", batch_size, 1, 2**31 - 1)
+    seed = None if seed is None else geometry.integer("seed", seed, 0, 2**32 - 1)
     by_split = config.split_centres()
     if not isinstance(split, str) or split not in by_split:
         raise ValueError(f"split={split!r} is unknown; expected one of {', '.join(by_split)}.")
@@ -163,7 +163,7 @@ def _examples(coordinates: Any, lines: Any, size: int) -> dict[str, Any]:
     rows, columns = coordinates[:, 0], coordinates[:, 1]
     label = rows * size + columns
     return {
-        "image": canvas.outer_products(tf.experimental.numpy, lines, rows, columns),
+        "image": geometry.outer_products(tf.experimental.numpy, lines, rows, columns),
         "one_hot": tf.one_hot(label, size**2, dtype=tf.uint8),
         "label": label,
         "coordinates": coordinates,

@@ -29,7 +29,7 @@ import rich.console
 import rich.markup
 import rich.table
 
-from not_so_clevr import canvas, progress, reproduce, results, tables
+from not_so_clevr import geometry, progress, reproduce, results, tables
 from not_so_clevr.published import Experiment
 from not_so_clevr.results import Result
 
@@ -127,7 +127,7 @@ def runs(left: Sequence[tuple[reproduce.Row, int]], folder: pathlib.Path, estima
 
 def check_place(cpus: int, gpus: float) -> None:
     """Raises ValueError, one sentence, unless Ray can give a task so many."""
-    canvas.integer("--cpus-per-run", cpus, 1, 10_000)
+    geometry.integer("--cpus-per-run", cpus, 1, 10_000)
     if not (0 <= gpus <= 1 or (gpus > 1 and gpus.is_integer())):
         raise ValueError(f"--gpus-per-run={gpus:g} is no share of GPUs; expected 0 to 1, such as 0.5, or a whole number.")
 

@@ -21,7 +21,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from not_so_clevr import canvas, metrics
+from not_so_clevr import geometry, metrics
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Task:
         metrics: name -> function of y and predictions that returns one number for each example; see `metrics`.
     """
 
-    canvas_size: int = canvas.CANVAS_SIZE
+    canvas_size: int = geometry.CANVAS_SIZE
 
     name: ClassVar[str]
     right: ClassVar[str]
@@ -48,7 +48,7 @@ class Task:
     features: ClassVar[tuple[str, ...]]
 
     def __post_init__(self) -> None:
-        size = canvas.integer("canvas_size", self.canvas_size, 1, canvas.MAX_CANVAS_SIZE)
+        size = geometry.integer("canvas_size", self.canvas_size, 1, geometry.MAX_CANVAS_SIZE)
         object.__setattr__(self, "canvas_size", size)  # A Python int, which does not overflow as NumPy's do
 
     @property
@@ -186,7 +186,7 @@ class Rendering(Task):
         return {"iou": metrics.iou, "pixel_accuracy": metrics.pixel_accuracy, "exact": metrics.exact}
 
     def xy(self, examples: Mapping[str, Any]) -> tuple[Any, Any]:
-        return self.scaled(examples["coordinates"]), self._feature(examples, "image", self.output_shape) / canvas.WHITE
+        return self.scaled(examples["coordinates"]), self._feature(examples, "image", self.output_shape) / geometry.WHITE
 
 
 TASKS = {task.name: task for task in (Classification, Regression, Rendering)}

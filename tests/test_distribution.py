@@ -10,7 +10,7 @@ import subprocesses
 from hypothesis import given
 from hypothesis import strategies as st
 
-from not_so_clevr import benchmark, canvas, distribution
+from not_so_clevr import benchmark, distribution, geometry
 from not_so_clevr.arrays import Drawn
 from not_so_clevr.batches import Batches, Examples
 from not_so_clevr.config import NotSoClevrConfig
@@ -150,7 +150,7 @@ def test_batch_normalization_is_found_however_deep_it_is():
 def test_every_batch_of_an_epoch_must_divide_evenly_where_there_is_batch_normalization(monkeypatch):
     """Batches of 9 leave none of 27 examples over, and two devices cannot share 9."""
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
-    centres = canvas.centres(5, 3).repeat(3, axis=0)
+    centres = geometry.centres(5, 3).repeat(3, axis=0)
     examples = Examples(Drawn(centres, NotSoClevrConfig(canvas_size=5, square_size=3)), Regression(5))
     network = keras.Sequential([keras.Input((5, 3)), Block()])
     assert Batches(examples, 9, 0).sizes == {9}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from run_files import result, several
 
-from not_so_clevr import canvas, figures, maps
+from not_so_clevr import figures, geometry, maps
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +18,7 @@ def test_a_map_holds_the_mean_errors_at_the_centres():
     one, other = result("net", wrong=1.0), result("net", seed=1, wrong=0.0)
     found = maps.error_map([one, other])
     assert found.shape == (16, 16)
-    for i, j in canvas.centres(16, 3):
+    for i, j in geometry.centres(16, 3):
         assert found[i, j] == (1.5 if i >= 8 and j >= 8 else 0)  # The mean of 3 px and 0 px where it is held out
     border = np.ones((16, 16), bool)
     border[1:15, 1:15] = False
@@ -98,7 +98,7 @@ def test_predictions_that_are_wrong_have_a_mark_of_their_own():
 def test_paintings_stand_below_true_canvases():
     run = result("net", task="rendering")
     images = [axes.images[0].get_array() for axes in maps.paintings([run]).axes]
-    true = canvas.draw(run.examples["test"]["coordinates"][:8], 16, 3)[..., 0]
+    true = geometry.draw(run.examples["test"]["coordinates"][:8], 16, 3)[..., 0]
     rows = np.array(images).reshape(4, 4, 16, 16)
     np.testing.assert_array_equal(np.concatenate([rows[0], rows[2]]), true)
     assert not rows[[1, 3]].any()

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from not_so_clevr import canvas, splits
+from not_so_clevr import geometry, splits
 
 # The published counts, and the SHA-256 of the indices of the test examples as little-endian int64.
 PINNED = {
@@ -33,7 +33,7 @@ def test_splits_are_pinned(split, held_out, seed):
 )
 def test_the_held_out_quadrant_is_the_one_with_that_corner(held_out, corner):
     test = splits.is_test("quadrant", held_out=held_out)
-    in_quadrant = (canvas.centres() >= 32) == (np.array(corner) >= 32)
+    in_quadrant = (geometry.centres() >= 32) == (np.array(corner) >= 32)
     np.testing.assert_array_equal(test, in_quadrant.all(axis=1))
 
 
@@ -51,12 +51,12 @@ def test_uber_uniform_is_drawn_column_by_column_with_the_legacy_generator():
     np.random.seed(20202)
     drawn = {(i, j) for j in range(4, 60) for i in range(4, 60) if np.random.random() < 0.25}
     np.random.set_state(state)
-    assert {tuple(centre) for centre in canvas.centres()[splits.is_test("uniform_uber")].tolist()} == drawn
+    assert {tuple(centre) for centre in geometry.centres()[splits.is_test("uniform_uber")].tolist()} == drawn
 
 
 def test_uber_quadrant_leaves_the_middle_row_and_column_to_train():
     expected = {(i, j) for i in range(33, 60) for j in range(33, 60)}
-    assert {tuple(centre) for centre in canvas.centres()[splits.is_test("quadrant_uber")].tolist()} == expected
+    assert {tuple(centre) for centre in geometry.centres()[splits.is_test("quadrant_uber")].tolist()} == expected
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(10, 40))

@@ -11,10 +11,10 @@ import straightforward
 import tensorflow_datasets as tfds
 
 import not_so_clevr
-from not_so_clevr import canvas
+from not_so_clevr import geometry
 from not_so_clevr.not_so_clevr_dataset_builder import Builder
 
-CENTRES = canvas.centres()
+CENTRES = geometry.centres()
 BUILDERS = {
     "ours": lambda folder: Builder(config="quadrant", data_dir=folder),
     "straightforward": lambda folder: straightforward.Straightforward(data_dir=folder),
@@ -39,11 +39,11 @@ def test_fill(benchmark):
 
 
 def test_draw_numpy(benchmark):
-    benchmark.pedantic(canvas.draw, (CENTRES,), rounds=50, warmup_rounds=3)
+    benchmark.pedantic(geometry.draw, (CENTRES,), rounds=50, warmup_rounds=3)
 
 
 def test_draw_keras(benchmark):
-    benchmark.pedantic(lambda: on_device(canvas.draw_on_device(CENTRES)), rounds=50, warmup_rounds=3)
+    benchmark.pedantic(lambda: on_device(geometry.draw_on_device(CENTRES)), rounds=50, warmup_rounds=3)
 
 
 def test_draw_literal(benchmark):
@@ -64,7 +64,7 @@ def test_prepare(benchmark, tmp_path_factory, name):
 def test_prepare_size(benchmark, tmp_path, size):
     builder = Builder(config="quadrant" if size == 64 else f"quadrant_{size}", data_dir=tmp_path)
     benchmark.pedantic(builder.download_and_prepare, rounds=1)
-    benchmark.extra_info["pixels"] = len(canvas.centres(size)) * size**2
+    benchmark.extra_info["pixels"] = len(geometry.centres(size)) * size**2
     benchmark.extra_info["bytes"] = sum(file.stat().st_size for file in tmp_path.rglob("*") if file.is_file())
 
 
@@ -91,10 +91,10 @@ def test_import(benchmark, modules):
 @pytest.mark.parametrize("size", [64, 256, 1024])
 @pytest.mark.parametrize("what", ["draw", "fill"])
 def test_device(benchmark, size, what):
-    chunk = canvas.centres(size)[: canvas.chunk_length(size)]
+    chunk = geometry.centres(size)[: geometry.chunk_length(size)]
     shape = (len(chunk), size, size, 1)
     functions = {
-        "draw": lambda: on_device(canvas.draw_on_device(chunk, size)),
+        "draw": lambda: on_device(geometry.draw_on_device(chunk, size)),
         "fill": lambda: on_device(keras.ops.full(shape, 255, dtype="uint8")),
     }
     benchmark.pedantic(functions[what], rounds=20, warmup_rounds=3)
