@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from not_so_clevr import geometry
+from not_so_clevr import drawing, geometry
 from not_so_clevr.config import NotSoClevrConfig, as_config
 
 
@@ -33,14 +33,14 @@ class Drawn(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         size = self.config.canvas_size
         if name == "image":
-            draw = geometry.draw_on_device if self.on_device else geometry.draw
+            draw = drawing.draw_on_device if self.on_device else drawing.draw
             return draw(self.centres, size, self.config.square_size)
         if name == "one_hot":
             if not self.on_device:
                 return geometry.one_hot(self.centres, size)
             from keras import ops
 
-            return ops.reshape(geometry.draw_on_device(self.centres, size, 1), (-1, size**2)) // geometry.WHITE  # Of one pixel
+            return ops.reshape(drawing.draw_on_device(self.centres, size, 1), (-1, size**2)) // drawing.WHITE  # Of one pixel
         return {"label": geometry.labels(self.centres, size), "coordinates": self.centres}[name]
 
     def __contains__(self, name: object) -> bool:

@@ -21,7 +21,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from not_so_clevr import distribution, environment, geometry, measuring, models, naming
+from not_so_clevr import devices, distribution, environment, geometry, measuring, models, naming
 from not_so_clevr.arrays import Drawn
 from not_so_clevr.batches import Arrays, Batches, Examples
 from not_so_clevr.config import NotSoClevrConfig, as_config
@@ -269,7 +269,7 @@ def load(
         return {split: Drawn(some, config) for split, some in centres.items()}
     import tensorflow_datasets as tfds
 
-    environment.leave_gpus()
+    devices.leave_gpus()
     only = tfds.decode.PartialDecoding(dict.fromkeys(("label", *task.features), True))
     loaded = tfds.load(f"not_so_clevr/{config.name}", batch_size=-1, data_dir=data_dir, decoders=only)
     splits: dict[str, Arrays | Drawn] = {}

@@ -21,7 +21,7 @@ import tensorflow_datasets as tfds
 import typer
 
 import not_so_clevr
-from not_so_clevr import disk, geometry, naming, progress, reproduce, results, sweep, tables, terminal
+from not_so_clevr import devices, disk, geometry, naming, progress, reproduce, results, sweep, tables, terminal
 from not_so_clevr import grid as grids
 from not_so_clevr.config import CONFIGS, as_config
 from not_so_clevr.not_so_clevr_dataset_builder import BEAM_CANVAS_SIZE, Builder, import_beam
@@ -38,6 +38,8 @@ _BEAM = (
     "Options of Apache Beam, as `tfds build` takes them; docs/large.md has some. "
     f"Canvases from {BEAM_CANVAS_SIZE} pixels on are generated with Beam, smaller ones only if options are given."
 )
+
+_DEVICE = "What draws the canvases: auto is the GPU if Keras' backend or TensorFlow has one."
 
 
 def _path(text: str) -> pathlib.Path:
@@ -99,9 +101,12 @@ def generate(
     configs: Annotated[list[str], typer.Argument(metavar="CONFIG...", help=_CONFIG)],
     data_dir: _DataDir = None,
     beam_pipeline_options: Annotated[str | None, typer.Option(metavar="OPTION=VALUE,...", help=_BEAM)] = None,
+    device: Annotated[str, typer.Option(metavar="auto|cpu|gpu", help=_DEVICE)] = "auto",
 ) -> None:
     """Generate data sets on disk, for tfds.load to read. What is there already stays as it is."""
-    builders = [Builder(config=config, data_dir=data_dir) for config in configs]
+    builders = [Builder(config=config, data_dir=data_dir, device=device) for config in configs]
+    if device == "gpu":
+        devices.drawer(device)
     _generate(*builders, beam_pipeline_options=beam_pipeline_options)
     for builder in builders:
         counts = " and ".join(f"{split.num_examples} {name}" for name, split in builder.info.splits.items())
@@ -138,7 +143,7 @@ def train(
     chosen = [seed or 0] if seeds is None else list(range(geometry.integer("--seeds", seeds, 1, 10_000)))
     changed = naming.read_all(settings or [])
     checked = as_config(config)
-    from not_so_clevr import benchmark, distribution, environment, models, planning
+    from not_so_clevr import benchmark, distribution, models, planning
     from not_so_clevr.run_folder import Busy
 
     if distribute:
@@ -149,7 +154,6 @@ def train(
         benchmark.check_arguments(job, seed=each, **options)
     if data == "tfds":
         benchmark.check_model(job)
-        environment.leave_gpus()
         _generate(Builder(config=checked, data_dir=data_dir))
     options |= {"data_dir": data_dir, "distribute": distribute}
     again = "the same command with --resume instead of --replace" if replace else "the same command with --resume"
@@ -298,11 +302,8 @@ def _swept(todo: Sequence[sweep.Run], address: str | None, cpus: int, gpus: floa
 
 def _generate_for(left: Sequence[tuple[reproduce.Row, int]], data_dir: pathlib.Path | None) -> None:
     """Generates the data sets of some runs, those that are not there yet."""
-    from not_so_clevr import environment
-
     names = dict.fromkeys(row.job.config.name for row, _ in left)
     if names:
-        environment.leave_gpus()
         _generate(*(Builder(config=name, data_dir=data_dir) for name in names))
 
 
@@ -451,6 +452,7 @@ def _generate(*builders: Builder, beam_pipeline_options: str | None = None) -> N
             import_beam(builder.builder_config.name)
     if missing:
         importlib.import_module("tensorflow")  # Its log messages would break into the bar.
+        devices.leave_gpus()
     with progress.bars("examples") as bars:
         for builder in builders:
             examples = builder.builder_config.num_examples

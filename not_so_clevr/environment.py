@@ -14,6 +14,7 @@ from typing import Any
 import keras
 
 import not_so_clevr
+from not_so_clevr import devices
 
 # Of glibc's malloc.h: M_TRIM_THRESHOLD, never; M_MMAP_MAX, no block; M_ARENA_MAX, since only the main one can grow without end
 _KEEP = {-1: -1, -4: 0, -8: 1}
@@ -37,7 +38,7 @@ def describe() -> dict[str, Any]:
             versions[package] = importlib.metadata.version(package)
     return {
         "backend": keras.backend.backend(),
-        "device": _gpu() or f"{_cores()} core{'s' * (_cores() > 1)} of {_cpu()}",
+        "device": devices.keras_gpu() or f"{_cores()} core{'s' * (_cores() > 1)} of {_cpu()}",
         "platform": platform.platform(),
         "versions": versions,
         "commit": _commit(),
@@ -48,16 +49,6 @@ def describe() -> dict[str, Any]:
 def variables() -> dict[str, str]:
     """Returns the environment variables that change the numbers that come out, those that are set."""
     return {name: os.environ[name] for name in _NUMBERS if name in os.environ}
-
-
-def leave_gpus() -> None:
-    """Has TensorFlow, which reads the data set, use no GPU, where it would take all memory, unless it is Keras' backend."""
-    if keras.backend.backend() == "tensorflow":
-        return
-    import tensorflow as tf
-
-    with contextlib.suppress(RuntimeError):  # It was used before.
-        tf.config.set_visible_devices([], "GPU")
 
 
 def make_deterministic() -> None:
@@ -90,28 +81,6 @@ def memory() -> int | None:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):
         return None
-
-
-def has_gpu() -> bool:
-    """Returns whether Keras' backend has a GPU."""
-    return _gpu() is not None
-
-
-def _gpu() -> str | None:
-    backend = keras.backend.backend()
-    if backend == "jax":
-        import jax
-
-        device = jax.devices()[0]
-        return None if device.platform == "cpu" else str(device.device_kind)
-    if backend == "torch":
-        import torch
-
-        return torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    import tensorflow as tf
-
-    gpus = tf.config.list_physical_devices("GPU")
-    return tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU") if gpus else None
 
 
 def _cores() -> int:

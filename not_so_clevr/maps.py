@@ -15,7 +15,7 @@ from matplotlib.colors import AsinhNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
-from not_so_clevr import figures, geometry, results, tables
+from not_so_clevr import drawing, figures, results, tables
 from not_so_clevr.config import as_config
 from not_so_clevr.results import Result
 
@@ -149,7 +149,7 @@ def paintings(runs: Sequence[Result]) -> Figure | None:
     for part, (label, same) in zip(parts, models.items(), strict=True):
         test, config = worst(same).examples["test"], as_config(runs[0].config)
         centres = test["coordinates"][test[results.SHOWN]]
-        true = geometry.draw(centres, config.canvas_size, config.square_size)[..., 0]
+        true = drawing.draw(centres, config.canvas_size, config.square_size)[..., 0]
         if len(models) > 1:
             part.suptitle(figures.wrapped(label, 60), fontsize=10)
         half = -(-len(centres) // 2)
@@ -159,7 +159,7 @@ def paintings(runs: Sequence[Result]) -> Figure | None:
             above.set_title(f"({i}, {j})", fontsize=9)
             below.set_xlabel(f"IoU {test['iou'][test[results.SHOWN][k]]:.2f}", fontsize=9)
             for cell, image in ((above, true[k]), (below, test[results.PAINTED][k])):
-                cell.imshow(image, cmap="gray", vmin=0, vmax=geometry.WHITE, interpolation="none")
+                cell.imshow(image, cmap="gray", vmin=0, vmax=drawing.WHITE, interpolation="none")
                 cell.set(xticks=[], yticks=[])
         for row, name in enumerate(("true", "painted") * 2):
             grid[row, 0].set_ylabel(name)

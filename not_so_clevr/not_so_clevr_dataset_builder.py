@@ -15,7 +15,7 @@ import numpy.typing as npt
 import tensorflow_datasets as tfds
 from google.protobuf.json_format import ParseError
 
-from not_so_clevr import disk, geometry
+from not_so_clevr import devices, disk, drawing, geometry
 from not_so_clevr.config import CONFIGS, NotSoClevrConfig, as_config
 
 #: From this canvas on, in pixels, a data set is generated with Apache Beam; docs/large.md tells why.
@@ -71,7 +71,26 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     _count: Callable[[int], object] | None = None
     _splits: Sequence[str] = ("train", "test")  # Those that a job generates
 
-    def __init__(self, *, config: str | NotSoClevrConfig | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        config: str | NotSoClevrConfig | None = None,
+        device: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Makes a builder, as TFDS does.
+
+        Args:
+            config: a config or its name.
+            device: what draws the canvases: "cpu"; "gpu"; or "auto", the default, the GPU if Keras'
+                backend or TensorFlow has one. With Beam "auto" is the CPU. The files are the same.
+            **kwargs: those of TFDS' builders.
+
+        Raises:
+            ValueError: if there is no such config or device.
+            OSError: if the data set on disk is damaged.
+        """
+        self._device = devices.check_device(device)
         if not (config is None or isinstance(config, str)):
             config = as_config(config).name  # From here on a config is its name.
         with self._told_if_damaged():
@@ -96,12 +115,15 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         Raises:
             OSError: one sentence that names the folder, if it cannot be written; or if Beam lost examples.
             ImportError: if Beam is needed and not installed.
-            ValueError: if Beam is asked for a mode that loses examples.
+            ValueError: if the GPU is asked for and there is none; or if Beam is asked for a mode that
+                loses examples.
         """
         download_config = download_config or tfds.download.DownloadConfig(try_download_gcs=False)  # It is nowhere to be found.
         overwrite = download_config.download_mode.overwrite_dataset
         reuse = self.data_path.exists() and not overwrite
         self.with_beam = self._is_large or bool(download_config.beam_runner or download_config.beam_options)
+        if self._device == "gpu":
+            devices.drawer(self._device)
         if self.with_beam and not reuse:
             import_beam(self.builder_config.name)
         lock = contextlib.nullcontext() if reuse else disk.exclusive(self.data_path, replace=overwrite)
@@ -192,25 +214,36 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     def _generate_examples(self, split: str) -> Any:
         """Returns the examples of a split with their keys: an iterator or, of a large data set, a Beam pipeline."""
         config = self.builder_config
-        draw = functools.partial(_examples, config.name, split, on_progress=self._count)
-        starts = range(0, len(_split_centres(config.name)[split]), geometry.chunk_length(config.canvas_size))
+        device = "cpu" if self.with_beam and self._device == "auto" else self._device
+        draw = functools.partial(
+            _examples,
+            config.name,
+            split,
+            drawer=devices.drawer(device),
+            on_progress=self._count,
+        )
+        starts = range(0, len(_split_centres(config.name)[split]), drawing.chunk_length(config.canvas_size))
         if self.with_beam:
             return import_beam(config.name).pipeline(draw, starts)
         return itertools.chain.from_iterable(map(draw, starts))
 
 
 def _examples(
-    config: str, split: str, start: int, *, on_progress: Callable[[int], object] | None
+    config: str,
+    split: str,
+    start: int,
+    *,
+    drawer: str,
+    on_progress: Callable[[int], object] | None,
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yields the examples of the chunk of centres that begins with number `start` of a split."""
     import tensorflow as tf
 
     about = as_config(config)
     size, square_size = about.canvas_size, about.square_size
-    chunk = _split_centres(config)[split][start : start + geometry.chunk_length(size)]
-    pngs = tf.io.encode_png(
-        geometry.draw(chunk, size, square_size)
-    ).numpy()  # One call for many: TFDS makes one for each array that it is given.
+    chunk = _split_centres(config)[split][start : start + drawing.chunk_length(size)]
+    images = drawing.draw_for_disk(chunk, size, square_size, drawer)
+    pngs = tf.io.encode_png(images).numpy()  # One call for many; TFDS makes one for each array.
     labels = geometry.labels(chunk, size).tolist()
     for png, one_hot, label, centre in zip(pngs, geometry.one_hot(chunk, size), labels, chunk, strict=True):
         yield label, {"image": png, "one_hot": one_hot, "label": label, "coordinates": centre}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from not_so_clevr import geometry
+from not_so_clevr import drawing
 from not_so_clevr.config import NotSoClevrConfig, as_config
 
 if TYPE_CHECKING:
@@ -56,11 +56,11 @@ def figure(config: str | NotSoClevrConfig) -> Figure:
     grid = right.subplots(len(COLORS), _EXAMPLES, squeeze=False)
     for row, split in zip(grid, COLORS, strict=True):
         chosen = centres[split][random.permutation(len(centres[split]))[:_EXAMPLES]]
-        images = geometry.draw(chosen, size, config.square_size)[..., 0]
+        images = drawing.draw(chosen, size, config.square_size)[..., 0]
         for cell in row[len(chosen) :]:
             cell.set_axis_off()
         for cell, (i, j), image in zip(row, chosen.tolist(), images, strict=False):
-            cell.imshow(image, cmap="gray", vmin=0, vmax=geometry.WHITE, interpolation="nearest")
+            cell.imshow(image, cmap="gray", vmin=0, vmax=drawing.WHITE, interpolation="nearest")
             cell.plot(j, i, marker="s", markersize=3, color=COLORS[split])
             cell.set(title=f"({i}, {j})", xticks=[], yticks=[])
             for spine in cell.spines.values():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from not_so_clevr import geometry
+from not_so_clevr import devices, drawing, geometry
 from not_so_clevr.arrays import Drawn
 from not_so_clevr.config import NotSoClevrConfig, as_config
 
@@ -52,10 +52,10 @@ def stream(
     view = None if task is None else _task(task, config)
     import tensorflow as tf
 
-    device = _device(device)
+    device = devices.tensorflow_device(device)
     count, steps = len(centres), -(-len(centres) // batch_size)
     all_centres = tf.constant(centres.astype(np.int16))  # Pixels are 0 to 4095.
-    lines = tf.constant(geometry.convolved_lines(config.canvas_size, config.square_size))
+    way = drawing.convolved_squares if device.startswith("GPU") else drawing.copied_squares
 
     def draw(step: Any) -> Any:
         first = step % steps * batch_size
@@ -64,7 +64,7 @@ def stream(
             chosen = tf.random.experimental.index_shuffle(chosen, tf.stack([tf.cast(seed, tf.int64), step // steps]), count - 1)
         with tf.device(device):
             coordinates = tf.cast(tf.gather(all_centres, chosen), tf.int64)
-            examples = _examples(coordinates, lines, config.canvas_size)
+            examples = _examples(coordinates, way, config)
             return examples if view is None else view.xy(examples)
 
     numbers = tf.data.Dataset.counter() if epochs is None else tf.data.Dataset.range(steps * epochs)
@@ -105,10 +105,9 @@ def stream_batches(
     epochs = None if epochs is None else geometry.integer("epochs", epochs, 1, 2**31 - 1)
     first_step = geometry.integer("first_step", first_step, 0, 2**32 - 1)
     view = _task(task, config)
-    from not_so_clevr import environment
     from not_so_clevr.batches import Batches, Examples
 
-    examples = Examples(Drawn(centres, config, on_device=environment.has_gpu()), view)
+    examples = Examples(Drawn(centres, config, on_device=devices.keras_gpu() is not None), view)
     return Batches(examples, batch_size, seed, epochs=epochs, first_step=first_step)
 
 
@@ -143,27 +142,15 @@ def _task(task: str | Task, config: NotSoClevrConfig) -> Task:
     return as_task(task, config.canvas_size)
 
 
-def _device(device: str | None) -> str:
-    """Returns a device that TensorFlow has. Raises ValueError, one sentence, if it does not have this one."""
-    import tensorflow as tf
-
-    names = [each.name.removeprefix("/device:") for each in tf.config.list_logical_devices()]
-    if device is None:
-        return next((name for name in names if name.startswith("GPU")), "CPU:0")
-    wanted = str(device).upper().rpartition("DEVICE:")[2].removeprefix("/")
-    if (wanted if ":" in wanted else f"{wanted}:0") not in names:
-        raise ValueError(f"device={device!r} is none that TensorFlow has; expected one of {', '.join(names)}.")
-    return wanted
-
-
-def _examples(coordinates: Any, lines: Any, size: int) -> dict[str, Any]:
+def _examples(coordinates: Any, way: Any, config: NotSoClevrConfig) -> dict[str, Any]:
     """Returns the examples around centres `[B, 2]`, with operations of TensorFlow, whatever backend Keras has."""
     import tensorflow as tf
 
     rows, columns = coordinates[:, 0], coordinates[:, 1]
+    size = config.canvas_size
     label = rows * size + columns
     return {
-        "image": geometry.outer_products(tf.experimental.numpy, lines, rows, columns),
+        "image": way(tf.experimental.numpy, rows, columns, size, config.square_size),
         "one_hot": tf.one_hot(label, size**2, dtype=tf.uint8),
         "label": label,
         "coordinates": coordinates,

@@ -21,7 +21,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from not_so_clevr import geometry, metrics
+from not_so_clevr import drawing, geometry, metrics
 
 
 @dataclasses.dataclass(frozen=True)
@@ -186,7 +186,7 @@ class Rendering(Task):
         return {"iou": metrics.iou, "pixel_accuracy": metrics.pixel_accuracy, "exact": metrics.exact}
 
     def xy(self, examples: Mapping[str, Any]) -> tuple[Any, Any]:
-        return self.scaled(examples["coordinates"]), self._feature(examples, "image", self.output_shape) / geometry.WHITE
+        return self.scaled(examples["coordinates"]), self._feature(examples, "image", self.output_shape) / drawing.WHITE
 
 
 TASKS = {task.name: task for task in (Classification, Regression, Rendering)}

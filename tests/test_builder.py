@@ -1,8 +1,11 @@
-"""What TFDS asks of a builder, for every named config."""
+"""What TFDS asks of a builder, for every named config; and the device that draws."""
 
 import pytest
+import subprocesses
+import tensorflow as tf
 import tensorflow_datasets as tfds
 
+from not_so_clevr import devices
 from not_so_clevr.config import CONFIGS
 from not_so_clevr.not_so_clevr_dataset_builder import Builder
 
@@ -33,3 +36,70 @@ def _test_case(name: str) -> type:
 
 
 globals().update({f"Test_{config.name}": _test_case(config.name) for config in CONFIGS})
+
+
+CHECKSUMS = """
+import keras, sys
+from not_so_clevr import devices, drawing
+from not_so_clevr.not_so_clevr_dataset_builder import Builder
+drawer, folder = sys.argv[1:]
+devices.drawer = lambda device: drawer
+devices.keras_gpu = lambda: "a GPU"
+copied, drawing.copied_squares = drawing.copied_squares, None
+if drawer == "numpy":
+    drawing.copied_squares = copied
+builder = Builder(config="quadrant_32", data_dir=folder)
+builder.download_and_prepare()
+print((builder.data_path / "SHA256SUMS").read_text())
+"""
+
+
+def checksums(drawer, folder, backend):
+    return subprocesses.run(f"import sys; sys.argv = ['', {drawer!r}, {str(folder)!r}]{CHECKSUMS}", KERAS_BACKEND=backend)
+
+
+def test_the_files_are_the_same_whatever_draws(tmp_path):
+    """With convolutions forced on the CPU devices of TensorFlow and of other backends."""
+    copied = checksums("numpy", tmp_path / "numpy", "tensorflow")
+    assert "not_so_clevr-train.tfrecord" in copied
+    for drawer, backend in [
+        ("tensorflow", "tensorflow"),
+        *[("keras", name) for name in ("tensorflow", *subprocesses.other_backends())],
+    ]:
+        assert checksums(drawer, tmp_path / drawer / backend, backend) == copied, (drawer, backend)
+
+
+@pytest.mark.parametrize("device", ["tpu", "GPU", 0, ["cpu"]])
+def test_an_unknown_device_is_named_before_any_work(device, tmp_path):
+    with pytest.raises(ValueError, match="^device=.* is unknown; expected one of auto, cpu, gpu.$"):
+        Builder(config="quadrant_32", data_dir=tmp_path, device=device)
+
+
+def test_a_gpu_that_is_not_there_is_one_sentence_before_any_work(tmp_path):
+    sentence = "^device='gpu' needs a GPU, and neither TensorFlow nor Keras' backend .* has one; use"
+    for name in ("quadrant_16", "quadrant_512"):
+        builder = tfds.builder(f"not_so_clevr/{name}", data_dir=tmp_path, device="gpu")
+        with pytest.raises(ValueError, match=sentence):
+            builder.download_and_prepare()
+    assert not list(tmp_path.rglob("*"))
+
+
+@pytest.mark.parametrize(
+    ("of_keras", "of_tensorflow", "drawers"),
+    [
+        (None, [], {"auto": "numpy", "cpu": "numpy"}),
+        ("a GPU", [], {"auto": "keras", "cpu": "numpy", "gpu": "keras"}),
+        (None, ["a GPU"], {"auto": "tensorflow", "cpu": "numpy", "gpu": "tensorflow"}),
+        ("a GPU", ["a GPU"], {"auto": "keras", "cpu": "numpy", "gpu": "keras"}),
+    ],
+)
+def test_auto_is_the_gpu_where_there_is_one(of_keras, of_tensorflow, drawers, monkeypatch):
+    monkeypatch.setattr(devices, "keras_gpu", lambda: of_keras)
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: of_tensorflow)
+    assert {device: devices.drawer(device) for device in drawers} == drawers
+
+
+def test_tfds_hands_the_device_on(tmp_path):
+    options = {"device": "cpu"}
+    examples = tfds.load("not_so_clevr/quadrant_16", split="test", data_dir=tmp_path, builder_kwargs=options)
+    assert len(examples) == 16

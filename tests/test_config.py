@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import not_so_clevr
-from not_so_clevr import geometry, not_so_clevr_dataset_builder, splits
+from not_so_clevr import drawing, not_so_clevr_dataset_builder, splits
 from not_so_clevr.config import CONFIGS, NotSoClevrConfig
 from not_so_clevr.not_so_clevr_dataset_builder import Builder
 
@@ -65,7 +65,7 @@ def test_a_config_is_refused_or_yields_a_right_data_set(arguments):
         i, j = split["coordinates"].T
         assert (split["one_hot"].sum(1) == 1).all()
         assert (split["one_hot"].reshape(-1, size, size)[np.arange(len(i)), i, j] == 1).all()
-        white = split["image"][..., 0] == geometry.WHITE
+        white = split["image"][..., 0] == drawing.WHITE
         assert ((split["image"][..., 0] == 0) | white).all()
         assert (white.sum((1, 2)) == config.square_size**2).all()
         pixel = np.arange(size)

@@ -52,7 +52,7 @@ def test_processors_of_the_same_name_are_told_apart_by_their_vectors(cpuinfo, ex
     file = tmp_path / "cpuinfo"
     file.write_text(cpuinfo)
     monkeypatch.setattr(environment, "_CPUINFO", file)
-    monkeypatch.setattr(environment, "_gpu", lambda: None)
+    monkeypatch.setattr(environment.devices, "keras_gpu", lambda: None)
     assert environment.describe()["device"].endswith(expected)
 
 

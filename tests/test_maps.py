@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from run_files import result, several
 
-from not_so_clevr import figures, geometry, maps
+from not_so_clevr import drawing, figures, geometry, maps
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +98,7 @@ def test_predictions_that_are_wrong_have_a_mark_of_their_own():
 def test_paintings_stand_below_true_canvases():
     run = result("net", task="rendering")
     images = [axes.images[0].get_array() for axes in maps.paintings([run]).axes]
-    true = geometry.draw(run.examples["test"]["coordinates"][:8], 16, 3)[..., 0]
+    true = drawing.draw(run.examples["test"]["coordinates"][:8], 16, 3)[..., 0]
     rows = np.array(images).reshape(4, 4, 16, 16)
     np.testing.assert_array_equal(np.concatenate([rows[0], rows[2]]), true)
     assert not rows[[1, 3]].any()

@@ -1,3 +1,4 @@
+import contextlib
 import itertools
 
 import keras
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import not_so_clevr
-from not_so_clevr import environment, tasks
+from not_so_clevr import devices, drawing, tasks
 from not_so_clevr.batches import Batches
 
 SMALL = "quadrant_16_square3"
@@ -107,6 +108,16 @@ def test_the_state_of_an_iterator_is_saved_and_restored(tmp_path):
     assert [next(another)["label"].numpy().tolist() for _ in range(20)] == expected
 
 
+def test_a_gpu_convolves_and_gives_the_same(monkeypatch):
+    expected = joined(not_so_clevr.stream(SMALL, "test", 20, epochs=1).as_numpy_iterator())
+    monkeypatch.setattr(drawing, "copied_squares", None)
+    monkeypatch.setattr(devices, "tensorflow_device", lambda device: "GPU:0")
+    monkeypatch.setattr(tf, "device", lambda name: contextlib.nullcontext())
+    convolved = joined(not_so_clevr.stream(SMALL, "test", 20, epochs=1).as_numpy_iterator())
+    for name, values in expected.items():
+        np.testing.assert_array_equal(convolved[name], values)
+
+
 def test_canvases_are_drawn_on_the_device_that_was_asked_for():
     code = f"""
 import tensorflow as tf, not_so_clevr
@@ -183,11 +194,21 @@ def test_no_thread_is_waited_for_that_tunes():
 @pytest.mark.parametrize("name", tasks.TASKS)
 def test_drawn_on_the_device_of_the_backend_it_is_the_same(name, monkeypatch):
     expected = not_so_clevr.stream_batches(SMALL, "train", 10, 5, task=name)[2]
-    monkeypatch.setattr(environment, "has_gpu", lambda: True)
+    monkeypatch.setattr(devices, "keras_gpu", lambda: "a GPU")
     drawn = not_so_clevr.stream_batches(SMALL, "train", 10, 5, task=name)[2]
     assert [keras.ops.is_tensor(each) for each in drawn] == [name == "regression", name != "regression"]  # The pixels
     for a, b in zip(expected, drawn, strict=True):
         np.testing.assert_array_equal(keras.ops.convert_to_numpy(b), a)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="Only there does fit take NumPy arrays.")
+def test_drawn_on_the_device_of_the_backend_fit_gets_arrays_of_the_host(monkeypatch):
+    monkeypatch.setattr(devices, "keras_gpu", lambda: "a GPU")
+    batches = not_so_clevr.stream_batches(SMALL, "train", 10, 5, task="rendering")
+    fed = batches.for_fit()
+    assert keras.ops.is_tensor(batches[2][1])
+    assert isinstance(fed[2][1], np.ndarray)
+    np.testing.assert_array_equal(fed[2][1], batches[2][1])
 
 
 def test_a_model_trains_on_it_and_needs_no_memory_for_the_data_set():

@@ -10,7 +10,7 @@ import subprocesses
 import tensorflow_datasets as tfds
 
 import not_so_clevr
-from not_so_clevr import geometry
+from not_so_clevr import drawing
 from not_so_clevr.config import CONFIGS
 
 NAME = "not_so_clevr/quadrant_32"
@@ -131,7 +131,7 @@ def test_as_dataframe_and_show_examples(data_dir):
     figure = tfds.show_examples(examples, info)
     shown = figure.axes[0].images[0]
     assert shown.get_cmap().name == "gray"
-    assert {int(value) for value in np.unique(shown.get_array())} == {0, geometry.WHITE}
+    assert {int(value) for value in np.unique(shown.get_array())} == {0, drawing.WHITE}
 
 
 def test_benchmark(data_dir):

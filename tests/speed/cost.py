@@ -8,7 +8,7 @@ import time
 
 from tensorflow_datasets.core import example_serializer
 
-from not_so_clevr import geometry
+from not_so_clevr import drawing
 from not_so_clevr.not_so_clevr_dataset_builder import Builder, _examples
 
 _OVERHEAD = 16  # Bytes of a TFRecord
@@ -19,10 +19,13 @@ def main(config: str) -> None:
     encode = builder.info.features.encode_example
     serialize = example_serializer.ExampleSerializer(builder.info.features.get_serialized_info()).serialize_example
     splits = {split: len(centres) for split, centres in builder.builder_config.split_centres().items()}
-    chunk = geometry.chunk_length(builder.builder_config.canvas_size)
+    chunk = drawing.chunk_length(builder.builder_config.canvas_size)
 
     def sizes(start: int) -> list[int]:
-        return [len(serialize(encode(example))) for _, example in _examples(config, "train", start, on_progress=None)]
+        return [
+            len(serialize(encode(example)))
+            for _, example in _examples(config, "train", start, drawer="numpy", on_progress=None)
+        ]
 
     sizes(0)  # Imports, and what is made only once
     start = time.process_time()

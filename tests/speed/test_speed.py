@@ -11,7 +11,7 @@ import straightforward
 import tensorflow_datasets as tfds
 
 import not_so_clevr
-from not_so_clevr import geometry
+from not_so_clevr import drawing, geometry
 from not_so_clevr.not_so_clevr_dataset_builder import Builder
 
 CENTRES = geometry.centres()
@@ -39,11 +39,11 @@ def test_fill(benchmark):
 
 
 def test_draw_numpy(benchmark):
-    benchmark.pedantic(geometry.draw, (CENTRES,), rounds=50, warmup_rounds=3)
+    benchmark.pedantic(drawing.draw, (CENTRES,), rounds=50, warmup_rounds=3)
 
 
 def test_draw_keras(benchmark):
-    benchmark.pedantic(lambda: on_device(geometry.draw_on_device(CENTRES)), rounds=50, warmup_rounds=3)
+    benchmark.pedantic(lambda: on_device(drawing.draw_on_device(CENTRES)), rounds=50, warmup_rounds=3)
 
 
 def test_draw_literal(benchmark):
@@ -91,10 +91,10 @@ def test_import(benchmark, modules):
 @pytest.mark.parametrize("size", [64, 256, 1024])
 @pytest.mark.parametrize("what", ["draw", "fill"])
 def test_device(benchmark, size, what):
-    chunk = geometry.centres(size)[: geometry.chunk_length(size)]
+    chunk = geometry.centres(size)[: drawing.chunk_length(size)]
     shape = (len(chunk), size, size, 1)
     functions = {
-        "draw": lambda: on_device(geometry.draw_on_device(chunk, size)),
+        "draw": lambda: on_device(drawing.draw_on_device(chunk, size)),
         "fill": lambda: on_device(keras.ops.full(shape, 255, dtype="uint8")),
     }
     benchmark.pedantic(functions[what], rounds=20, warmup_rounds=3)

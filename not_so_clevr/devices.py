@@ -1,0 +1,106 @@
+"""The devices that Keras' backend and TensorFlow have, and which of them draws."""
+
+from __future__ import annotations
+
+import contextlib
+
+DEVICES = ("auto", "cpu", "gpu")
+
+
+def keras_gpu() -> str | None:
+    """Returns the name of the first GPU of Keras' backend; None if it has none."""
+    import keras
+
+    backend = keras.backend.backend()
+    if backend == "jax":
+        import jax
+
+        device = jax.devices()[0]
+        return None if device.platform == "cpu" else str(device.device_kind)
+    if backend == "torch":
+        import torch
+
+        return torch.cuda.get_device_name() if torch.cuda.is_available() else None
+
+    import tensorflow as tf
+
+    if not (gpus := tf.config.list_physical_devices("GPU")):
+        return None
+    return str(tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU"))
+
+
+def tensorflow_device(device: str | None = None) -> str:
+    """Returns a device of TensorFlow by its short name, such as "GPU:0".
+
+    Args:
+        device: any of its names, such as "gpu" or "/device:GPU:0"; None for the first GPU, or the
+            CPU where there is none.
+
+    Raises:
+        ValueError: if TensorFlow does not have it.
+    """
+    import tensorflow as tf
+
+    names = [each.name.removeprefix("/device:") for each in tf.config.list_logical_devices()]
+    if device is None:
+        return next((name for name in names if name.startswith("GPU")), "CPU:0")
+    wanted = str(device).upper().rpartition("DEVICE:")[2].removeprefix("/")
+    if (wanted if ":" in wanted else f"{wanted}:0") not in names:
+        raise ValueError(f"device={device!r} is none that TensorFlow has; expected one of {', '.join(names)}.")
+    return wanted
+
+
+def check_device(device: str | None) -> str:
+    """Returns "auto", "cpu" or "gpu"; None is "auto". Raises ValueError for any other value."""
+    if device is None:
+        return "auto"
+    if device not in DEVICES:
+        raise ValueError(f"device={device!r} is unknown; expected one of {', '.join(DEVICES)}.")
+    return device
+
+
+def drawer(device: str) -> str:
+    """Returns what draws the canvases of a data set that is generated.
+
+    Args:
+        device: "cpu"; "gpu"; or "auto", the GPU if Keras' backend or TensorFlow has one.
+
+    Returns:
+        "keras" or "tensorflow", on a GPU; or "numpy".
+
+    Raises:
+        ValueError: if `device` is "gpu" and there is none.
+    """
+    if device == "cpu":
+        return "numpy"
+
+    if keras_gpu():
+        return "keras"
+
+    import tensorflow as tf
+
+    if tf.config.list_physical_devices("GPU"):
+        return "tensorflow"
+    if device == "gpu":
+        import keras
+
+        raise ValueError(
+            "device='gpu' needs a GPU, and neither TensorFlow nor Keras' backend "
+            f"({keras.backend.backend()}) has one; use device='cpu' or device='auto'."
+        )
+    return "numpy"
+
+
+def leave_gpus() -> None:
+    """Keeps TensorFlow, which reads the data set, off the GPUs unless it is Keras' backend.
+
+    It would take all of their memory.
+    """
+    import keras
+
+    if keras.backend.backend() == "tensorflow":
+        return
+    import tensorflow as tf
+
+    with contextlib.suppress(RuntimeError):  # TensorFlow has been used before.
+        tf.config.set_visible_devices([], "GPU")

@@ -1,0 +1,227 @@
+import tracemalloc
+
+import keras
+import literal
+import numpy as np
+import pytest
+import scipy.signal
+import subprocesses
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from not_so_clevr import devices, drawing, geometry
+
+SIZES = [(64, 9), (32, 9), (33, 9), (16, 1), (12, 11), (9, 9), (1, 1)]
+WAYS = [drawing.convolved_squares, drawing.copied_squares]
+
+DISC = np.hypot(*np.mgrid[-2:3, -2:3]) <= 2
+KERNELS = {
+    "square": np.ones((9, 9), bool),
+    "one pixel": np.ones((1, 1), np.uint8),
+    "disc": DISC,
+    "asymmetric": np.tril(np.ones((5, 5), np.uint8)) * 255,
+    "separable": np.outer([1.0, -2.0, 0.5], [0.25, 3.0, 1.0]),
+    "nothing": np.zeros((3, 3)),
+    "one corner": np.eye(3)[:, ::-1] * [[0], [0], [7]],
+}
+
+
+def in_numpy(one_hots, kernel):
+    return drawing.convolve(one_hots, kernel)
+
+
+def on_backend(one_hots, kernel):
+    tensor = keras.ops.convert_to_tensor(one_hots)
+    return keras.ops.convert_to_numpy(drawing.convolve(tensor, kernel))
+
+
+def in_tf_data(one_hots, kernel):
+    dataset = tf.data.Dataset.from_tensors(one_hots).map(lambda x: drawing.convolve(x, kernel))
+    return next(dataset.as_numpy_iterator())
+
+
+EVERYWHERE = [in_numpy, on_backend, in_tf_data]
+
+
+def by_scipy(images, kernel):
+    images, kernel = np.asarray(images, np.float64), np.asarray(kernel, np.float64)
+    each = [scipy.signal.convolve2d(image, kernel, "same") for image in images[..., 0]]
+    return np.stack(each)[..., None]
+
+
+@st.composite
+def images_and_kernels(draw):
+    """Images with any number of ones, or of any numbers; and any kernel that fits on them."""
+    shape = draw(st.tuples(*[st.integers(1, high) for high in (3, 9, 12)], st.just(1)))
+    size = 2 * draw(st.integers(0, (min(shape[1:3]) - 1) // 2)) + 1
+    numbers = st.floats(-8, 8, width=16)
+    dtype, elements = draw(st.sampled_from([(bool, None), (np.uint8, st.integers(0, 255)), (np.float32, numbers)]))
+    image = draw(arrays.arrays(dtype, shape, elements=elements))
+    if draw(st.booleans()):
+        line = arrays.arrays(np.float32, size, elements=numbers)
+        return image, np.outer(draw(line), draw(line))
+    return image, draw(arrays.arrays(np.float32, (size, size), elements=numbers))
+
+
+@given(images_and_kernels())
+def test_a_convolution_equals_scipys(both):
+    images, kernel = both
+    found = drawing.convolve(images, kernel)
+    assert found.dtype == np.float32
+    scale = max(1, by_scipy(np.abs(images), np.abs(kernel)).max())
+    np.testing.assert_allclose(found / scale, by_scipy(images, kernel) / scale, atol=1e-5)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("where", EVERYWHERE)
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.float32])
+def test_any_ones_and_any_kernel_give_what_scipy_gives_on_the_backend(where, kernel, dtype):
+    images = (np.random.RandomState(0).random_sample((4, 13, 21, 1)) < 0.2).astype(dtype)
+    images[0, 0, 0] = images[1, 12, 20] = images[2, 0, 20] = 1  # Up to the borders
+    expected = by_scipy(images, KERNELS[kernel])
+    found = where(images, KERNELS[kernel])
+    assert found.dtype == np.float32
+    if dtype != np.float32 and KERNELS[kernel].dtype.kind in "bui":
+        np.testing.assert_array_equal(found, expected)
+    else:
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_a_kernel_of_rank_1_is_two_lines_and_any_other_stays_whole():
+    ranks = {name: len(drawing._factors(kernel.astype(float))) for name, kernel in KERNELS.items()}
+    whole = {name for name, factors in ranks.items() if factors == 1}
+    assert whole == {"disc", "asymmetric", "nothing"}
+    column, row = drawing._factors(KERNELS["square"] * 255.0)
+    assert column.tolist() == [[255]] * 9
+    assert row.tolist() == [[1] * 9]
+
+
+@pytest.mark.parametrize("where", EVERYWHERE)
+def test_a_canvas_is_the_convolution_of_its_one_hot_on_the_backend(where):
+    centres = geometry.centres(20, 5)
+    one_hots = geometry.one_hot(centres, 20).reshape(-1, 20, 20, 1)
+    canvases = where(one_hots, np.full((5, 5), 255, np.uint8))
+    np.testing.assert_array_equal(canvases, drawing.draw(centres, 20, 5))
+
+
+def by_definition(centres, canvas_size, square_size):
+    """White is every pixel at most k // 2 rows and columns from the centre."""
+    pixel = np.arange(canvas_size)
+    near = np.abs(pixel[None] - np.asarray(centres)[..., None]) <= square_size // 2  # [N, 2, S]
+    return np.where(near[:, 0, :, None] & near[:, 1, None, :], 255, 0)[..., None]
+
+
+@pytest.mark.parametrize("way", WAYS)
+@given(st.data())
+@settings(max_examples=50)
+def test_squares_are_drawn_by_the_definition_up_to_and_over_the_border(way, data):
+    canvas_size = data.draw(st.integers(1, 24))
+    square_size = 2 * data.draw(st.integers(0, (canvas_size - 1) // 2)) + 1
+    pixel = st.integers(0, canvas_size - 1)
+    centres = np.array(data.draw(st.lists(st.tuples(pixel, pixel), min_size=1, max_size=5)))
+    drawn = way(np, *centres.T, canvas_size, square_size)
+    assert drawn.dtype == np.uint8
+    np.testing.assert_array_equal(drawn, by_definition(centres, canvas_size, square_size))
+
+
+@pytest.mark.parametrize("gpu", [None, "a GPU"])
+@pytest.mark.parametrize("size", SIZES)
+def test_both_ways_equal_the_literal_recipe_on_the_backend(size, gpu, monkeypatch):
+    monkeypatch.setattr(devices, "keras_gpu", lambda: gpu)
+    recipe = keras.ops.convert_to_numpy(literal.canvases(*size)) * 255
+    drawn = keras.ops.convert_to_numpy(drawing.draw_on_device(geometry.centres(*size), *size))
+    assert drawn.dtype == np.uint8
+    np.testing.assert_array_equal(drawn, recipe)
+    np.testing.assert_array_equal(drawing.draw(geometry.centres(*size), *size), recipe)
+
+
+@pytest.mark.parametrize("gpu", [None, "a GPU"])
+def test_squares_over_the_border_are_cut_off_on_the_backend(gpu, monkeypatch):
+    monkeypatch.setattr(devices, "keras_gpu", lambda: gpu)
+    centres = [[0, 0], [0, 31], [31, 16]]
+    drawn = keras.ops.convert_to_numpy(drawing.draw_on_device(centres, 32, 9))
+    np.testing.assert_array_equal(drawn, by_definition(centres, 32, 9))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_tensorflow_draws_the_same_whatever_the_backend(way):
+    centres = tf.constant(geometry.centres(20, 5))
+    drawn = way(tf.experimental.numpy, centres[:, 0], centres[:, 1], 20, 5)
+    np.testing.assert_array_equal(drawn, by_definition(geometry.centres(20, 5), 20, 5))
+
+
+@pytest.mark.parametrize("gpu", [None, "a GPU"])
+def test_a_gpu_convolves_and_a_cpu_copies(gpu, monkeypatch):
+    monkeypatch.setattr(devices, "keras_gpu", lambda: gpu)
+    ways = []
+    monkeypatch.setattr(drawing, "_compiled", lambda backend, way, *sizes: ways.append(way) or (lambda *_: None))
+    drawing.draw_on_device([[1, 2]])
+    assert ways == [drawing.convolved_squares if gpu else drawing.copied_squares]
+
+
+@pytest.mark.parametrize("drawer", ["numpy", "keras", "tensorflow"])
+def test_whatever_draws_for_the_disk_gives_the_same(drawer):
+    drawn = drawing.draw_for_disk(geometry.centres(20, 5), 20, 5, drawer)
+    assert isinstance(drawn, np.ndarray)
+    np.testing.assert_array_equal(drawn, by_definition(geometry.centres(20, 5), 20, 5))
+
+
+@pytest.mark.parametrize("backend", subprocesses.other_backends())
+def test_on_other_backends(backend):
+    printed = subprocesses.run_tests(__file__, "on_the_backend or whatever", backend)
+    assert "passed" in printed
+
+
+def test_memory_is_bounded_by_the_chunk_whatever_the_number_of_examples():
+    centres = geometry.centres(128)
+    assert len(centres) * 128**2 > 3 * 64 * 2**20
+    tracemalloc.start()
+    try:
+        for start in range(0, len(centres), drawing.chunk_length(128)):
+            drawing.draw(centres[start : start + drawing.chunk_length(128)], 128)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 2.2 * 64 * 2**20  # This chunk, the last while it is still held, and a little more
+
+
+@pytest.mark.parametrize(("canvas_size", "canvases"), [(64, 16384), (512, 256), (4096, 4), (np.int16(300), 745)])
+def test_a_chunk_takes_64_mib_at_most(canvas_size, canvases):
+    assert drawing.chunk_length(canvas_size) == canvases
+
+
+ONES = np.ones((2, 8, 8, 1))
+
+
+@pytest.mark.parametrize(
+    ("one_hots", "kernel", "sentence"),
+    [
+        (ONES, np.ones((4, 4)), r"kernel must have an odd size, so that it has a centre, got 4\."),
+        (ONES, np.ones((0, 0)), r"kernel must have shape \[k, k\] with k odd, got \(0, 0\)\."),
+        (ONES, np.ones(3), r"kernel must have shape \[k, k\] with k odd, got \(3,\)\."),
+        (ONES, np.ones((3, 3, 1)), r"kernel must have shape .*, got \(3, 3, 1\)\."),
+        (ONES, np.ones((3, 5)), r"kernel must have shape .*, got \(3, 5\)\."),
+        (ONES, [[1, 2], [3]], r"kernel has rows of different lengths; expected shape \[k, k\]\."),
+        (ONES, np.ones((9, 9)), r"kernel of 9x9 pixels is larger than the image of 8x8; use a"),
+        (ONES, [[np.nan]], r"kernel must hold finite real numbers, got NaN or infinity\."),
+        (ONES, [[np.inf]], r"kernel must hold finite real numbers, got NaN or infinity\."),
+        (ONES, [["1"]], r"kernel must hold finite real numbers, got dtype <U1\."),
+        (ONES, [[1j]], r"kernel must hold finite real numbers, got dtype complex128\."),
+        (ONES[0], [[1]], r"one_hots must have shape \[N, H, W, 1\], got \(8, 8, 1\)\."),
+        (np.ones((2, 8, 8, 3)), [[1]], r"one_hots must have shape .*, got \(2, 8, 8, 3\)\."),
+        ([[1], [2, 3]], [[1]], r"one_hots must have shape .*, got a ragged list\."),
+        ("ones", [[1]], r"one_hots must hold booleans or real numbers, got dtype <U4\."),
+        (tf.ones((2, 64)), [[1]], r"one_hots must have shape \[N, H, W, 1\], got \(2, 64\)\."),
+    ],
+)
+def test_bad_input_is_one_sentence(one_hots, kernel, sentence):
+    with pytest.raises(ValueError, match=f"^{sentence}"):
+        drawing.convolve(one_hots, kernel)
+
+
+def test_an_image_of_unknown_size_is_named():
+    unknown = tf.TensorSpec([None, None, None, 1], tf.float32)
+    with pytest.raises(ValueError, match=r"got \(None, None, None, 1\)"):
+        tf.function(lambda x: drawing.convolve(x, [[1]])).get_concrete_function(unknown)
