@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help install demo test test-large test-backends lint docs speed
+.PHONY: help install demo test test-large test-backends lint docs speed gpu
 
 help:            ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
@@ -34,7 +34,7 @@ lint: install    ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mypy docs/generate.py docs/hooks.py docs/scaling.py docs/tour.py docs/values.py
+	$(BIN)/mypy docs/generate.py docs/gpu.py docs/hooks.py docs/scaling.py docs/tour.py docs/values.py
 
 docs: install    ## Check what the pages tell of run files, and build the site: site/index.html
 	$(BIN)/python docs/generate.py --check
@@ -44,3 +44,7 @@ speed: install   ## Measure, and print the table of docs/speed.md
 	mkdir -p .benchmarks
 	$(BIN)/pytest tests/speed -o addopts= --benchmark-quiet --benchmark-json=.benchmarks/speed.json
 	$(BIN)/python tests/speed/table.py .benchmarks/speed.json
+
+gpu: install     ## Measure on a GPU, and write docs/gpu.json and docs/gpu.md
+	$(BIN)/python tests/gpu/run
+	$(BIN)/python docs/generate.py

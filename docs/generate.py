@@ -12,6 +12,7 @@ import pathlib
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+import gpu
 import scaling
 import values
 from matplotlib.figure import Figure
@@ -24,6 +25,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 RUNS = pathlib.Path("baselines", "results")
 TRIALS = pathlib.Path("baselines", "trials")  # What the pages tell of beside the reference results
 COST = pathlib.Path("docs", "scaling.json")
+GPU = pathlib.Path("docs", "gpu.json")
 
 
 def leaderboard(runs: Sequence[Result]) -> str:
@@ -174,6 +176,11 @@ def cost(runs: Sequence[Result]) -> str:
     return scaling.table(scaling.load(ROOT / COST))
 
 
+def on_gpu(runs: Sequence[Result]) -> str:
+    """Returns what `tests/gpu/run` measured."""
+    return gpu.text(ROOT / GPU)
+
+
 # What is made of files: whole pages, and parts of others, from <!-- name --> to <!-- /name -->; and numbers, see values.py.
 WHOLE: Mapping[str, Callable[[Sequence[Result]], str]] = {
     "docs/reproduction.md": reproduction,
@@ -183,6 +190,7 @@ PARTS: Mapping[str, tuple[str, Callable[[Sequence[Result]], str]]] = {
     "README.md": ("results", quadrant),
     "docs/cite.md": ("citation", citation),
     "docs/failures.md": ("failures", failures),
+    "docs/gpu.md": ("gpu", on_gpu),
     "docs/index.md": ("results", home),
     "docs/scaling.md": ("cost", cost),
 }

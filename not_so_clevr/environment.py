@@ -61,6 +61,8 @@ def make_deterministic() -> None:
     elif backend == "torch":
         import torch
 
+        # Without it cuBLAS refuses to be deterministic.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
 
 

@@ -1,0 +1,99 @@
+"""The script that measures on a GPU runs, on CPU devices and at tiny sizes; its numbers are not looked at."""
+
+import importlib.machinery
+import importlib.util
+import json
+import math
+import pathlib
+import subprocess
+import sys
+
+import gpu as page
+import pytest
+import subprocesses
+
+RUN = pathlib.Path(__file__).parent / "gpu" / "run"
+
+_LOADER = importlib.machinery.SourceFileLoader("gpu_run", str(RUN))  # Its name has no ".py".
+SCRIPT = importlib.util.module_from_spec(importlib.util.spec_from_loader("gpu_run", _LOADER))
+_LOADER.exec_module(SCRIPT)
+sys.path.insert(0, str(RUN.parent))
+import measure  # noqa: E402
+
+SMALL = measure.SMALL
+
+
+def command(*arguments):
+    words = [sys.executable, RUN, *map(str, arguments)]
+    return subprocess.run(words, capture_output=True, text=True, env=subprocesses.environment())
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    """What a run of the script measures in processes of its own, and what the other parts measure here."""
+    file = tmp_path_factory.mktemp("gpu") / "gpu.json"
+    options = ["--device", "cpu", "--small", "--backends", "jax", "--output", file]
+    result = command(*options, "--parts", "about", "bits")
+    assert result.returncode == 0, result.stderr
+    found = json.loads(file.read_text())
+    parts = found["backends"]["jax"]
+    assert list(parts) == ["about", "bits"]
+    parts |= {f.__name__: f(SMALL) for f in (measure.draw, measure.stream, measure.candidates)}
+    parts["train regression"] = measure.main("train regression", "cpu", SMALL)
+    parts["train regression"]["process_seconds"] = 1.0
+    file.write_text(json.dumps(found))
+    return file
+
+
+def test_every_part_measures(measured):
+    parts = json.loads(measured.read_text())["backends"]["jax"]
+    assert parts["about"]["backend"] == "jax"
+    assert parts["bits"]["squares_16"]
+    assert parts["bits"]["convolve_disc"]
+    rates = [rate for name in ("draw", "candidates") for rate in parts[name].values()]
+    assert len(rates) == 3 + 4 + 4
+    numbers = [number for rate in rates for number in rate.values()]
+    numbers += [*parts["stream"].values(), parts["train regression"]["training_seconds"]]
+    assert all(0 < number < math.inf for number in numbers)
+    assert parts["train regression"]["jit_compile"] is False
+
+
+def test_the_page_has_what_was_measured(measured):
+    text = page.text(measured)
+    for line in (
+        "| single squares, convolved | 16 |",
+        "| regression quadrant_16_square3 | the host |",
+        "| regression | no | 1 |",
+        "The bits equal those of the CPU.\n",
+    ):
+        assert line in text
+    assert "Failed" not in text
+
+
+def test_the_page_says_so_where_nothing_was_measured(tmp_path):
+    assert page.text(tmp_path / "gpu.json").startswith("Not yet measured")
+
+
+def test_a_part_that_fails_is_recorded_and_shown(tmp_path):
+    arguments = type("Arguments", (), {"device": "cpu", "small": True, "minutes": 8})
+    SCRIPT.install(tmp_path, None)
+    failed = SCRIPT.measured("train nonsense", "jax", 60, str(tmp_path), arguments)
+    assert failed == {"failed": "KeyError: 'nonsense'"}
+    late = SCRIPT.measured("about", "jax", 0.5, str(tmp_path), arguments)
+    assert late == {"failed": "there was no time left of 8 minutes"}
+    killed = SCRIPT.measured("about", "jax", 1, str(tmp_path), arguments)
+    assert killed == {"failed": "it took more than 1 s"}
+    assert page._failures({"about": killed}) == "Failed:\n\n- about: it took more than 1 s\n"
+
+
+def test_without_a_gpu_nothing_is_measured_or_written(tmp_path):
+    result = command("--output", tmp_path / "gpu.json", "--backends", "jax")
+    assert result.returncode == 2
+    assert "tests/gpu/run: jax is left out: it has no GPU" in result.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_cpu_cannot_overwrite_what_a_gpu_measured(tmp_path):
+    result = command("--device", "cpu")
+    assert result.returncode == 2
+    assert "--device cpu measures no GPU; pass --output for another file." in result.stderr
