@@ -15,7 +15,7 @@ def main(path: str) -> None:
     info = {name: run["extra_info"] for name, run in runs.items()}
 
     machine = result["machine_info"]
-    backend = info["device[draw-64]"]["backend"]
+    backend = info["device[fill-64]"]["backend"]
     cpu = f"{machine['cpu']['count']} cores of {machine['cpu']['brand_raw']}"
     print(f"{cpu}, Python {machine['python_version']}, Keras on {backend}\n")
     print("| What | Time | Against | Time | Ratio | Goal |\n|---|---|---|---|---|---|")
@@ -28,9 +28,9 @@ def main(path: str) -> None:
         print(f"| {what} | {times} | {factor} times {faster} | {goal} |")
 
     row("draw 3136 canvases, NumPy", "draw_numpy", "literal recipe", "draw_literal", "≥ 100 times faster")
-    row("draw 3136 canvases, `keras.ops`", "draw_keras", "literal recipe", "draw_literal", "≥ 100 times faster")
+    row("draw 3136 canvases, `draw_on_device`", "draw_keras", "literal recipe", "draw_literal", "≥ 100 times faster")
     row("draw 3136 canvases, NumPy", "draw_numpy", "`np.full` of the output", "fill", "≤ 10 times slower")
-    row("draw 3136 canvases, `keras.ops`", "draw_keras", "`np.full` of the output", "fill", "≤ 10 times slower")
+    row("draw 3136 canvases, `draw_on_device`", "draw_keras", "`np.full` of the output", "fill", "≤ 10 times slower")
     row("prepare `quadrant`", "prepare[ours]", "straightforward builder", "prepare[straightforward]", "≥ 4 times faster")
     read = "read train of `quadrant` eight times, in batches of 32"
     row(read, "read[ours]", "straightforward builder", "read[straightforward]", "not slower")
@@ -46,12 +46,13 @@ def main(path: str) -> None:
         each = f"{seconds[name] / pixels * 1e9:.1f}"
         print(f"| {size} x {size} | {pixels / 1e6:,.1f} M | {_time(seconds[name])} | {each} | {disk / 1e6:.2f} MB |")
 
-    print("\n| `draw_on_device` | Canvases/s | GB/s | GB/s of `keras.ops.full` |\n|---|---|---|---|")
+    print("\n| Canvases/s | Convolved | Copied | GB/s of the copies | of `keras.ops.full` |")
+    print("|---|---|---|---|---|")
     for size in (64, 256, 1024):
-        draw, fill = f"device[draw-{size}]", f"device[fill-{size}]"
-        speed = [info[draw]["bytes"] / seconds[name] / 1e9 for name in (draw, fill)]
-        rate = info[draw]["canvases"] / seconds[draw]
-        print(f"| {size} x {size} | {rate:,.0f} | {speed[0]:.1f} | {speed[1]:.1f} |")
+        names = [f"device[{what}-{size}]" for what in ("convolved_squares", "copied_squares", "fill")]
+        rates = [f"{info[name]['canvases'] / seconds[name]:,.0f}" for name in names[:2]]
+        speed = [f"{info[name]['bytes'] / seconds[name] / 1e9:.1f}" for name in names[1:]]
+        print(f"| {size} x {size} | {' | '.join(rates + speed)} |")
 
     print("\n| Train on `quadrant` | Time | Against | Time | Ratio | Goal |\n|---|---|---|---|---|---|")
     for shape in ("2 to 32, 1x1", "32 to 32, 1x1", "32 to 32, 3x3"):

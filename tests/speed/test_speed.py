@@ -89,13 +89,18 @@ def test_import(benchmark, modules):
 
 
 @pytest.mark.parametrize("size", [64, 256, 1024])
-@pytest.mark.parametrize("what", ["draw", "fill"])
+@pytest.mark.parametrize("what", ["convolved_squares", "copied_squares", "fill"])
 def test_device(benchmark, size, what):
     chunk = geometry.centres(size)[: drawing.chunk_length(size)]
     shape = (len(chunk), size, size, 1)
-    functions = {
-        "draw": lambda: on_device(drawing.draw_on_device(chunk, size)),
-        "fill": lambda: on_device(keras.ops.full(shape, 255, dtype="uint8")),
-    }
-    benchmark.pedantic(functions[what], rounds=20, warmup_rounds=3)
+    rows, columns = chunk.astype(np.int32).T
+
+    if what == "fill":
+        call = lambda: on_device(keras.ops.full(shape, 255, dtype="uint8"))  # noqa: E731
+    else:
+        way = getattr(drawing, what)
+        draw = drawing._compiled(keras.backend.backend(), way, size, geometry.SQUARE_SIZE)
+        call = lambda: on_device(draw(rows, columns))  # noqa: E731
+
+    benchmark.pedantic(call, rounds=20, warmup_rounds=3)
     benchmark.extra_info.update(canvases=len(chunk), bytes=int(np.prod(shape)), backend=keras.backend.backend())
