@@ -22,8 +22,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from not_so_clevr.recipe import Recipe, with_recipes
-from not_so_clevr.tasks import Task
+from not_so_clevr.benchmark import Recipe, Task, with_recipes
 
 from .layers import CoordConv2D
 

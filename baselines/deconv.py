@@ -21,8 +21,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from not_so_clevr.recipe import Recipe, with_recipes
-from not_so_clevr.tasks import Task
+from not_so_clevr.benchmark import Recipe, Task, with_recipes
 
 from .layers import CoordConv2D
 

@@ -18,8 +18,9 @@ import values
 from matplotlib.figure import Figure
 from PIL import Image
 
-from not_so_clevr import charts, disk, figures, maps, reproduce, results, tables
-from not_so_clevr.results import Result
+from not_so_clevr import files, reproduce, results
+from not_so_clevr.report import charts, maps, style
+from not_so_clevr.results import Result, tables
 
 ROOT = pathlib.Path(__file__).parents[1]
 RUNS = pathlib.Path("baselines", "results")
@@ -168,7 +169,7 @@ def _some(columns: Sequence[str], of: Sequence[str], rows: Iterable[Sequence[str
 
 def citation(runs: Sequence[Result]) -> str:
     """Returns the BibTeX entries that come with the data set."""
-    return f"```bibtex\n{(ROOT / 'not_so_clevr' / 'CITATIONS.bib').read_text('utf-8').strip()}\n```\n"
+    return f"```bibtex\n{(ROOT / 'not_so_clevr' / 'dataset' / 'CITATIONS.bib').read_text('utf-8').strip()}\n```\n"
 
 
 def cost(runs: Sequence[Result]) -> str:
@@ -311,14 +312,14 @@ def main(arguments: Sequence[str], root: pathlib.Path = ROOT) -> str | None:
     if arguments:
         return f"{' '.join(arguments)} is no option; expected --check or nothing."
     for page, text in pages.items():
-        with disk.replacing(page) as temporary:
+        with files.replacing(page) as temporary:
             temporary.write_bytes(text.encode())
         print(f"{page.relative_to(root)} is written anew")
     problems = []
     for file, digest in drawings.items():
         name = file.relative_to(root).as_posix()
         try:
-            figures.write(draw(name, root), file, dpi=120, **{_DIGEST: digest})
+            style.write(draw(name, root), file, dpi=120, **{_DIGEST: digest})
             print(f"{name} is drawn anew")
         except ValueError as error:
             problems.append(f"{name} cannot be drawn: {error}")

@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from not_so_clevr import tables
+from not_so_clevr.results import tables
 
 Part = Mapping[str, Any]
 

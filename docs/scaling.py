@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from not_so_clevr import charts, tables
+from not_so_clevr.report import charts
+from not_so_clevr.results import tables
 
 FITTED = 3  # Largest sizes, from which the exponents are taken: what a program costs before it begins weighs little there.
 

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from not_so_clevr import results, tables
-from not_so_clevr.results import Result
+from not_so_clevr import results
+from not_so_clevr.results import Result, tables
 
 _VALUE = re.compile(r"<!-- (?P<function>\w+)(?P<words>( [^ :]+)*):(?P<ids>( [^ <>]+)+) -->[^<]*<!-- / -->")
 _FEW = 3  # Numbers that are told one by one

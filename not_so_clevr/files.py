@@ -12,6 +12,8 @@ from collections.abc import Iterator
 
 import filelock
 
+from not_so_clevr.checks import UserError
+
 CHECKSUMS = "SHA256SUMS"
 
 
@@ -73,14 +75,14 @@ def expanded(path: str | os.PathLike[str]) -> pathlib.Path:
     """Returns a path with ~ replaced, as the shell does not where it is quoted or follows =.
 
     Raises:
-        ValueError: one sentence, if there is no such user, or if it is remote.
+        UserError: one sentence, if there is no such user, or if it is remote.
     """
     if "://" in os.fspath(path):
-        raise ValueError(f"{path} is remote; expected a place on this machine.")
+        raise UserError(f"{path} is remote; expected a place on this machine.")
     try:
         return pathlib.Path(path).expanduser()
     except RuntimeError:
-        raise ValueError(f"{path} begins in the home folder of nobody; expected ~/ for your own, or a whole path.") from None
+        raise UserError(f"{path} begins in the home folder of nobody; expected ~/ for your own, or a whole path.") from None
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 
 from not_so_clevr import results
-from not_so_clevr.config import as_config
+from not_so_clevr.dataset.config import as_config
 from not_so_clevr.results import Result
 
 CONFIG = "quadrant_16_square3"

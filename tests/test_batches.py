@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import not_so_clevr
-from not_so_clevr import tasks
-from not_so_clevr.batches import Batches, Examples
+from not_so_clevr.dataset import tasks
+from not_so_clevr.dataset.batches import Batches, Examples
 
 
 @given(st.integers(1, 60), st.integers(0, 2**32 - 1), st.integers(0, 1000))

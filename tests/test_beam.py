@@ -18,8 +18,8 @@ import tensorflow_datasets as tfds
 from subprocesses import COMMAND
 
 import not_so_clevr
-from not_so_clevr import beam
-from not_so_clevr.not_so_clevr_dataset_builder import BEAM_CANVAS_SIZE, Builder
+from not_so_clevr.dataset import beam
+from not_so_clevr.dataset.not_so_clevr_dataset_builder import BEAM_CANVAS_SIZE, Builder
 
 TWO_PROCESSES = "direct_running_mode=multi_processing,direct_num_workers=2"
 LARGE = f"quadrant_{BEAM_CANVAS_SIZE}_square{BEAM_CANVAS_SIZE - 3}"  # 16 examples
@@ -177,8 +177,8 @@ def test_two_processes_at_once_generate_a_large_data_set_once(tmp_path):
 def test_a_kill_ends_the_workers_and_leaves_nothing_that_is_taken_for_a_data_set(tmp_path):
     code = f"""
 import os, psutil, signal
-from not_so_clevr import beam
-from not_so_clevr.not_so_clevr_dataset_builder import Builder
+from not_so_clevr.dataset import beam
+from not_so_clevr.dataset.not_so_clevr_dataset_builder import Builder
 import tensorflow_datasets as tfds
 builder = Builder(config="quadrant_128", data_dir={str(tmp_path)!r})
 def die(*_):
@@ -206,8 +206,8 @@ builder.download_and_prepare(download_config=tfds.download.DownloadConfig(beam_o
 def test_an_interrupt_stops_at_once_and_leaves_nothing(tmp_path):
     code = f"""
 import signal
-from not_so_clevr import beam
-from not_so_clevr.not_so_clevr_dataset_builder import Builder
+from not_so_clevr.dataset import beam
+from not_so_clevr.dataset.not_so_clevr_dataset_builder import Builder
 import tensorflow_datasets as tfds
 builder = Builder(config="quadrant_256", data_dir={str(tmp_path)!r})
 signal.signal(signal.SIGINT, signal.default_int_handler)  # It may be ignored where tests run in the background.
@@ -225,8 +225,8 @@ except KeyboardInterrupt:
 def test_a_full_disk_gives_one_sentence(tmp_path):
     code = f"""
 import resource, tensorflow_datasets as tfds, not_so_clevr
-from not_so_clevr import beam
-from not_so_clevr.not_so_clevr_dataset_builder import Builder
+from not_so_clevr.dataset import beam
+from not_so_clevr.dataset.not_so_clevr_dataset_builder import Builder
 options = beam.options({TWO_PROCESSES!r})
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 try:

@@ -18,9 +18,12 @@ from run_files import assert_same_run
 from run_files import result as made_up
 
 import not_so_clevr
-from not_so_clevr import benchmark, naming, planning, results, tasks
-from not_so_clevr.config import NotSoClevrConfig, as_config
-from not_so_clevr.recipe import Recipe, with_recipes
+from not_so_clevr import benchmark, results
+from not_so_clevr.benchmark import experiment, training
+from not_so_clevr.benchmark.recipe import Recipe, with_recipes
+from not_so_clevr.dataset import tasks
+from not_so_clevr.dataset.config import NotSoClevrConfig, as_config
+from not_so_clevr.results import naming
 
 SMALL = {"task": "regression", "config": "quadrant_16_square3", "data": "memory"}  # 147 train and 49 test
 ID = pathlib.Path("regression/quadrant_16_square3/coordconv/seed0")
@@ -64,10 +67,10 @@ def test_a_result_tells_everything_about_the_run(finished):
 
 
 def test_the_command_that_makes_a_run_again_tells_everything_but_defaults():
-    job = planning.plan("coordconv", task="regression", config="quadrant", recipe="article", settings={"epochs": 1})
+    job = experiment.plan("coordconv", task="regression", config="quadrant", recipe="article", settings={"epochs": 1})
     common = "not-so-clevr train coordconv --task regression --config quadrant"
     assert job.command(3) == f"{common} --seed 3 --recipe article --set epochs=1"
-    assert planning.plan("coordconv", task="regression", config="quadrant").command(0, distribute=True) == (
+    assert experiment.plan("coordconv", task="regression", config="quadrant").command(0, distribute=True) == (
         f"{common} --seed 0 --distribute"
     )
     assert job.command(3, "memory") == f"{common} --seed 3 --recipe article --set epochs=1 --data memory"
@@ -95,7 +98,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not(finished, t
 def test_tfds_and_memory_give_the_same_examples_in_the_same_order(data_dir):
     config = NotSoClevrConfig.from_name("uniform_20_square3")
     for task in tasks.TASKS.values():
-        memory, stored = benchmark.load(config, task(20), "memory"), benchmark.load(config, task(20), "tfds", data_dir)
+        memory, stored = training.load(config, task(20), "memory"), training.load(config, task(20), "tfds", data_dir)
         for split in ("train", "test"):
             assert set(stored[split]) == {"label", *task.features}  # Only what the task looks at is read.
             for name in stored[split]:
@@ -106,7 +109,9 @@ def test_tfds_and_memory_give_the_same_examples_in_the_same_order(data_dir):
 KILLED = """
 import os, pathlib, signal, keras
 import test_benchmark
-from not_so_clevr import benchmark, run_folder
+from not_so_clevr import benchmark
+from not_so_clevr.benchmark import training
+from not_so_clevr.benchmark import run_folder
 moment = {moment!r}
 class Die(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
@@ -501,9 +506,9 @@ def test_what_has_no_name_of_its_own_is_written_by_another_only(predict, name, t
 
 
 def test_an_l2_that_would_replace_a_regularizer_is_told_when_the_model_is_checked():
-    job = planning.plan(regular, task="regression", config=SMALL["config"], settings={"l2": 0.1})
+    job = experiment.plan(regular, task="regression", config=SMALL["config"], settings={"l2": 0.1})
     with pytest.raises(ValueError, match="l2=0.1 would replace the regularizer that .*kernel has; leave one of them out."):
-        benchmark.check_model(job)
+        training.check_model(job)
 
 
 def test_an_error_that_overflows_is_told_and_not_written(tmp_path):
@@ -678,23 +683,23 @@ def begun(job, seed, settings, runs):
 
 @pytest.mark.parametrize("done", [True, False])
 def test_other_settings_are_told_before_the_first_of_several_seeds_is_trained(done, tmp_path):
-    job = planning.plan("coordconv", task="regression", config="quadrant_16_square3")
+    job = experiment.plan("coordconv", task="regression", config="quadrant_16_square3")
     other = job.saved_recipe | {"batch_size": 16}
     if done:
         made_up("coordconv", task="regression", seed=1, settings=other).write(tmp_path / job.id(1))
     else:
         begun(job, 1, other, tmp_path)
     resume = {"data": "memory", "runs": tmp_path, "resume": True, "replace": False, "tensorboard": False}
-    assert benchmark.check_arguments(job, seed=0, **resume) == 0
+    assert training.check_arguments(job, seed=0, **resume) == 0
     with pytest.raises(ValueError, match="seed1.* was (made|begun) with other settings, .*'batch_size': 16"):
-        benchmark.check_arguments(job, seed=1, **resume)
+        training.check_arguments(job, seed=1, **resume)
 
 
 def test_a_run_that_was_begun_before_a_setting_was_there_is_resumed(tmp_path):
-    job = planning.plan("coordconv", task="regression", config="quadrant_16_square3")
+    job = experiment.plan("coordconv", task="regression", config="quadrant_16_square3")
     begun(job, 0, {name: value for name, value in job.saved_recipe.items() if name != "loss"}, tmp_path)
     resume = {"data": "memory", "runs": tmp_path, "resume": True, "replace": False, "tensorboard": False}
-    assert benchmark.check_arguments(job, seed=0, **resume) == 0
+    assert training.check_arguments(job, seed=0, **resume) == 0
 
 
 def test_a_function_that_cannot_be_found_again_needs_a_name(tmp_path):
@@ -725,7 +730,7 @@ def test_numbers_of_numpy_are_settings_as_any_other():
     common = {"task": "regression", "config": "quadrant"}
     ours = {"learning_rate": np.float64(0.01), "epochs": np.int64(2), "x": [np.float32(0.5), True]}
     plain = {"learning_rate": 0.01, "epochs": 2, "x": [0.5, True]}
-    one, other = (planning.plan(with_x, settings=settings, **common) for settings in (ours, plain))
+    one, other = (experiment.plan(with_x, settings=settings, **common) for settings in (ours, plain))
     assert (one.id(0), one.command(0), one.recipe) == (other.id(0), other.command(0), other.recipe)
 
 
@@ -733,12 +738,12 @@ def test_numbers_of_numpy_are_settings_as_any_other():
 def test_a_recipe_that_cannot_be_saved_is_refused(value):
     build = with_recipes(source="here", mine={"regression": Recipe(model={"x": value})})(lambda task, x: linear(task))
     with pytest.raises(ValueError, match="setting x=.* cannot be saved; expected a number, a string, true, false or a list."):
-        planning.plan(build, task="regression", config="quadrant")
+        experiment.plan(build, task="regression", config="quadrant")
 
 
 def test_numbers_of_numpy_in_a_recipe_are_as_any_other():
     build = with_recipes(source="here", mine={"regression": Recipe(model={"x": (np.int64(3), 3)})})(lambda task, x: None)
-    x = planning.plan(build, task="regression", config="quadrant").recipe.model["x"]
+    x = experiment.plan(build, task="regression", config="quadrant").recipe.model["x"]
     assert (x, type(x[0])) == ((3, 3), int)
 
 
@@ -795,7 +800,7 @@ def with_x(task, x):
 
 @pytest.mark.parametrize("value", ["1", "true", "None", "a b", "relu", 1, 0.5, True, [1, 2]])
 def test_the_command_sets_what_was_set(value):
-    command = planning.plan(with_x, settings={"x": value}, task="regression", config="quadrant").command(0)
+    command = experiment.plan(with_x, settings={"x": value}, task="regression", config="quadrant").command(0)
     assert naming.read(shlex.split(command)[-1]) == ("x", value)
 
 
@@ -808,6 +813,7 @@ class NoTensorFlow:
             raise ModuleNotFoundError("No module named 'tensorflow'", name="tensorflow")
 sys.meta_path.insert(0, NoTensorFlow())
 from not_so_clevr import benchmark
+from not_so_clevr.benchmark import training
 print(benchmark.run("coordconv", runs={str(tmp_path)!r}, **{SMALL!r}).environment["backend"])
 """
     assert subprocesses.run(code, KERAS_BACKEND="jax") == "jax"
@@ -827,7 +833,7 @@ def test_channels_first_is_refused(monkeypatch):
 
 
 def test_a_data_set_that_memory_cannot_hold_is_refused(monkeypatch, tmp_path):
-    monkeypatch.setattr(benchmark.environment, "memory", lambda: 24 * 10**9)
+    monkeypatch.setattr(training.environment, "memory", lambda: 24 * 10**9)
     sentence = "quadrant_512 takes 133 GB of memory when it is read, and this machine has 24 GB; use data='memory'"
     with pytest.raises(ValueError, match=sentence):  # 254,016 one-hots of 262,144 bytes, twice
         benchmark.run("coordconv", task="regression", config="quadrant_512", data_dir=tmp_path)
@@ -841,5 +847,5 @@ def test_what_reads_the_data_takes_no_gpu_from_another_backend(backend, hidden, 
     calls = []
     monkeypatch.setattr(keras.backend, "backend", lambda: backend)
     monkeypatch.setattr(tf.config, "set_visible_devices", lambda *devices: calls.append(devices))
-    benchmark.load(as_config("quadrant_8_square3"), tasks.as_task("regression", 8), data_dir=tmp_path)
+    training.load(as_config("quadrant_8_square3"), tasks.as_task("regression", 8), data_dir=tmp_path)
     assert calls == hidden

@@ -5,9 +5,9 @@ import subprocesses
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from not_so_clevr import devices
-from not_so_clevr.config import CONFIGS
-from not_so_clevr.not_so_clevr_dataset_builder import Builder
+from not_so_clevr.dataset import devices
+from not_so_clevr.dataset.config import CONFIGS
+from not_so_clevr.dataset.not_so_clevr_dataset_builder import Builder
 
 COUNTS = {
     "uniform": (2509, 627),
@@ -40,8 +40,8 @@ globals().update({f"Test_{config.name}": _test_case(config.name) for config in C
 
 GENERATE = """
 import keras, sys
-from not_so_clevr import devices, drawing
-from not_so_clevr.not_so_clevr_dataset_builder import Builder
+from not_so_clevr.dataset import devices, drawing
+from not_so_clevr.dataset.not_so_clevr_dataset_builder import Builder
 drawer, folder = sys.argv[1:]
 devices.drawer = lambda device: drawer
 devices.keras_gpu = lambda: "a GPU"

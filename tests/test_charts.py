@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from run_files import result, several
 
-from not_so_clevr import charts
+from not_so_clevr.report import charts
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,9 @@ from subprocesses import assert_refused
 from subprocesses import command as run
 
 import not_so_clevr
-from not_so_clevr import cli, run_folder, show
+from not_so_clevr.benchmark import run_folder
+from not_so_clevr.cli import commands as cli
+from not_so_clevr.dataset import picture
 
 
 def test_version():
@@ -135,7 +137,7 @@ def test_show_writes_the_picture(tmp_path):
 @pytest.mark.parametrize("config", ["quadrant", "uniform_10", "quadrant_33_square5"])
 def test_the_picture_shows_the_split_and_true_examples(config):
     arrays = not_so_clevr.load_arrays(config)
-    split_map, *examples = [axes.images[0] for axes in show.figure(config).axes if axes.images]
+    split_map, *examples = [axes.images[0] for axes in picture.figure(config).axes if axes.images]
     colours = split_map.get_array()
     for value, split in ((1, "train"), (2, "test")):
         coordinates = arrays[split]["coordinates"]

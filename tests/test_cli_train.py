@@ -16,8 +16,9 @@ import subprocesses
 from subprocesses import COMMAND
 from tensorflow_datasets.core import constants
 
-from not_so_clevr import benchmark, cli, distribution, models, results
-from not_so_clevr.published import SUITES, Experiment
+from not_so_clevr import benchmark, cli, results
+from not_so_clevr.benchmark import distribution, registry, training
+from not_so_clevr.results.published import SUITES, Experiment
 
 MINE = """
 import keras
@@ -153,7 +154,7 @@ def test_options_of_train_reach_the_training_and_ctrl_c_says_how_to_go_on(
     switches = dict.fromkeys(("resume", "replace", "tensorboard", "distribute"), False)
     usual = {"seed": 0, "runs": pathlib.Path("runs"), "data": "memory", "data_dir": None} | switches
     assert keywords == usual | changed
-    assert job.recipe == models.find("coordconv").recipe(recipe, "regression")[1]
+    assert job.recipe == registry.find("coordconv").recipe(recipe, "regression")[1]
     assert ended.value.code == 130
     instead = " instead of --replace" if "--replace" in options else ""
     said = f"{job.id(keywords['seed'])} was interrupted; the same command with --resume{instead} continues it.\n"
@@ -188,7 +189,7 @@ def test_an_interrupted_replacement_says_which_runs_are_the_old_ones_and_is_cont
             callbacks = [*callbacks, type("Interrupt", (keras.callbacks.Callback,), {moment: interrupted})()]
         return benchmark_execute(job, seed=seed, callbacks=callbacks, **options)
 
-    benchmark_execute = benchmark.execute
+    benchmark_execute = training.execute
     monkeypatch.setattr(benchmark, "execute", execute)
     monkeypatch.setattr(sys, "argv", [*command, "--replace"])
     with pytest.raises(SystemExit) as ended:
@@ -212,7 +213,7 @@ def test_a_seed_that_diverges_keeps_no_other_back(tmp_path, monkeypatch, capsys)
             raise ValueError("The loss of coordconv became nan in epoch 1.")
         return benchmark_execute(job, seed=seed, **options)
 
-    benchmark_execute = benchmark.execute
+    benchmark_execute = training.execute
     monkeypatch.setattr(benchmark, "execute", execute)
     monkeypatch.setattr(sys, "argv", ["not-so-clevr", "train", "coordconv", *QUICK, "--seeds", "3", "--runs", str(tmp_path)])
     with pytest.raises(SystemExit) as ended:
@@ -324,7 +325,7 @@ def test_list_shows_every_model_with_source_and_parameters(folder):
 
 
 def test_a_package_that_is_broken_hides_no_model_of_another(monkeypatch, capsys):
-    monkeypatch.setattr(models, "names", lambda: ["absent:build", "conv"])
+    monkeypatch.setattr(registry, "names", lambda: ["absent:build", "conv"])
     cli.list_models()
     lines = capsys.readouterr().out.splitlines()
     assert any(line.startswith("| absent:build |  |  |  | ValueError: Cannot import 'absent': there is no") for line in lines)

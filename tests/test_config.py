@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import not_so_clevr
-from not_so_clevr import drawing, not_so_clevr_dataset_builder, splits
-from not_so_clevr.config import CONFIGS, NotSoClevrConfig
-from not_so_clevr.not_so_clevr_dataset_builder import Builder
+from not_so_clevr.dataset import drawing, not_so_clevr_dataset_builder, splits
+from not_so_clevr.dataset.config import CONFIGS, NotSoClevrConfig
+from not_so_clevr.dataset.not_so_clevr_dataset_builder import Builder
 
 NAMES = ["uniform", "quadrant", "quadrant_upper_left", "quadrant_upper_right", "quadrant_lower_left"]
 NAMES += ["uniform_uber", "quadrant_uber", "uniform_32", "quadrant_32"]

@@ -9,7 +9,7 @@ import pytest
 import subprocesses
 import tensorflow_datasets as tfds
 
-from not_so_clevr import disk
+from not_so_clevr import files
 
 NAME = "not_so_clevr/quadrant_32"
 
@@ -47,7 +47,7 @@ print(digest.hexdigest(), len(loaded["train"]["label"]))
 def test_a_kill_leaves_nothing_that_is_taken_for_a_data_set(tmp_path, moment):
     code = f"""
 import os, signal
-from not_so_clevr.not_so_clevr_dataset_builder import Builder
+from not_so_clevr.dataset.not_so_clevr_dataset_builder import Builder
 builder = Builder(config="quadrant_32", data_dir={str(tmp_path)!r})
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -113,7 +113,7 @@ def test_a_data_set_that_cannot_be_replaced_stays(tmp_path):
     code = f"""
 import os, signal, sys
 import tensorflow_datasets as tfds
-from not_so_clevr.not_so_clevr_dataset_builder import Builder
+from not_so_clevr.dataset.not_so_clevr_dataset_builder import Builder
 builder = Builder(config="quadrant_32", data_dir={str(tmp_path)!r})
 def fail(_):
     if sys.argv[1:] == ["killed"]:
@@ -151,12 +151,12 @@ def test_damage_of_what_is_told_about_a_data_set_gives_one_sentence(tmp_path, da
 
 def test_a_program_that_is_missing_is_not_taken_for_a_folder_that_cannot_be_written(tmp_path):
     for error in (FileNotFoundError(2, "No such file or directory", "java"), ConnectionRefusedError(111, "Connection refused")):
-        with pytest.raises(type(error)) as raised, disk.exclusive(tmp_path / "1.0.0"):
+        with pytest.raises(type(error)) as raised, files.exclusive(tmp_path / "1.0.0"):
             raise error
         assert raised.value is error
     below = PermissionError(13, "Permission denied", str(tmp_path / "incomplete.x_1.0.0"))
     sentence = "Cannot write the data set to .*: Permission denied. Make room"
-    with pytest.raises(OSError, match=sentence), disk.exclusive(tmp_path / "1.0.0"):
+    with pytest.raises(OSError, match=sentence), files.exclusive(tmp_path / "1.0.0"):
         raise below
 
 
@@ -209,7 +209,7 @@ def test_damaged_checksums_are_named(prepared, tmp_path, content):
     checksums = tmp_path / NAME / "1.0.0" / "SHA256SUMS"
     checksums.write_bytes(content)
     with pytest.raises(OSError, match=f"{checksums} is damaged"):
-        disk.verify_checksums(checksums.parent)
+        files.verify_checksums(checksums.parent)
 
 
 def test_damage_is_noticed_in_any_config(tmp_path):
@@ -236,16 +236,16 @@ def test_checksums_are_those_of_sha256sum(prepared):
 
 def test_replacing_keeps_the_old_file_until_the_new_one_is_whole(tmp_path):
     target = tmp_path / "new folder" / "file"
-    with disk.replacing(target) as temporary:
+    with files.replacing(target) as temporary:
         temporary.write_text("old")
-    with pytest.raises(RuntimeError), disk.replacing(target) as temporary:
+    with pytest.raises(RuntimeError), files.replacing(target) as temporary:
         temporary.write_text("half")
         raise RuntimeError
     assert target.read_text() == "old"
     assert _files(target.parent) == {"file"}
     with (
         pytest.raises(OSError, match=f"Cannot write {target / 'below'}: Not a directory"),
-        disk.replacing(target / "below") as t,
+        files.replacing(target / "below") as t,
     ):
         t.write_text("new")
 
@@ -255,7 +255,7 @@ def test_what_is_written_whole_is_on_the_disk_before_it_gets_its_name(tmp_path, 
     fsync, replace = os.fsync, pathlib.Path.replace
     monkeypatch.setattr(os, "fsync", lambda number: done.append(("fsync", os.fstat(number).st_ino)) or fsync(number))
     monkeypatch.setattr(pathlib.Path, "replace", lambda self, target: done.append("replace") or replace(self, target))
-    with disk.replacing(tmp_path / "file") as temporary:
+    with files.replacing(tmp_path / "file") as temporary:
         temporary.write_text("whole")
         written = temporary.stat().st_ino
     assert done == [("fsync", written), "replace"]

@@ -10,11 +10,13 @@ import subprocesses
 from hypothesis import given
 from hypothesis import strategies as st
 
-from not_so_clevr import benchmark, distribution, geometry
-from not_so_clevr.arrays import Drawn
-from not_so_clevr.batches import Batches, Examples
-from not_so_clevr.config import NotSoClevrConfig
-from not_so_clevr.tasks import Regression
+from not_so_clevr import benchmark
+from not_so_clevr.benchmark import distribution
+from not_so_clevr.dataset import geometry
+from not_so_clevr.dataset.batches import Batches, Examples, padded, weights
+from not_so_clevr.dataset.config import NotSoClevrConfig
+from not_so_clevr.dataset.examples import Drawn
+from not_so_clevr.dataset.tasks import Regression
 
 SMALL = {"config": "quadrant_16_square3", "data": "memory", "seed": 3}
 TWO_DEVICES = """
@@ -180,9 +182,9 @@ def test_a_keras_that_distributes_otherwise_is_refused(monkeypatch):
 @given(st.integers(1, 40), st.integers(1, 9))
 def test_weights_leave_out_what_was_padded(count, parts):
     losses = np.random.RandomState(count).rand(count)
-    padded = distribution.padded(losses, parts)
-    assert len(padded) % parts == 0
-    assert len(padded) - count < parts
-    for y in (np.zeros((len(padded), 5)), np.zeros((len(padded), 4, 3, 1))):
-        each = np.broadcast_to(padded.reshape(-1, *(1,) * (y.ndim - 2)), y.shape[:-1])
-        np.testing.assert_allclose(np.mean(each * distribution.weights(count, y)), losses.mean())
+    repeated = padded(losses, parts)
+    assert len(repeated) % parts == 0
+    assert len(repeated) - count < parts
+    for y in (np.zeros((len(repeated), 5)), np.zeros((len(repeated), 4, 3, 1))):
+        each = np.broadcast_to(repeated.reshape(-1, *(1,) * (y.ndim - 2)), y.shape[:-1])
+        np.testing.assert_allclose(np.mean(each * weights(count, y)), losses.mean())

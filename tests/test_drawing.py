@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from not_so_clevr import devices, drawing, geometry
+from not_so_clevr.dataset import devices, drawing, geometry
 
 SIZES = [(64, 9), (32, 9), (33, 9), (16, 1), (12, 11), (9, 9), (1, 1)]
 WAYS = [drawing.convolved_squares, drawing.copied_squares]

@@ -9,7 +9,7 @@ import pytest
 import subprocesses
 
 import not_so_clevr
-from not_so_clevr import environment
+from not_so_clevr.benchmark import environment
 
 
 @pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")
@@ -60,7 +60,7 @@ def test_processors_of_the_same_name_are_told_apart_by_their_vectors(cpuinfo, ex
 def test_memory_that_is_freed_is_kept_for_what_comes_next():
     code = """
 import resource, threading
-from not_so_clevr import environment
+from not_so_clevr.benchmark import environment
 {}
 faults = []
 def steps():

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from not_so_clevr import drawing, geometry
+from not_so_clevr.dataset import drawing, geometry
 
 
 @st.composite

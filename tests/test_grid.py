@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from not_so_clevr import grid
-from not_so_clevr.published import SUITES
+from not_so_clevr.reproduce import grids
+from not_so_clevr.results.published import SUITES
 
 EXAMPLE = """
 model = "coordconv"
@@ -34,7 +34,7 @@ def write(tmp_path):
 
 
 def test_the_example_is_every_combination(write):
-    read = grid.read(write(EXAMPLE))
+    read = grids.read(write(EXAMPLE))
     assert list(read.seeds) == [0, 1, 2]
     assert [row.id for row in read.plan()] == [
         f"classification/{config}/coordconv-paper-l2={l2}-learning_rate={rate}"
@@ -49,17 +49,17 @@ def test_the_example_is_every_combination(write):
 def test_it_is_the_grid_of_the_paper(write):
     """The named grid, written as a file, has the same runs."""
     text = EXAMPLE.replace("[0.001, 0.005]", "[0.001, 0.005, 0.01]") + "batch_size = 16\n"
-    suite = grid.read("paper_coordconv_classification").plan()
-    assert {row.id for row in grid.read(write(text)).plan()} == {row.id for row in suite}
-    assert grid.read("paper").experiments == SUITES["paper"]
+    suite = grids.read("paper_coordconv_classification").plan()
+    assert {row.id for row in grids.read(write(text)).plan()} == {row.id for row in suite}
+    assert grids.read("paper").experiments == SUITES["paper"]
 
 
 def test_the_default_recipe_may_be_named(write):
     text = 'model = "coordconv"\ntask = "regression"\nconfig = "quadrant"\n'
-    (silent,), (named,) = grid.read(write(text)).plan(), grid.read(write(text + 'recipe = "tuned"')).plan()
+    (silent,), (named,) = grids.read(write(text)).plan(), grids.read(write(text + 'recipe = "tuned"')).plan()
     assert silent.id == named.id == "regression/quadrant/coordconv"
-    assert grid.read(write(text)).seeds is None
-    assert list(grid.read(write(text + "seeds = [7, 3]")).seeds) == [7, 3]
+    assert grids.read(write(text)).seeds is None
+    assert list(grids.read(write(text + "seeds = [7, 3]")).seeds) == [7, 3]
 
 
 words = st.lists(st.text("abcz_", min_size=1), min_size=1, max_size=3, unique=True)
@@ -73,7 +73,7 @@ settings = st.dictionaries(st.text("abz", min_size=1), st.lists(values, min_size
 
 @given(words, words, words, settings)
 def test_every_combination_is_there_once(tasks, configs, models, axes):
-    read = grid.parse("g.toml", {"task": tasks, "config": configs, "model": models, "grid": axes})
+    read = grids.parse("g.toml", {"task": tasks, "config": configs, "model": models, "grid": axes})
     seen = [(e.task, e.config, e.model, *map(repr, map(e.settings.get, axes))) for e in read.experiments]
     expected = itertools.product(tasks, configs, models, *(map(repr, values) for values in axes.values()))
     assert sorted(seen) == sorted(expected)
@@ -117,7 +117,7 @@ def test_every_combination_is_there_once(tasks, configs, models, axes):
 def test_what_is_wrong_is_one_sentence_with_the_file(write, line, sentence):
     file = write(f"model = 'coordconv'\ntask = 'regression'\nconfig = 'quadrant'\n{line}\n")
     with pytest.raises(ValueError, match=re.escape(sentence)) as raised:
-        grid.read(file).plan()
+        grids.read(file).plan()
     assert str(raised.value).startswith(file)
     assert "\n" not in str(raised.value)
 
@@ -127,13 +127,13 @@ def test_what_is_missing_is_named(key):
     table = {"model": "coordconv", "task": "regression", "config": "quadrant"}
     del table[key]
     with pytest.raises(ValueError, match=f"^g.toml: {key} is missing; expected a word, or a list of words.$"):
-        grid.parse("g.toml", table)
+        grids.parse("g.toml", table)
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path):
     with pytest.raises(OSError, match=r"^Cannot read .*none.toml: No such file or directory; expected a TOML file.$"):
-        grid.read(str(tmp_path / "none.toml"))
+        grids.read(str(tmp_path / "none.toml"))
     binary = pathlib.Path(tmp_path, "binary.toml")
     binary.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ValueError, match="is no TOML file"):
-        grid.read(str(binary))
+        grids.read(str(binary))

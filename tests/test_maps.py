@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from run_files import result, several
 
-from not_so_clevr import drawing, figures, geometry, maps
+from not_so_clevr.dataset import drawing, geometry
+from not_so_clevr.report import maps, style
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +47,7 @@ def test_the_outline_goes_around_holes_and_corners():
 
 
 def test_a_comparison_has_a_column_for_each_task_and_one_scale_a_column(runs):
-    models = list(figures.by_label(maps.having("coordinates", runs)).values())[:2]
+    models = list(style.by_label(maps.having("coordinates", runs)).values())[:2]
     drawn = maps.comparison([models, models, models])
     images = [axes.images[0] for axes in drawn.axes if axes.images]
     assert len(images) == 6

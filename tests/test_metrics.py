@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from keras import ops
 
 import not_so_clevr
-from not_so_clevr import metrics, tasks
+from not_so_clevr.dataset import metrics, tasks
 
 SIZE = 64
 ARRAYS = not_so_clevr.load_arrays("quadrant")["test"]  # 784 centres, 32..59 both ways

@@ -2,13 +2,13 @@
 
 import pytest
 
-from not_so_clevr import models
 from not_so_clevr.baselines import coordconv
+from not_so_clevr.benchmark import registry
 
 
 @pytest.mark.parametrize("name", ["coordconv", "not_so_clevr.baselines.coordconv:build"])
 def test_a_model_is_found_by_its_name_and_by_its_path(name):
-    model = models.find(name)
+    model = registry.find(name)
     assert (model.name, model.build, model.source, model.findable) == (name, coordconv.build, "Liu et al. 2018", True)
     assert list(model.recipes) == ["tuned", "article", "paper"]
 
@@ -39,4 +39,4 @@ def test_a_model_is_found_by_its_name_and_by_its_path(name):
 )
 def test_what_is_no_model_is_told_in_one_sentence(name, sentence):
     with pytest.raises(ValueError, match=sentence):
-        models.find(name)
+        registry.find(name)

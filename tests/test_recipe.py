@@ -2,8 +2,8 @@ import keras
 import numpy as np
 import pytest
 
-from not_so_clevr import models
-from not_so_clevr.recipe import Recipe, with_recipes
+from not_so_clevr.benchmark import registry
+from not_so_clevr.benchmark.recipe import Recipe, with_recipes
 
 
 def network():
@@ -85,7 +85,7 @@ def test_recipes_are_given_for_tasks(recipes):
         with_recipes(source="me", **recipes)
     build = type("Build", (), {"recipes": recipes, "__call__": lambda self, task: None})()
     with pytest.raises(ValueError, match=r":Build needs recipes, each for some tasks; expected such as tuned="):
-        models.describe(build)
+        registry.describe(build)
 
 
 @pytest.mark.parametrize("recipe", [{"epochs": 1}, None, "fast"])
@@ -96,7 +96,7 @@ def test_recipes_are_recipes(recipe):
 
 def test_an_empty_name_is_no_recipe():
     with pytest.raises(ValueError, match="coordconv has no recipe ''; expected one of tuned, "):
-        models.find("coordconv").recipe("", "regression")
+        registry.find("coordconv").recipe("", "regression")
 
 
 def test_recipes_are_for_tasks_that_there_are():

@@ -14,10 +14,13 @@ import subprocesses
 from hypothesis import given
 from hypothesis import strategies as st
 
-from not_so_clevr import cli, models, naming, planning, reproduce, tables, terminal
-from not_so_clevr.config import as_config
-from not_so_clevr.published import PERFECT, PUBLISHED, SUITES, Experiment
-from not_so_clevr.results import Result
+from not_so_clevr import reproduce
+from not_so_clevr.benchmark import registry
+from not_so_clevr.cli import commands as cli
+from not_so_clevr.cli import terminal
+from not_so_clevr.dataset.config import as_config
+from not_so_clevr.results import Result, naming, tables
+from not_so_clevr.results.published import PERFECT, PUBLISHED, SUITES, Experiment
 
 DECONV = next(each for each in SUITES["article"] if each.id == "classification/uniform/deconv-article")
 
@@ -96,8 +99,8 @@ def test_the_article_has_a_row_for_each_task_model_and_split():
 @pytest.mark.parametrize("suite", SUITES)
 def test_every_row_can_be_planned_and_is_called_what_its_run_will_be_called(suite):
     for experiment in SUITES[suite][:: max(len(SUITES[suite]) // 6, 1)]:
-        model = models.find(experiment.model)
-        job = planning.plan(
+        model = registry.find(experiment.model)
+        job = experiment.plan(
             model,
             task=experiment.task,
             config=experiment.config,
@@ -254,7 +257,7 @@ def test_a_run_that_was_not_measured_as_published_is_none_of_the_row():
 def test_rows_share_what_takes_long_to_find_out(monkeypatch):
     """Each run is looked at once, for any number of rows (or an iterator would be at its end), and each model is found once."""
     asked = []
-    monkeypatch.setattr(models, "find", lambda name, find=models.find: asked.append(name) or find(name))
+    monkeypatch.setattr(registry, "find", lambda name, find=registry.find: asked.append(name) or find(name))
     quadrant = dataclasses.replace(DECONV, config="quadrant")
     rows = reproduce.plan([DECONV, quadrant])
     assert asked == ["deconv"]

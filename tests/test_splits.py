@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from not_so_clevr import geometry, splits
+from not_so_clevr.dataset import geometry, splits
 
 # The published counts, and the SHA-256 of the indices of the test examples as little-endian int64.
 PINNED = {

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import not_so_clevr
-from not_so_clevr import devices, drawing, tasks
-from not_so_clevr.batches import Batches
+from not_so_clevr.dataset import devices, drawing, tasks
+from not_so_clevr.dataset.batches import Batches
 
 SMALL = "quadrant_16_square3"
 ARRAYS = not_so_clevr.load_arrays(SMALL)

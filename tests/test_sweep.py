@@ -16,9 +16,12 @@ import subprocesses
 from run_files import assert_same_run
 from subprocesses import COMMAND
 
-from not_so_clevr import cli, progress, reproduce, sweep
-from not_so_clevr.published import Experiment
+from not_so_clevr import reproduce
+from not_so_clevr.benchmark import progress
+from not_so_clevr.cli import commands as cli
+from not_so_clevr.reproduce import sweep
 from not_so_clevr.results import Result
+from not_so_clevr.results.published import Experiment
 
 MINE = """
 import os
@@ -242,7 +245,7 @@ def processes(base):
 
 CONFINED = """
 import os, pathlib, sys, time
-from not_so_clevr import sweep
+from not_so_clevr.reproduce import sweep
 with sweep._confined({cpus}, {gpus}) as cores:
     assert sorted(os.sched_getaffinity(0)) == cores
     names = "TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES"

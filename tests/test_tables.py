@@ -2,7 +2,7 @@
 
 import pytest
 
-from not_so_clevr import tables
+from not_so_clevr.results import tables
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ import pytest
 import tensorflow as tf
 
 import not_so_clevr
-from not_so_clevr import tasks
 from not_so_clevr.baselines.layers import coordinate_channels
+from not_so_clevr.dataset import tasks
 
 ARRAYS = not_so_clevr.load_arrays("uniform_20_square3")["test"]
 

@@ -10,8 +10,8 @@ import subprocesses
 import tensorflow_datasets as tfds
 
 import not_so_clevr
-from not_so_clevr import drawing
-from not_so_clevr.config import CONFIGS
+from not_so_clevr.dataset import drawing
+from not_so_clevr.dataset.config import CONFIGS
 
 NAME = "not_so_clevr/quadrant_32"
 KEYS = {"image", "one_hot", "label", "coordinates"}

@@ -13,14 +13,16 @@ import keras
 import numpy as np
 
 import not_so_clevr
-from not_so_clevr import models, results, tasks
-from not_so_clevr.config import as_config
+from not_so_clevr import results
+from not_so_clevr.benchmark import registry
+from not_so_clevr.dataset import tasks
+from not_so_clevr.dataset.config import as_config
 
 dead = {}
 for folder in map(pathlib.Path, sys.argv[1:]):
     result = results.Result.read(folder / results.FILE)
     task = tasks.as_task(result.task, as_config(result.config).canvas_size)
-    network = models.find(result.model).build(task, **result.settings["model"])
+    network = registry.find(result.model).build(task, **result.settings["model"])
     network.load_weights(folder / results.WEIGHTS)
     layers = [layer for layer in network.layers if getattr(layer, "activation", None) is keras.activations.relu]
     until_there = keras.Model(network.input, [layer.output for layer in layers])

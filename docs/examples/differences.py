@@ -13,8 +13,10 @@ import sys
 import keras
 import numpy as np
 
-from not_so_clevr import models, results, tasks
-from not_so_clevr.config import as_config
+from not_so_clevr import results
+from not_so_clevr.benchmark import registry
+from not_so_clevr.dataset import tasks
+from not_so_clevr.dataset.config import as_config
 
 
 def share(network: keras.Model) -> float:
@@ -27,7 +29,7 @@ def share(network: keras.Model) -> float:
 shares = {}
 for folder in map(pathlib.Path, sys.argv[1:]):
     result = results.Result.read(folder / results.FILE)
-    network = models.find("coordconv").build(tasks.Classification(as_config(result.config).canvas_size))
+    network = registry.find("coordconv").build(tasks.Classification(as_config(result.config).canvas_size))
     network.load_weights(folder / results.WEIGHTS)
     shares[result.id] = {"share": round(share(network), 6), "accuracy": result.metrics["test"]["accuracy"]}
 print(json.dumps(shares, indent=1))

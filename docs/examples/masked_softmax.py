@@ -6,8 +6,9 @@ not-so-clevr train masked_softmax:build --task classification --config quadrant_
 import keras
 import numpy as np
 
-from not_so_clevr import models, splits
-from not_so_clevr.recipe import Recipe, with_recipes
+from not_so_clevr.benchmark import registry
+from not_so_clevr.benchmark.recipe import Recipe, with_recipes
+from not_so_clevr.dataset import splits
 
 
 class LeaveOut(keras.layers.Layer):
@@ -26,7 +27,7 @@ class LeaveOut(keras.layers.Layer):
 )
 def build(task):
     """Returns the network for the quadrant split, with the lower right quadrant held out."""
-    network = models.find("coordconv").build(task)
+    network = registry.find("coordconv").build(task)
     right = np.zeros((task.canvas_size, task.canvas_size), bool)
     radius = 4
     inside = slice(radius, task.canvas_size - radius)

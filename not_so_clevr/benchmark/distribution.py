@@ -11,27 +11,29 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import keras
-import numpy as np
 import numpy.typing as npt
+
+from not_so_clevr.checks import MissingPackageError, UserError
+from not_so_clevr.dataset.batches import padded
 
 
 def devices() -> list[str]:
     """Returns the GPUs of Keras' backend, or its CPUs if there are none.
 
     Raises:
-        ValueError: one sentence, if the backend cannot distribute, or if there are not two of them.
-        ImportError: one sentence, if Keras is too old.
+        UserError: one sentence, if the backend cannot distribute, or if there are not two of them.
+        MissingPackageError: one sentence, if Keras is too old.
     """
     backend = keras.backend.backend()
     if backend not in ("jax", "tensorflow"):
-        raise ValueError(f"distribute is for the backends tensorflow and jax, and this is {backend}; set KERAS_BACKEND=jax.")
+        raise UserError(f"distribute is for the backends tensorflow and jax, and this is {backend}; set KERAS_BACKEND=jax.")
     if backend == "tensorflow" and tuple(map(int, keras.__version__.split(".")[:2])) < (3, 10):
-        raise ImportError(  # 3.6 gives other weights, 3.8 and 3.9 another loss.
+        raise MissingPackageError(  # 3.6 gives other weights, 3.8 and 3.9 another loss.
             f"distribute on TensorFlow needs Keras 3.10 or later, and this is {keras.__version__}; run: pip install -U keras"
         )
     found = keras.distribution.list_devices()
     if len(found) < 2:
-        raise ValueError(f"distribute needs two devices or more, and {backend} has {', '.join(found)}; leave it out.")
+        raise UserError(f"distribute needs two devices or more, and {backend} has {', '.join(found)}; leave it out.")
     return found
 
 
@@ -61,7 +63,7 @@ def _strategy(*names: str) -> Any:
 
 
 def check(network: keras.Model, name: str, parts: int, sizes: Iterable[int]) -> None:
-    """Raises ValueError, one sentence, if a network cannot give on several devices what it gives on one.
+    """Raises UserError, one sentence, if a network cannot give on several devices what it gives on one.
 
     Args:
         network: that is to be distributed, built.
@@ -72,32 +74,16 @@ def check(network: keras.Model, name: str, parts: int, sizes: Iterable[int]) -> 
     if not any(variable.name == "moving_mean" for variable in network.non_trainable_variables):  # However deep it is
         return
     if keras.backend.backend() == "tensorflow":
-        raise ValueError(
+        raise UserError(
             f"{name} has batch normalization, of which each device would take the statistics of its own part of a batch; "
             "set KERAS_BACKEND=jax, where they are those of the whole batch."
         )
     for size in sizes:
         if size % parts:
-            raise ValueError(
+            raise UserError(
                 f"{name} has batch normalization, and an epoch has a batch of {size} examples, which do not divide evenly "
                 f"among {parts} devices; choose another batch_size, or another number of devices."
             )
-
-
-def padded(array: npt.NDArray[Any], parts: int) -> npt.NDArray[Any]:
-    """Returns an array `[n, ...]` with its last row repeated until it divides into so many equal parts."""
-    missing = -len(array) % parts
-    return np.concatenate([array, np.repeat(array[-1:], missing, axis=0)]) if missing else array
-
-
-def weights(count: int, y: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-    """Returns sample weights for a batch that was padded, with which its mean loss is that of its first `count` examples.
-
-    They have the shape of the losses that Keras takes of `y`, `[n, ...]` without its last axis, each axis but the first 1.
-    """
-    weight = np.zeros((len(y), *(1,) * (y.ndim - 2)), np.float32)
-    weight[:count] = len(y) / count
-    return weight
 
 
 def predictor(network: keras.Model, parts: int) -> Callable[[npt.NDArray[Any]], Any]:

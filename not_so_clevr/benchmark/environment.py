@@ -14,7 +14,7 @@ from typing import Any
 import keras
 
 import not_so_clevr
-from not_so_clevr import devices
+from not_so_clevr.dataset import devices
 
 # Of glibc's malloc.h: M_TRIM_THRESHOLD, never; M_MMAP_MAX, no block; M_ARENA_MAX, since only the main one can grow without end
 _KEEP = {-1: -1, -4: 0, -8: 1}

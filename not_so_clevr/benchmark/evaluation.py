@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from not_so_clevr import results
-from not_so_clevr.batches import Arrays, Examples
-from not_so_clevr.tasks import Task
+from not_so_clevr.checks import UserError
+from not_so_clevr.dataset.batches import Arrays, Examples
+from not_so_clevr.dataset.tasks import Task
 
 _PREDICT_BATCH = 64
 _PAINTED = 8  # Canvases that are kept as they were painted
@@ -33,7 +34,7 @@ def measured(predict: Callable[..., Any], examples: Examples, name: str) -> dict
     for metric in task.metrics:
         if (wrong := ~np.isfinite(whole[metric])).any():
             i, j = examples.coordinates[wrong][0].tolist()
-            raise ValueError(f"{name} is so far off for the example ({i}, {j}) that its {metric} overflows; lower its answers.")
+            raise UserError(f"{name} is so far off for the example ({i}, {j}) that its {metric} overflows; lower its answers.")
     return {"coordinates": examples.coordinates, **whole}
 
 
@@ -49,27 +50,27 @@ def paint(predict: Callable[..., Any], examples: Examples, measured: dict[str, n
 
 
 def checked(predictions: Any, examples: Examples, chosen: Any, name: str) -> npt.NDArray[np.float32]:
-    """Returns predictions as an array. Raises ValueError, one sentence, unless they have the task's shape and are finite."""
+    """Returns predictions as an array. Raises UserError, one sentence, unless they have the task's shape and are finite."""
     task, coordinates = examples.task, examples.coordinates[chosen]
     if predictions is None:
-        raise ValueError(f"{name} returns None; expected an array of shape [B, {_shape(task)}]; is its return missing?")
+        raise UserError(f"{name} returns None; expected an array of shape [B, {_shape(task)}]; is its return missing?")
     if hasattr(predictions, "detach"):  # A tensor of PyTorch, whatever backend Keras has
         predictions = predictions.detach().cpu().float().numpy()
     try:
         array = np.asarray(keras.ops.convert_to_numpy(predictions), np.float32)
     except (TypeError, ValueError, RuntimeError):
-        raise ValueError(
+        raise UserError(
             f"{name} returns {type(predictions).__name__}; expected one array of shape [B, {_shape(task)}]."
         ) from None
     expected = (len(coordinates), *task.output_shape)
     if array.shape != expected:
-        raise ValueError(
+        raise UserError(
             f"{name} returns shape {array.shape} for {task.name}; expected {expected} for a batch of {len(coordinates)}."
         )
     wrong = ~np.isfinite(array).all(axis=tuple(range(1, array.ndim)))
     if wrong.any():
         i, j = coordinates[wrong][0].tolist()
-        raise ValueError(f"{name} returns NaN or infinity for the example ({i}, {j}); expected finite numbers.")
+        raise UserError(f"{name} returns NaN or infinity for the example ({i}, {j}); expected finite numbers.")
     return array
 
 

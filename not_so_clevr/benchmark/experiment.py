@@ -13,10 +13,12 @@ from typing import Any
 import keras
 import numpy as np
 
-from not_so_clevr import models, naming
-from not_so_clevr.config import NotSoClevrConfig, as_config
-from not_so_clevr.recipe import Recipe
-from not_so_clevr.tasks import Task, as_task
+from not_so_clevr.benchmark import registry
+from not_so_clevr.benchmark.recipe import Recipe
+from not_so_clevr.checks import UserError
+from not_so_clevr.dataset.config import NotSoClevrConfig, as_config
+from not_so_clevr.dataset.tasks import Task, as_task
+from not_so_clevr.results import naming
 
 Build = Callable[..., keras.Model]
 
@@ -25,7 +27,7 @@ Build = Callable[..., keras.Model]
 class Plan:
     """All of a run but its seed, checked; what `plan` returns."""
 
-    model: models.Model
+    model: registry.Model
     task: Task
     config: NotSoClevrConfig
     recipe: Recipe
@@ -52,7 +54,7 @@ class Plan:
 
 
 def plan(
-    build: str | models.Model | Build,
+    build: str | registry.Model | Build,
     *,
     task: str | Task,
     config: str | NotSoClevrConfig,
@@ -62,7 +64,7 @@ def plan(
     """Returns what `benchmark.run` would do with these arguments, which it tells.
 
     Raises:
-        ValueError: one sentence, if one is wrong.
+        UserError: one sentence, if one is wrong.
     """
     model = as_model(build)
     config = as_config(config)
@@ -70,7 +72,7 @@ def plan(
     name, chosen = model.recipe(recipe, task.name)
     is_default = name == next(iter(model.recipes))
     if not isinstance(settings, (Mapping, type(None))):
-        raise ValueError(f"settings={settings!r} is no dict; give one, such as {{'epochs': 3}}.")
+        raise UserError(f"settings={settings!r} is no dict; give one, such as {{'epochs': 3}}.")
     settings = {key: _plain(value) for key, value in (settings or {}).items()}
     arguments = [] if is_default else ["--recipe", name]
     for key, value in sorted(settings.items()):
@@ -80,7 +82,7 @@ def plan(
     whole = dataclasses.replace(whole, model={key: _plain(value) for key, value in whole.model.items()})
     _check_savable(whole.model)
     if whole.loss != "task" and task.name != "rendering":
-        raise ValueError(f"loss={whole.loss!r} is for rendering; leave it out for {task.name}.")
+        raise UserError(f"loss={whole.loss!r} is for rendering; leave it out for {task.name}.")
     if (signature := _signature(model)) is not None:
         _check_settings(model, signature, settings)
         _check_arguments(model, signature, task, whole.model)
@@ -88,16 +90,16 @@ def plan(
 
 
 def _check_savable(settings: Mapping[str, Any]) -> None:
-    """Raises ValueError, one sentence, if a setting of the model is none that a file can give back."""
+    """Raises UserError, one sentence, if a setting of the model is none that a file can give back."""
     for name, value in settings.items():
         try:
             json.dumps(value, allow_nan=False)
         except (TypeError, ValueError):
             words = naming.write(name, value)
-            raise ValueError(f"setting {words} cannot be saved; expected a number, a string, true, false or a list.") from None
+            raise UserError(f"setting {words} cannot be saved; expected a number, a string, true, false or a list.") from None
 
 
-def _signature(model: models.Model) -> inspect.Signature | None:
+def _signature(model: registry.Model) -> inspect.Signature | None:
     """Returns the signature of the model's function; None if it does not tell."""
     try:
         return inspect.signature(model.build)
@@ -105,8 +107,8 @@ def _signature(model: models.Model) -> inspect.Signature | None:
         return None
 
 
-def _check_settings(model: models.Model, signature: inspect.Signature, settings: Mapping[str, Any]) -> None:
-    """Raises ValueError, one sentence, if a setting is neither one of a recipe nor an argument of the model's function."""
+def _check_settings(model: registry.Model, signature: inspect.Signature, settings: Mapping[str, Any]) -> None:
+    """Raises UserError, one sentence, if a setting is neither one of a recipe nor an argument of the model's function."""
     parameters = list(signature.parameters.values())[1:]
     if any(each.kind is each.VAR_KEYWORD for each in parameters):
         return
@@ -115,25 +117,25 @@ def _check_settings(model: models.Model, signature: inspect.Signature, settings:
     for name in settings:
         if name not in (*of_recipes, *own):
             arguments = f", or an argument of its function: {', '.join(own)}" if own else "; its function takes the task alone"
-            raise ValueError(f"{model.name} has no setting {name!r}; expected one of {', '.join(of_recipes)}{arguments}.")
+            raise UserError(f"{model.name} has no setting {name!r}; expected one of {', '.join(of_recipes)}{arguments}.")
 
 
-def _check_arguments(model: models.Model, signature: inspect.Signature, task: Task, settings: Mapping[str, Any]) -> None:
-    """Raises ValueError, one sentence, unless a model's function can be called with a task and the settings."""
+def _check_arguments(model: registry.Model, signature: inspect.Signature, task: Task, settings: Mapping[str, Any]) -> None:
+    """Raises UserError, one sentence, unless a model's function can be called with a task and the settings."""
     try:
         signature.bind(task, **settings)
     except TypeError as error:
-        raise ValueError(
+        raise UserError(
             f"{model.name} cannot be called with {', '.join(['a task', *settings])}: {error}; give a missing argument a "
             "default, or a value with --set. (A function from array to array is measured by benchmark.evaluate.)"
         ) from error
 
 
-def as_model(build: str | models.Model | Build) -> models.Model:
-    """Returns the model that `build` is, names, or builds. Raises ValueError, one sentence, if it is none."""
+def as_model(build: str | registry.Model | Build) -> registry.Model:
+    """Returns the model that `build` is, names, or builds. Raises UserError, one sentence, if it is none."""
     if isinstance(build, str):
-        return models.find(build)
-    return build if isinstance(build, models.Model) else models.describe(build)
+        return registry.find(build)
+    return build if isinstance(build, registry.Model) else registry.describe(build)
 
 
 def _plain(value: Any) -> Any:

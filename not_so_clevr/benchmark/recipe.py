@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 import keras
 
+from not_so_clevr.checks import UserError
+
 SCHEDULES = ("constant", "cosine", "step")
 LOSSES = ("task", "mean_squared_error")
 
@@ -33,7 +35,7 @@ class Recipe:
     Kernels are the trainable weights of two or more dimensions.
 
     Raises:
-        ValueError: if a value is out of its range.
+        UserError: if a value is out of its range.
     """
 
     epochs: int = 20
@@ -50,18 +52,18 @@ class Recipe:
         for name in ("epochs", "batch_size", "step_epochs"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
-                raise ValueError(f"{name}={value!r} is no whole number of 1 or more; give one, such as {name}=20.")
+                raise UserError(f"{name}={value!r} is no whole number of 1 or more; give one, such as {name}=20.")
             object.__setattr__(self, name, int(value))
         for name in ("learning_rate", "weight_decay", "l2"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 <= value < 1e300:  # type: ignore[operator]
-                raise ValueError(f"{name}={value!r} is no number of 0 or more; give one, such as {name}=0.01.")
+                raise UserError(f"{name}={value!r} is no number of 0 or more; give one, such as {name}=0.01.")
             object.__setattr__(self, name, float(value))
         for name, known in (("schedule", SCHEDULES), ("loss", LOSSES)):
             if getattr(self, name) not in known:
-                raise ValueError(f"{name}={getattr(self, name)!r} is unknown; expected one of {', '.join(known)}.")
+                raise UserError(f"{name}={getattr(self, name)!r} is unknown; expected one of {', '.join(known)}.")
         if not isinstance(self.model, Mapping):
-            raise ValueError(f"model={self.model!r} is no dict; give the settings of the model as one, such as {{'size': 3}}.")
+            raise UserError(f"model={self.model!r} is no dict; give the settings of the model as one, such as {{'size': 3}}.")
 
     @classmethod
     def names(cls) -> list[str]:
@@ -76,16 +78,16 @@ class Recipe:
         return dataclasses.replace(self, **own, model={**self.model, **model})
 
     def check(self, model: keras.Model) -> None:
-        """Raises ValueError, one sentence, if `l2` would replace a regularizer of a built model."""
+        """Raises UserError, one sentence, if `l2` would replace a regularizer of a built model."""
         for variable in self._penalised(model):
             if getattr(variable, "regularizer", None) is not None:
-                raise ValueError(f"l2={self.l2} would replace the regularizer that {variable.path} has; leave one of them out.")
+                raise UserError(f"l2={self.l2} would replace the regularizer that {variable.path} has; leave one of them out.")
 
     def _penalised(self, model: keras.Model) -> list[Any]:
         return [variable for variable in model.trainable_variables if self.l2 and len(variable.shape) >= 2]
 
     def compile(self, model: keras.Model, loss: keras.losses.Loss, steps_per_epoch: int) -> None:
-        """Compiles a built model for this recipe. Raises ValueError as `check` does."""
+        """Compiles a built model for this recipe. Raises UserError as `check` does."""
         rate: Any = self.learning_rate
         if self.schedule == "cosine":
             rate = keras.optimizers.schedules.CosineDecay(rate, self.epochs * steps_per_epoch)
@@ -111,7 +113,7 @@ def with_recipes(*, source: str, **recipes: Mapping[str, Recipe]) -> Callable[[_
         **recipes: name of the recipe -> name of the task -> recipe. The first is the default.
 
     Raises:
-        ValueError: if there is no recipe, or if one is not told for which task it is.
+        UserError: if there is no recipe, or if one is not told for which task it is.
     """
     check_recipes(recipes, "with_recipes")
 
@@ -124,14 +126,14 @@ def with_recipes(*, source: str, **recipes: Mapping[str, Recipe]) -> Callable[[_
 
 
 def check_recipes(recipes: Any, where: str) -> None:
-    """Raises ValueError, one sentence that tells where, unless these are recipes as `with_recipes` takes them."""
-    from not_so_clevr.tasks import TASKS
+    """Raises UserError, one sentence that tells where, unless these are recipes as `with_recipes` takes them."""
+    from not_so_clevr.dataset.tasks import TASKS
 
     by_task = list(recipes.values()) if isinstance(recipes, Mapping) else []
     if not by_task or not all(isinstance(tasks, Mapping) and tasks for tasks in by_task):
-        raise ValueError(f"{where} needs recipes, each for some tasks; expected such as tuned={{'regression': Recipe()}}.")
+        raise UserError(f"{where} needs recipes, each for some tasks; expected such as tuned={{'regression': Recipe()}}.")
     for task, recipe in (item for tasks in by_task for item in tasks.items()):
         if task not in TASKS:
-            raise ValueError(f"Unknown task {task!r} in {where}; expected one of {', '.join(TASKS)}.")
+            raise UserError(f"Unknown task {task!r} in {where}; expected one of {', '.join(TASKS)}.")
         if not isinstance(recipe, Recipe):
-            raise ValueError(f"{recipe!r} is no recipe for {task} in {where}; expected one, such as Recipe(epochs=20).")
+            raise UserError(f"{recipe!r} is no recipe for {task} in {where}; expected one, such as Recipe(epochs=20).")

@@ -18,16 +18,17 @@ import importlib.util
 import math
 import os
 import pathlib
-import re
 import sys
-import traceback
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
+
+from not_so_clevr.benchmark import tracebacks
+from not_so_clevr.checks import UserError
 
 if TYPE_CHECKING:
     import keras
 
-    from not_so_clevr.recipe import Recipe
+    from not_so_clevr.benchmark.recipe import Recipe
 
 GROUP = "not_so_clevr.models"
 
@@ -54,15 +55,15 @@ class Model:
         """Returns the name of a recipe, the default if `name` is None, and the recipe for a task.
 
         Raises:
-            ValueError: if the model has none of that name, or none for the task.
+            UserError: if the model has none of that name, or none for the task.
         """
         name = next(iter(self.recipes)) if name is None else name
         if name not in self.recipes:
-            raise ValueError(f"{self.name} has no recipe {name!r}; expected one of {', '.join(self.recipes)}.")
+            raise UserError(f"{self.name} has no recipe {name!r}; expected one of {', '.join(self.recipes)}.")
         if task not in self.tasks:
-            raise ValueError(f"{self.name} is no model for {task}; expected one of {', '.join(self.tasks)}.")
+            raise UserError(f"{self.name} is no model for {task}; expected one of {', '.join(self.tasks)}.")
         if task not in self.recipes[name]:
-            raise ValueError(f"{self.name} has no recipe {name!r} for {task}; expected one of {', '.join(self.recipes[name])}.")
+            raise UserError(f"{self.name} has no recipe {name!r} for {task}; expected one of {', '.join(self.recipes[name])}.")
         return name, self.recipes[name][task]
 
     @property
@@ -85,24 +86,24 @@ def find(name: str) -> Model:
     """Returns the model of that name or path. Modules of the current folder are found, too, after installed ones.
 
     Raises:
-        ValueError: one sentence, if there is none, or if its module cannot be imported.
+        UserError: one sentence, if there is none, or if its module cannot be imported.
     """
     if not isinstance(name, str):
-        raise ValueError(f"model={name!r} is no name; expected one of {', '.join(names())}, or a path, or a function.")
+        raise UserError(f"model={name!r} is no name; expected one of {', '.join(names())}, or a path, or a function.")
     points = {point.name: point.value for point in importlib.metadata.entry_points(group=GROUP)}
     path = points.get(name, name)
     module_name, colon, function_name = path.rpartition(":")
     if module_name.endswith(".py") or any(each in module_name for each in "/\\"):
         module = pathlib.PureWindowsPath(module_name).stem  # Which knows both separators
-        raise ValueError(f"{module_name} is a file; expected a module: go to its folder, and give {module}:{function_name}.")
+        raise UserError(f"{module_name} is a file; expected a module: go to its folder, and give {module}:{function_name}.")
     if not (colon and all(map(str.isidentifier, [*module_name.split("."), function_name]))):
-        raise ValueError(
+        raise UserError(
             f"Unknown model {name!r}; expected one of {', '.join(names())}, or a path such as my_pkg.my_module:build."
         )
     build = getattr(_module(module_name), function_name, None)
     if not callable(build):
         hint = _shadow(module_name)
-        raise ValueError(f"Module {module_name!r} has no function {function_name!r}; expected one that takes a task.{hint}")
+        raise UserError(f"Module {module_name!r} has no function {function_name!r}; expected one that takes a task.{hint}")
     return dataclasses.replace(describe(build, name), findable=True)
 
 
@@ -110,15 +111,15 @@ def describe(build: Callable[..., keras.Model], name: str | None = None) -> Mode
     """Returns the model that a function builds, named after it if no name is given.
 
     Raises:
-        ValueError: one sentence, if it is no function, or if what it has as `recipes` are none.
+        UserError: one sentence, if it is no function, or if what it has as `recipes` are none.
     """
     import keras
 
-    from not_so_clevr.recipe import Recipe, check_recipes
-    from not_so_clevr.tasks import TASKS
+    from not_so_clevr.benchmark.recipe import Recipe, check_recipes
+    from not_so_clevr.dataset.tasks import TASKS
 
     if not callable(build) or isinstance(build, keras.Model):
-        raise ValueError(f"{type(build).__name__} is no function; expected one that takes a task and returns a keras.Model.")
+        raise UserError(f"{type(build).__name__} is no function; expected one that takes a task and returns a keras.Model.")
     function: Any = build
     module, function_name = getattr(build, "__module__", "?"), getattr(build, "__qualname__", type(build).__name__)
     path = f"{module}:{function_name}"
@@ -126,19 +127,6 @@ def describe(build: Callable[..., keras.Model], name: str | None = None) -> Mode
     recipes = getattr(function, "recipes", {"default": dict.fromkeys(TASKS, Recipe())})
     check_recipes(recipes, path)
     return Model(name or path, build, str(getattr(function, "source", path)), recipes, findable and name in (None, path))
-
-
-def is_sentence(error: BaseException) -> bool:
-    """Returns whether what an error says is fit to be shown as it is: one of ours, or the operating system's."""
-    return isinstance(error, (OSError, ImportError)) or (isinstance(error, ValueError) and "\n" not in str(error))
-
-
-def where(error: BaseException) -> str:
-    """Returns `TypeError: sentence (file.py, line 3)` for an error in somebody's code, in one line."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<")]
-    place = f" ({os.path.basename(frames[-1].filename)}, line {frames[-1].lineno})" if frames else ""
-    lines = [line.strip() for line in re.sub(r"\x1b\[[0-9;]*m", "", str(error)).splitlines()]
-    return f"{type(error).__name__}: {next(filter(None, lines), 'no message')}{place}"
 
 
 def _module(name: str) -> Any:
@@ -150,8 +138,11 @@ def _module(name: str) -> Any:
     except (Exception, SystemExit) as error:
         absent = error.name if isinstance(error, ModuleNotFoundError) else None
         missing = absent is not None and f"{name}.".startswith(f"{absent}.")
-        reason = f"there is no module {absent!r}, neither installed nor in {here}" if missing else where(error)
-        raise ValueError(f"Cannot import {name!r}: {reason}.{_shadow(name)}") from error
+        if missing:
+            reason = f"there is no module {absent!r}, neither installed nor in {here}"
+            raise UserError(f"Cannot import {name!r}: {reason}.{_shadow(name)}") from error
+        text = f"Cannot import {name!r}: {tracebacks.sentence(error)}.{_shadow(name)}"
+        raise UserError(tracebacks.with_frames(text, error)) from error
 
 
 def _shadow(name: str) -> str:

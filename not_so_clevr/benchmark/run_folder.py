@@ -15,7 +15,8 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from not_so_clevr import disk, results
+from not_so_clevr import files, results
+from not_so_clevr.checks import UserError
 from not_so_clevr.results import Result
 
 _CHECKPOINT = "checkpoint.npz"
@@ -34,7 +35,7 @@ class RunFolder:
     """
 
     def __init__(self, runs: str | pathlib.Path, run_id: str) -> None:
-        self.final = disk.expanded(runs) / run_id
+        self.final = files.expanded(runs) / run_id
         self.partial = self.final.with_name(self.final.name + results.INCOMPLETE)
         self.replaced = self.final.with_name(self.final.name + results.REPLACED)
 
@@ -62,7 +63,7 @@ class RunFolder:
                 )
 
     def check_resumable(self, settings: Any) -> None:
-        """Raises ValueError, one sentence, if what is there is damaged, or was made or begun with other settings."""
+        """Raises UserError, one sentence, if what is there is damaged, or was made or begun with other settings."""
         with self.worded():
             if self.complete:
                 self.result(settings)
@@ -70,10 +71,10 @@ class RunFolder:
                 self._saved(settings)
 
     def result(self, settings: Any) -> Result:
-        """Returns the result of the complete run. Raises ValueError, one sentence, if it was made with other settings."""
+        """Returns the result of the complete run. Raises UserError, one sentence, if it was made with other settings."""
         result = Result.read(self.final / results.FILE)
         if not result.made_by(settings):
-            raise ValueError(
+            raise UserError(
                 f"{self.final} was made with other settings, {result.settings}; use those, or replace or delete the run."
             )
         return result
@@ -90,7 +91,7 @@ class RunFolder:
         arrays: dict[str, Any] = {
             str(k): _savable(keras.ops.convert_to_numpy(variable)) for k, variable in enumerate(_state(network))
         }
-        with disk.replacing(self.partial / _CHECKPOINT) as temporary, temporary.open("wb") as stream:
+        with files.replacing(self.partial / _CHECKPOINT) as temporary, temporary.open("wb") as stream:
             np.savez(stream, log=np.asarray(json.dumps(log)), **arrays)
 
     def restore(self, network: keras.Model, settings: Any) -> dict[str, Any] | None:
@@ -101,7 +102,7 @@ class RunFolder:
         state = _state(network)
         if [array.shape for array in arrays] != [tuple(variable.shape) for variable in state]:
             file = self.partial / _CHECKPOINT
-            raise ValueError(f"{file} was saved by another network; resume with that one, or replace or delete the run.")
+            raise UserError(f"{file} was saved by another network; resume with that one, or replace or delete the run.")
         for variable, array in zip(state, arrays, strict=True):
             variable.assign(array)
         return log
@@ -117,16 +118,16 @@ class RunFolder:
         except (FileNotFoundError, NotADirectoryError):
             return None, []
         except (OSError, EOFError, NotImplementedError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
-            raise ValueError(f"{file} is damaged ({error}); replace or delete the run.") from error
+            raise UserError(f"{file} is damaged ({error}); replace or delete the run.") from error
         if begun != settings:
-            raise ValueError(f"{self.partial} was begun with other settings, {begun}; use those, or replace or delete it.")
+            raise UserError(f"{self.partial} was begun with other settings, {begun}; use those, or replace or delete it.")
         return log, arrays
 
     def finish(self, result: Result, network: keras.Model | None = None) -> None:
         """Writes all that a run leaves, and puts it in its place; a run that it replaces is there until then."""
         result.write(self.partial)
         if network is not None:
-            with disk.replacing(self.partial / results.WEIGHTS) as temporary:
+            with files.replacing(self.partial / results.WEIGHTS) as temporary:
                 network.save_weights(temporary)
         if self.final.exists():
             shutil.rmtree(self.replaced, ignore_errors=True)
@@ -173,7 +174,7 @@ def claimed(
         held = filelock.FileLock(lock, timeout=0).acquire()
     with held:
         with folder.worded():
-            disk.put_back(folder.replaced, folder.final)  # After a kill
+            files.put_back(folder.replaced, folder.final)  # After a kill
         folder.check_free(resume=resume, replace=replace, trained=trained)
         yield folder
 

@@ -21,15 +21,23 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from not_so_clevr import devices, distribution, environment, geometry, measuring, models, naming
-from not_so_clevr.arrays import Drawn
-from not_so_clevr.batches import Arrays, Batches, Examples
-from not_so_clevr.config import NotSoClevrConfig, as_config
-from not_so_clevr.planning import Build, Plan, as_model, plan
-from not_so_clevr.recipe import Recipe
-from not_so_clevr.results import Result
-from not_so_clevr.run_folder import RunFolder, claimed
-from not_so_clevr.tasks import Task, as_task
+from not_so_clevr.benchmark import (
+    distribution,
+    environment,
+    evaluation,
+    registry,
+    tracebacks,
+)
+from not_so_clevr.benchmark.experiment import Build, Plan, as_model, plan
+from not_so_clevr.benchmark.recipe import Recipe
+from not_so_clevr.benchmark.run_folder import RunFolder, claimed
+from not_so_clevr.checks import MissingPackageError, UserError, integer
+from not_so_clevr.dataset import devices
+from not_so_clevr.dataset.batches import Arrays, Batches, Examples
+from not_so_clevr.dataset.config import NotSoClevrConfig, as_config
+from not_so_clevr.dataset.examples import Drawn
+from not_so_clevr.dataset.tasks import Task, as_task
+from not_so_clevr.results import Result, naming
 
 DATA = ("tfds", "memory")
 
@@ -37,7 +45,7 @@ _SEVERAL = "{name} may be one of several; give it a name with {argument}=, to te
 
 
 def run(
-    build: str | models.Model | Build,
+    build: str | registry.Model | Build,
     *,
     task: str | Task,
     config: str | NotSoClevrConfig,
@@ -79,19 +87,19 @@ def run(
         callbacks: of Keras, for the training. At the end of an epoch they see the metrics of test as `val_<metric>`.
 
     Raises:
-        ValueError: one sentence about what is wrong with an argument, or with the model, before any training; or if the loss or
+        UserError: one sentence about what is wrong with an argument, or with the model, before any training; or if the loss or
             a prediction is not finite.
         FileExistsError: one sentence, if there is a run with the same id and it is neither to be resumed nor replaced.
         OSError: one sentence, if the run's folder cannot be written, or is being written by another process; or if the data set
             cannot be, or is damaged.
-        ImportError: one sentence, if a package is missing that was asked for, or is too old.
+        MissingPackageError: one sentence, if a package is missing that was asked for, or is too old.
     """
     if name is not None:
         build = as_model(build)
         build = dataclasses.replace(build, name=name, findable=build.findable and build.name == name)
     job = plan(build, task=task, config=config, recipe=recipe, settings=settings)
-    if runs is not None and name is None and not (job.model.findable or isinstance(build, models.Model)):
-        raise ValueError(_SEVERAL.format(name=job.model.name, argument="name"))
+    if runs is not None and name is None and not (job.model.findable or isinstance(build, registry.Model)):
+        raise UserError(_SEVERAL.format(name=job.model.name, argument="name"))
     return execute(
         job,
         seed=seed,
@@ -160,19 +168,19 @@ def execute(
             shuffle=False,  # `Batches` has an order of its own.
             callbacks=[log, *boards, *keras.tree.flatten(callbacks or [])],
         )
-        measured = {split: measuring.measured(predict, each, job.model.name) for split, each in splits.items()}
-        measuring.paint(predict, splits["test"], measured["test"], job.model.name)
+        measured = {split: evaluation.measured(predict, each, job.model.name) for split, each in splits.items()}
+        evaluation.paint(predict, splits["test"], measured["test"], job.model.name)
         result = Result(
             model=job.model.name,
             recipe=job.recipe_name,
             task=job.task.name,
             config=job.config.name,
             seed=seed,
-            metrics=measuring.means(measured, job.task),
+            metrics=evaluation.means(measured, job.task),
             right=job.task.right,
             closeness=job.task.closeness,
             settings=settings,
-            parameters=models.parameters(network),
+            parameters=registry.parameters(network),
             history=log.epochs,
             seconds=log.seconds_before + time.perf_counter() - began,
             examples_per_second=len(splits["train"]) * len(log.epochs) / sum(epoch["seconds"] for epoch in log.epochs),
@@ -214,35 +222,35 @@ def evaluate(
         replace: replace the run with the same id.
 
     Raises:
-        ValueError: one sentence, if an argument or a prediction is not as above.
+        UserError: one sentence, if an argument or a prediction is not as above.
         FileExistsError: one sentence, if there is a run with the same id and it is not to be replaced.
         OSError: one sentence, if the run's folder cannot be written.
     """
     config = as_config(config)
     task = as_task(task, config.canvas_size)
-    seed = geometry.integer("seed", seed, 0, 2**32 - 1)
-    parameters = None if parameters is None else geometry.integer("parameters", parameters, 0, 2**63)
+    seed = integer("seed", seed, 0, 2**32 - 1)
+    parameters = None if parameters is None else integer("parameters", parameters, 0, 2**63)
     if seconds is not None and not (isinstance(seconds, numbers.Real) and 0 <= seconds < math.inf):
-        raise ValueError(f"seconds={seconds!r} is no time; expected a number of 0 or more, or None.")
+        raise UserError(f"seconds={seconds!r} is no time; expected a number of 0 or more, or None.")
     if not callable(predict):
-        raise ValueError(f"predict={predict!r} is no function; expected one from x to predictions, such as model.predict.")
+        raise UserError(f"predict={predict!r} is no function; expected one from x to predictions, such as model.predict.")
     name = str(model or getattr(predict, "__name__", type(predict).__name__))
     if runs is not None and not model and (not inspect.isfunction(predict) or name == "<lambda>"):
-        raise ValueError(_SEVERAL.format(name=name, argument="model"))
+        raise UserError(_SEVERAL.format(name=name, argument="model"))
     run_id = naming.run_id(task.name, config.name, naming.label(name, ""), seed)
     with claimed(runs, run_id, replace=replace, trained=False) as folder:
         splits = {split: Examples(arrays, task) for split, arrays in load(config, task, "memory").items()}
-        measured = {split: measuring.measured(predict, each, name) for split, each in splits.items()}
-        if task.name == "rendering" and all(measuring.all_white(columns) for columns in measured.values()):
-            raise ValueError(f"{name} paints every pixel white; expected logits, below 0 for black, and not probabilities.")
-        measuring.paint(predict, splits["test"], measured["test"], name)
+        measured = {split: evaluation.measured(predict, each, name) for split, each in splits.items()}
+        if task.name == "rendering" and all(evaluation.all_white(columns) for columns in measured.values()):
+            raise UserError(f"{name} paints every pixel white; expected logits, below 0 for black, and not probabilities.")
+        evaluation.paint(predict, splits["test"], measured["test"], name)
         result = Result(
             model=name,
             recipe="",
             task=task.name,
             config=config.name,
             seed=seed,
-            metrics=measuring.means(measured, task),
+            metrics=evaluation.means(measured, task),
             right=task.right,
             closeness=task.closeness,
             parameters=parameters,
@@ -330,15 +338,15 @@ class _Log(keras.callbacks.Callback):
         logs = {} if logs is None else logs
         if "loss" not in logs:
             there = f"only {', '.join(logs)}" if logs else "nothing"
-            raise ValueError(f"The train_step of {self.job.model.name} returns no loss, {there}; return it as 'loss'.")
+            raise UserError(f"The train_step of {self.job.model.name} returns no loss, {there}; return it as 'loss'.")
         loss = float(logs["loss"])
         if not math.isfinite(loss):
-            raise ValueError(
+            raise UserError(
                 f"The loss of {self.job.model.name} became {loss} in epoch {epoch + 1}; "
                 "lower the learning rate, or look for a division by 0 or a logarithm of 0."
             )
-        measured = measuring.measured(self.predict, self.test, self.job.model.name)
-        test = measuring.means({"test": measured}, self.job.task)["test"]
+        measured = evaluation.measured(self.predict, self.test, self.job.model.name)
+        test = evaluation.means({"test": measured}, self.job.task)["test"]
         logs.update({f"val_{metric}": value for metric, value in test.items()})
         self.epochs.append({"epoch": epoch + 1, "loss": loss, "test": test, "seconds": seconds})
         if self.folder is not None:
@@ -366,14 +374,14 @@ def check_arguments(
     tensorboard: bool,
 ) -> int:
     """Returns the seed. Raises what `run` raises for its arguments, and if there is a run that is not to be touched."""
-    seed = geometry.integer("seed", seed, 0, 2**32 - 1)
+    seed = integer("seed", seed, 0, 2**32 - 1)
     check_data(data, job.config)
     if resume and replace:
-        raise ValueError("resume and replace were both asked for; a run can be continued or replaced, not both.")
+        raise UserError("resume and replace were both asked for; a run can be continued or replaced, not both.")
     if tensorboard and runs is None:
-        raise ValueError("tensorboard needs a folder to write to; give runs=, such as runs='runs'.")
+        raise UserError("tensorboard needs a folder to write to; give runs=, such as runs='runs'.")
     if tensorboard and not importlib.util.find_spec("tensorboard"):
-        raise ImportError("TensorBoard is not installed; run: pip install 'not-so-clevr[tensorboard]'")
+        raise MissingPackageError("TensorBoard is not installed; run: pip install 'not-so-clevr[tensorboard]'")
     if runs is not None:
         folder = RunFolder(runs, job.id(seed))
         folder.check_free(resume=resume, replace=replace)
@@ -383,21 +391,21 @@ def check_arguments(
 
 
 def check_data(data: str, config: NotSoClevrConfig | None = None) -> None:
-    """Raises ValueError, one sentence, unless `data` is one of `DATA`, and has room in memory for a data set that is read."""
+    """Raises UserError, one sentence, unless `data` is one of `DATA`, and has room in memory for a data set that is read."""
     if data not in DATA:
-        raise ValueError(f"data={data!r} is unknown; expected one of {', '.join(DATA)}.")
+        raise UserError(f"data={data!r} is unknown; expected one of {', '.join(DATA)}.")
     if data == "tfds" and config is not None:
         pixels = config.num_examples * config.canvas_size**2
         needed, there = 2 * pixels, environment.memory()  # Canvases or one-hot targets, twice while they are sorted
         if there is not None and needed > there:
-            raise ValueError(
+            raise UserError(
                 f"{config.name} takes {needed / 1e9:.0f} GB of memory when it is read, and this machine has {there / 1e9:.0f} "
                 "GB; use data='memory' (--data memory), which draws each batch when it is needed."
             )
 
 
 def check_model(job: Plan) -> None:
-    """Raises ValueError, one sentence, unless the model can be built, and gives finite numbers of the right shape."""
+    """Raises UserError, one sentence, unless the model can be built, and gives finite numbers of the right shape."""
     network = _built(job)
     if network.compiled:
         _check_compiled(network, job)
@@ -409,22 +417,22 @@ def _of_the_optimizer() -> set[str]:
 
 
 def _check_compiled(network: keras.Model, job: Plan) -> None:
-    """Raises ValueError if a network that comes compiled was trained before, or is to be trained by settings it ignores."""
+    """Raises UserError if a network that comes compiled was trained before, or is to be trained by settings it ignores."""
     ignored = sorted(_of_the_optimizer() & set(job.settings))
     if ignored:
-        raise ValueError(f"{job.model.name} comes compiled, so {', '.join(ignored)} would change nothing; leave it out.")
+        raise UserError(f"{job.model.name} comes compiled, so {', '.join(ignored)} would change nothing; leave it out.")
     if int(network.optimizer.iterations) > 0:
-        raise ValueError(f"{job.model.name} has been trained already; expected a new network at each call of the function.")
+        raise UserError(f"{job.model.name} has been trained already; expected a new network at each call of the function.")
 
 
 def _built(job: Plan) -> keras.Model:
     """Returns the network, once it was seen to give finite numbers of the right shape for two examples of train.
 
     Raises:
-        ValueError: one sentence, if it does not.
+        UserError: one sentence, if it does not.
     """
     if keras.config.image_data_format() != "channels_last":
-        raise ValueError(
+        raise UserError(
             "Keras' image_data_format is channels_first, and the tasks have channels last; change it in ~/.keras/keras.json, "
             "or call keras.config.set_image_data_format('channels_last')."
         )
@@ -437,21 +445,22 @@ def _built(job: Plan) -> keras.Model:
         within = error.__traceback__ and error.__traceback__.tb_next  # The function's body, if it was entered
         takes_no_task = isinstance(error, TypeError) and not within
         hint = " (A function from array to array is measured by benchmark.evaluate.)" if takes_no_task else ""
-        raise ValueError(f"{job.model.name} cannot be built for {job.task.name}: {models.where(error)}.{hint}") from error
+        text = f"{job.model.name} cannot be built for {job.task.name}: {tracebacks.sentence(error)}.{hint}"
+        raise UserError(tracebacks.with_frames(text, error)) from error
     if not isinstance(network, keras.Model):
-        raise ValueError(f"{job.model.name} returns {type(network).__name__}; expected a keras.Model.")
-    _check_logits(network, measuring.checked(predictions, examples, slice(2), job.model.name), job)
+        raise UserError(f"{job.model.name} returns {type(network).__name__}; expected a keras.Model.")
+    _check_logits(network, evaluation.checked(predictions, examples, slice(2), job.model.name), job)
     if not network.compiled:
         job.recipe.check(network)
     return network
 
 
 def _check_logits(network: keras.Model, predictions: npt.NDArray[np.float32], job: Plan) -> None:
-    """Raises ValueError, one sentence, if a network gives probabilities, as one does that ends in a softmax or a sigmoid."""
+    """Raises UserError, one sentence, if a network gives probabilities, as one does that ends in a softmax or a sigmoid."""
     flat = predictions.reshape(len(predictions), -1)
     squashed = any(getattr(layer, "activation", None) is keras.activations.sigmoid for layer in network.layers)
     are_shares = (flat >= 0).all() and np.allclose(flat.sum(axis=1), 1, atol=1e-3)
     are_probabilities = squashed and ((flat > 0) & (flat < 1)).all()
     if (job.task.name == "classification" and are_shares) or (job.task.name == "rendering" and are_probabilities):
         last = "softmax" if are_shares else "sigmoid"
-        raise ValueError(f"{job.model.name} returns probabilities; expected logits: leave out the {last} at the end.")
+        raise UserError(f"{job.model.name} returns probabilities; expected logits: leave out the {last} at the end.")

@@ -21,14 +21,19 @@ import tensorflow_datasets as tfds
 import typer
 
 import not_so_clevr
-from not_so_clevr import devices, disk, geometry, naming, progress, reproduce, results, sweep, tables, terminal
-from not_so_clevr import grid as grids
-from not_so_clevr.config import CONFIGS, as_config
-from not_so_clevr.not_so_clevr_dataset_builder import BEAM_CANVAS_SIZE, Builder, import_beam
-from not_so_clevr.published import SUITES
+from not_so_clevr import files, reproduce, results
+from not_so_clevr.benchmark import progress
+from not_so_clevr.checks import MissingPackageError, UserError, integer
+from not_so_clevr.cli import terminal
+from not_so_clevr.dataset import devices, geometry
+from not_so_clevr.dataset.config import CONFIGS, as_config
+from not_so_clevr.dataset.not_so_clevr_dataset_builder import BEAM_CANVAS_SIZE, Builder, import_beam
+from not_so_clevr.reproduce import grids, sweep
+from not_so_clevr.results import naming, tables
+from not_so_clevr.results.published import SUITES
 
 if TYPE_CHECKING:
-    from not_so_clevr.planning import Plan
+    from not_so_clevr.benchmark.experiment import Plan
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -44,8 +49,8 @@ _DEVICE = "What draws the canvases: auto is the GPU if Keras' backend or TensorF
 
 def _path(text: str) -> pathlib.Path:
     try:
-        return disk.expanded(text)
-    except ValueError as error:
+        return files.expanded(text)
+    except UserError as error:
         raise typer.BadParameter(str(error)) from None
 
 
@@ -83,8 +88,9 @@ def main() -> None:
         sys.stdout.reconfigure(errors="replace")  # A terminal may lack letters of a name.
     try:
         app()
-    except (ValueError, OSError, ImportError) as error:
-        print(f"not-so-clevr: {error}", file=sys.stderr)
+    except (UserError, OSError) as error:
+        worded = f"{error.filename}: {error.strerror}." if getattr(error, "strerror", None) else error
+        print(f"not-so-clevr: {worded}", file=sys.stderr)
         sys.exit(2)
 
 
@@ -139,21 +145,21 @@ def train(
 ) -> None:
     """Train a model, measure it on every example, and set it beside the reference results."""
     if seed is not None and seeds is not None:
-        raise ValueError(f"--seed {seed} and --seeds {seeds} were both given; give one.")
-    chosen = [seed or 0] if seeds is None else list(range(geometry.integer("--seeds", seeds, 1, 10_000)))
+        raise UserError(f"--seed {seed} and --seeds {seeds} were both given; give one.")
+    chosen = [seed or 0] if seeds is None else list(range(integer("--seeds", seeds, 1, 10_000)))
     changed = naming.read_all(settings or [])
     checked = as_config(config)
-    from not_so_clevr import benchmark, distribution, models, planning
-    from not_so_clevr.run_folder import Busy
+    from not_so_clevr.benchmark import distribution, experiment, registry, training
+    from not_so_clevr.benchmark.run_folder import Busy
 
     if distribute:
         distribution.devices()
-    job = planning.plan(models.find(model), task=task, config=checked, recipe=recipe, settings=changed)
+    job = experiment.plan(registry.find(model), task=task, config=checked, recipe=recipe, settings=changed)
     options: dict[str, Any] = {"data": data, "runs": runs, "resume": resume, "replace": replace, "tensorboard": tensorboard}
     for each in chosen:
-        benchmark.check_arguments(job, seed=each, **options)
+        training.check_arguments(job, seed=each, **options)
     if data == "tfds":
-        benchmark.check_model(job)
+        training.check_model(job)
         _generate(Builder(config=checked, data_dir=data_dir))
     options |= {"data_dir": data_dir, "distribute": distribute}
     again = "the same command with --resume instead of --replace" if replace else "the same command with --resume"
@@ -161,7 +167,7 @@ def train(
     for k, each in enumerate(chosen):
         try:
             trained.append(_trained(job, each, again, replaced=chosen[k:] if replace else [], **options))
-        except (ValueError, Busy) as error:  # One that diverges, or runs elsewhere, must not keep the others back.
+        except (UserError, Busy) as error:  # One that diverges, or runs elsewhere, must not keep the others back.
             problems.append(str(error))
     made = [run for run in trained if run is not None]
     if made:
@@ -193,13 +199,13 @@ def reproduce_published(
     for file in output or []:
         tables.check_file(file)
     experiments = reproduce.select(suites, rows or [])
-    seeds = geometry.integer("--seeds", seeds, 1, 10_000)
+    seeds = integer("--seeds", seeds, 1, 10_000)
     given = None if budget is None else reproduce.seconds(budget)
     found, problems = results.load([runs], none=True) if runs.exists() else ([], [])
-    from not_so_clevr import benchmark
-    from not_so_clevr.run_folder import Busy
+    from not_so_clevr.benchmark import training
+    from not_so_clevr.benchmark.run_folder import Busy
 
-    benchmark.check_data(data)
+    training.check_data(data)
     planned = reproduce.plan(experiments)
     left = reproduce.left(planned, range(seeds), found)
     terminal.print_left(left, reproduce.estimates(planned, [*found, *_reference()]), only_print)
@@ -213,7 +219,7 @@ def reproduce_published(
             break
         try:
             result = _trained(row.job, seed, "this command", runs=runs, data=data, data_dir=data_dir, resume=True, until=limit)
-        except (ValueError, Busy) as error:  # One that diverges, or runs elsewhere, must not keep the others back.
+        except (UserError, Busy) as error:  # One that diverges, or runs elsewhere, must not keep the others back.
             problems.append(str(error))
             continue
         if result is None:
@@ -250,16 +256,16 @@ def sweep_grid(
     runs, data_dir = runs.resolve(), data_dir.resolve() if isinstance(data_dir, pathlib.Path) else data_dir
     chosen = grids.read(grid)
     if seeds is not None:
-        chosen = dataclasses.replace(chosen, seeds=range(geometry.integer("--seeds", seeds, 1, 10_000)))
+        chosen = dataclasses.replace(chosen, seeds=range(integer("--seeds", seeds, 1, 10_000)))
     sweep.check_place(cpus_per_run, gpus_per_run)
     sweep.check_address(address)
     found, problems = results.load([runs], none=True) if runs.exists() else ([], [])
     with sweep.without_gpus():
-        from not_so_clevr import benchmark
+        from not_so_clevr.benchmark import training
 
         planned = chosen.plan(rows or [])
         for row in planned:
-            benchmark.check_data(data, row.job.config)
+            training.check_data(data, row.job.config)
         left = reproduce.left(planned, chosen.seeds or range(3), found)
         estimates = reproduce.estimates(planned, [*found, *_reference()])
         terminal.print_left(left, estimates, only_print)
@@ -318,33 +324,36 @@ def _trained(
         again: the command that goes on with it if it is interrupted.
         replaced: seeds of runs that the command is to replace from now on, this one among them.
         until: when to stop, by `time.monotonic`; None is returned then.
-        **options: those of `benchmark.execute`.
+        **options: those of `training.execute`.
     """
-    from not_so_clevr import benchmark, models
+    from not_so_clevr.benchmark import tracebacks, training
 
     try:
         with progress.training(job.id(seed)) as callbacks:
             if until is not None:
-                callbacks.append(benchmark.StopAt(until))
-            result = benchmark.execute(job, seed=seed, callbacks=callbacks, **options)
+                callbacks.append(training.StopAt(until))
+            result = training.execute(job, seed=seed, callbacks=callbacks, **options)
     except KeyboardInterrupt:
         words = _how_to_go_on(job, seed, again, replaced, options["runs"])
         print(f"not-so-clevr: {job.id(seed)} was interrupted; {words}.", file=sys.stderr)
         raise typer.Exit(130) from None
-    except benchmark.OutOfTime:
+    except training.OutOfTime:
         print(f"{job.id(seed)}: the time is over; {again} continues it.", flush=True)
         return None
+    except (UserError, OSError):
+        raise
     except Exception as error:
-        if models.is_sentence(error):
+        if not tracebacks.own_frames(error):  # A bug of ours, which must be seen
             raise
-        raise ValueError(f"{job.model.name} cannot be trained for {job.task.name}: {models.where(error)}.") from error
+        text = f"{job.model.name} cannot be trained for {job.task.name}: {tracebacks.sentence(error)}."
+        raise UserError(tracebacks.with_frames(text, error)) from error
     terminal.print_result(result)
     return result
 
 
 def _how_to_go_on(job: Plan, seed: int, again: str, replaced: Sequence[int], runs: pathlib.Path) -> str:
     """Returns which command continues an interrupted run, and which runs it would leave as they were: not yet replaced."""
-    from not_so_clevr.run_folder import RunFolder
+    from not_so_clevr.benchmark.run_folder import RunFolder
 
     old = [each for each in replaced if RunFolder(runs, job.id(each)).complete]
     words = [] if seed in old else [f"{again} continues it"]
@@ -354,18 +363,19 @@ def _how_to_go_on(job: Plan, seed: int, again: str, replaced: Sequence[int], run
 @app.command("list")
 def list_models() -> None:
     """List the models: name, tasks and recipes, parameters on a canvas of 64 x 64, source."""
-    from not_so_clevr import models, tasks
+    from not_so_clevr.benchmark import registry, tracebacks
+    from not_so_clevr.dataset import tasks
 
     rows = []
-    for name in models.names():
+    for name in registry.names():
         try:
-            model = models.find(name)
+            model = registry.find(name)
             for task in model.tasks:
                 recipes = {recipe: by_task[task] for recipe, by_task in model.recipes.items() if task in by_task}
                 network = model.build(tasks.as_task(task, geometry.CANVAS_SIZE), **next(iter(recipes.values())).model)
-                rows.append([name, task, ", ".join(recipes), f"{models.parameters(network):,}", model.source])
+                rows.append([name, task, ", ".join(recipes), f"{registry.parameters(network):,}", model.source])
         except Exception as error:  # One package must not hide the models of the others.
-            rows.append([name, "", "", "", models.where(error)])
+            rows.append([name, "", "", "", tracebacks.sentence(error)])
     terminal.print_table(["model", "task", "recipes", "parameters", "source"], rows, wide=["recipes", "source"])
 
 
@@ -396,10 +406,10 @@ def report(
     try:
         from not_so_clevr import report as pages
     except ImportError:
-        raise ImportError("Reports need matplotlib and Jinja2; run: pip install 'not-so-clevr[figures]'") from None
+        raise MissingPackageError("Reports need matplotlib and Jinja2; run: pip install 'not-so-clevr[figures]'") from None
     tables.check_file(output, pages.FORMATS)
     if figures is not None:
-        disk.check_folder(figures)
+        files.check_folder(figures)
     found, problems = pages.load(folders)
     pages.write(output, found, folders)
     print(f"The report is in {output.resolve()}")
@@ -424,16 +434,16 @@ def show(
     try:
         import matplotlib.pyplot as plt
     except ImportError:
-        raise ImportError("Pictures need matplotlib; run: pip install 'not-so-clevr[figures]'") from None
-    from not_so_clevr.show import figure
+        raise MissingPackageError("Pictures need matplotlib; run: pip install 'not-so-clevr[figures]'") from None
+    from not_so_clevr.dataset.picture import figure
 
     picture = figure(checked)
     if output is None and picture.canvas.required_interactive_framework is None:
-        raise ValueError(f"There is no display to open a window on; write a file instead: --output {checked.name}.png")
+        raise UserError(f"There is no display to open a window on; write a file instead: --output {checked.name}.png")
     if output is None:
         plt.show()
     else:
-        with disk.replacing(output) as temporary:
+        with files.replacing(output) as temporary:
             picture.savefig(temporary, format=output.suffix[1:], dpi=150)
         print(f"The picture is in {output.resolve()}")
 
@@ -479,6 +489,6 @@ def _reference() -> list[results.Result]:
 
 
 def _tell(problems: Sequence[str]) -> None:
-    """Raises ValueError, a sentence a line, if there are problems; what could be shown has been shown by then."""
+    """Raises UserError, a sentence a line, if there are problems; what could be shown has been shown by then."""
     if problems:
-        raise ValueError("\nnot-so-clevr: ".join(dict.fromkeys(map(tables.plain, problems))))
+        raise UserError("\nnot-so-clevr: ".join(dict.fromkeys(map(tables.plain, problems))))

@@ -13,8 +13,9 @@ import rich.console
 import rich.markup
 import rich.table
 
-from not_so_clevr import reproduce, results, tables
-from not_so_clevr.published import PUBLISHED, PUBLISHED_COLUMNS
+from not_so_clevr import reproduce, results
+from not_so_clevr.results import tables
+from not_so_clevr.results.published import PUBLISHED, PUBLISHED_COLUMNS
 
 _LEAST = 16  # Characters that a column gets at least whose cells may take several lines
 _GAP = "  "

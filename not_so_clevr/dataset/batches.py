@@ -13,10 +13,9 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from not_so_clevr.arrays import Drawn
-from not_so_clevr.distribution import padded, weights
-from not_so_clevr.streaming import untuned
-from not_so_clevr.tasks import Task
+from not_so_clevr.dataset.examples import Drawn
+from not_so_clevr.dataset.pipelines import untuned
+from not_so_clevr.dataset.tasks import Task
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -136,3 +135,19 @@ class Batches(keras.utils.PyDataset):
 def _order(seed: int | None, epoch: int, count: int) -> npt.NDArray[np.int64]:
     """Returns the order of so many examples in an epoch, the first of which is 0."""
     return np.arange(count) if seed is None else np.random.RandomState([seed, epoch]).permutation(count)
+
+
+def padded(array: npt.NDArray[Any], parts: int) -> npt.NDArray[Any]:
+    """Returns an array `[n, ...]` with its last row repeated until it divides into so many equal parts."""
+    missing = -len(array) % parts
+    return np.concatenate([array, np.repeat(array[-1:], missing, axis=0)]) if missing else array
+
+
+def weights(count: int, y: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """Returns sample weights for a batch that was padded, with which its mean loss is that of its first `count` examples.
+
+    They have the shape of the losses that Keras takes of `y`, `[n, ...]` without its last axis, each axis but the first 1.
+    """
+    weight = np.zeros((len(y), *(1,) * (y.ndim - 2)), np.float32)
+    weight[:count] = len(y) / count
+    return weight

@@ -14,6 +14,8 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
 
+from not_so_clevr.checks import UserError
+
 #: Runs on this machine and needs nothing else; Beam's own default first tries to download a program.
 LOCAL_RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 
@@ -22,8 +24,8 @@ def options(text: str) -> PipelineOptions:
     """Returns the options that `tfds build --beam_pipeline_options` reads from the same text, such as "runner=FlinkRunner".
 
     Raises:
-        ValueError: if Beam does not know the runner or an option, or cannot read a value.
-        ImportError: if the runner is not installed.
+        UserError: if Beam does not know the runner or an option, or cannot read a value.
+        MissingPackageError: if the runner is not installed.
     """
     found = PipelineOptions([f"--{option}" for option in text.split(",")])
     with contextlib.redirect_stderr(io.StringIO()) as errors:
@@ -32,11 +34,11 @@ def options(text: str) -> PipelineOptions:
             beam.Pipeline(runner=_runner(found), options=found)  # Raises what it would raise after the work has begun.
         except (SystemExit, ValueError) as error:
             reason = str(error) if isinstance(error, ValueError) else errors.getvalue().strip().rpartition("error: ")[2]
-            raise ValueError(f"Beam cannot use the options {text!r}: {reason}") from None
+            raise UserError(f"Beam cannot use the options {text!r}: {reason}") from None
     if not text:
         unknown = {text}
     if unknown and _runner(found):  # Another runner may know more options than Beam does.
-        raise ValueError(
+        raise UserError(
             f"Unknown Beam option {min(unknown)!r} in {text!r}; expected OPTION=VALUE,..., such as "
             "'direct_running_mode=multi_processing,direct_num_workers=2'."
         )
@@ -49,11 +51,11 @@ def with_runner(download_config: Any) -> Any:
     It has options then, if only none: without any, Beam reads those of the program that is running.
 
     Raises:
-        ValueError: if the mode is `multi_threading`, in which Beam's local runner loses elements (Beam 2.77; docs/large.md).
+        UserError: if the mode is `multi_threading`, in which Beam's local runner loses elements (Beam 2.77; docs/large.md).
     """
     found = download_config.beam_options or PipelineOptions([])
     if (mode := found.view_as(DirectOptions).direct_running_mode) == "multi_threading":
-        raise ValueError(f"direct_running_mode={mode} loses examples; use multi_processing or, for one worker, in_memory.")
+        raise UserError(f"direct_running_mode={mode} loses examples; use multi_processing or, for one worker, in_memory.")
     return download_config.replace(beam_options=found, beam_runner=download_config.beam_runner or _runner(found))
 
 

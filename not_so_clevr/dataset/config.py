@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow_datasets as tfds
 
-from not_so_clevr import geometry, splits
+from not_so_clevr.checks import UserError
+from not_so_clevr.dataset import geometry, splits
 
 
 @dataclasses.dataclass(eq=False, kw_only=True)
@@ -28,7 +29,7 @@ class NotSoClevrConfig(tfds.core.BuilderConfig):
         seed: of the random draw, 0 to 2^32 - 1, if `split` is "uniform".
 
     Raises:
-        ValueError: if a value is not among those above, or has no meaning for the split.
+        UserError: if a value is not among those above, or has no meaning for the split.
     """
 
     name: str = dataclasses.field(init=False)
@@ -64,7 +65,7 @@ class NotSoClevrConfig(tfds.core.BuilderConfig):
         """Returns the config that has this name.
 
         Raises:
-            ValueError: if no config has it.
+            UserError: if no config has it.
         """
         match = _NAME.fullmatch(name) if isinstance(name, str) else None
         if match:
@@ -73,7 +74,7 @@ class NotSoClevrConfig(tfds.core.BuilderConfig):
             config = cls(**values)
             if config.name == name:
                 return config
-        raise ValueError(
+        raise UserError(
             f"Unknown config {name!r}{f' (did you mean {config.name!r}?)' if match else ''}; expected one of "
             f"{', '.join(c.name for c in CONFIGS)}, or any SPLIT[_QUADRANT][_CANVAS][_squareSIZE][_seedSEED], such as "
             "'quadrant_48' or 'uniform_48_square5_seed1'."
@@ -128,7 +129,7 @@ CONFIGS = (
 
 
 def as_config(config: str | NotSoClevrConfig) -> NotSoClevrConfig:
-    """Returns the config that `config` is or names. Raises ValueError if it is or names none."""
+    """Returns the config that `config` is or names. Raises UserError if it is or names none."""
     if isinstance(config, NotSoClevrConfig):
         return dataclasses.replace(config)  # Checks it anew: its fields may have been set since.
     return NotSoClevrConfig.from_name(config)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 
+from not_so_clevr.checks import UserError
+
 DEVICES = ("auto", "cpu", "gpu")
 
 
@@ -37,7 +39,7 @@ def tensorflow_device(device: str | None = None) -> str:
             CPU where there is none.
 
     Raises:
-        ValueError: if TensorFlow does not have it.
+        UserError: if TensorFlow does not have it.
     """
     import tensorflow as tf
 
@@ -46,16 +48,16 @@ def tensorflow_device(device: str | None = None) -> str:
         return next((name for name in names if name.startswith("GPU")), "CPU:0")
     wanted = str(device).upper().rpartition("DEVICE:")[2].removeprefix("/")
     if (wanted if ":" in wanted else f"{wanted}:0") not in names:
-        raise ValueError(f"device={device!r} is none that TensorFlow has; expected one of {', '.join(names)}.")
+        raise UserError(f"device={device!r} is none that TensorFlow has; expected one of {', '.join(names)}.")
     return wanted
 
 
 def check_device(device: str | None) -> str:
-    """Returns "auto", "cpu" or "gpu"; None is "auto". Raises ValueError for any other value."""
+    """Returns "auto", "cpu" or "gpu"; None is "auto". Raises UserError for any other value."""
     if device is None:
         return "auto"
     if device not in DEVICES:
-        raise ValueError(f"device={device!r} is unknown; expected one of {', '.join(DEVICES)}.")
+        raise UserError(f"device={device!r} is unknown; expected one of {', '.join(DEVICES)}.")
     return device
 
 
@@ -69,7 +71,7 @@ def drawer(device: str) -> str:
         "keras" or "tensorflow", on a GPU; or "numpy".
 
     Raises:
-        ValueError: if `device` is "gpu" and there is none.
+        UserError: if `device` is "gpu" and there is none.
     """
     if device == "cpu":
         return "numpy"
@@ -84,7 +86,7 @@ def drawer(device: str) -> str:
     if device == "gpu":
         import keras
 
-        raise ValueError(
+        raise UserError(
             "device='gpu' needs a GPU, and neither TensorFlow nor Keras' backend "
             f"({keras.backend.backend()}) has one; use device='cpu' or device='auto'."
         )

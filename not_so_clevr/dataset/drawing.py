@@ -27,14 +27,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from not_so_clevr import devices
-from not_so_clevr.geometry import (
+from not_so_clevr.checks import UserError, integer
+from not_so_clevr.dataset import devices
+from not_so_clevr.dataset.geometry import (
     CANVAS_SIZE,
     MAX_CANVAS_SIZE,
     SQUARE_SIZE,
     check_centres,
     check_sizes,
-    integer,
 )
 
 WHITE = 255
@@ -60,12 +60,12 @@ def convolve(one_hots: Any, kernel: npt.ArrayLike) -> Any:
         integers up to 2048 are exact there too.)
 
     Raises:
-        ValueError: if an argument is not as above, or the kernel is larger than the image.
+        UserError: if an argument is not as above, or the kernel is larger than the image.
     """
     library, one_hots = _with_library(one_hots)
     shape = tuple(one_hots.shape)
     if len(shape) != 4 or shape[3] != 1 or None in shape[1:]:
-        raise ValueError(f"one_hots must have shape [N, H, W, 1], got {shape}.")
+        raise UserError(f"one_hots must have shape [N, H, W, 1], got {shape}.")
     weights = _checked_kernel(kernel, shape[1], shape[2])
 
     whole = _is_whole(one_hots) and weights.dtype.kind in "bui"
@@ -91,7 +91,7 @@ def draw(centres: npt.ArrayLike, canvas_size: int = CANVAS_SIZE, square_size: in
         uint8 `[N, S, S, 1]`.
 
     Raises:
-        ValueError: see `check_sizes`; or unless `centres` holds integer pixels of the canvas.
+        UserError: see `check_sizes`; or unless `centres` holds integer pixels of the canvas.
     """
     canvas_size, square_size = check_sizes(canvas_size, square_size)
     rows, columns = check_centres(centres, canvas_size).T
@@ -108,7 +108,7 @@ def draw_on_device(centres: npt.ArrayLike, canvas_size: int = CANVAS_SIZE, squar
         `chunk_length` centres at a time.
 
     Raises:
-        ValueError: as `draw` does.
+        UserError: as `draw` does.
     """
     import keras
 
@@ -138,7 +138,7 @@ def chunk_length(canvas_size: int = CANVAS_SIZE) -> int:
     """Returns how many canvases take 64 MiB at most.
 
     Raises:
-        ValueError: unless `canvas_size` is an integer from 1 to 4096.
+        UserError: unless `canvas_size` is an integer from 1 to 4096.
     """
     return _CHUNK_BYTES // integer("canvas_size", canvas_size, 1, MAX_CANVAS_SIZE) ** 2
 
@@ -250,19 +250,19 @@ def _checked_kernel(kernel: npt.ArrayLike, height: int, width: int) -> npt.NDArr
     try:
         array = np.asarray(kernel)
     except ValueError:
-        raise ValueError("kernel has rows of different lengths; expected shape [k, k].") from None
+        raise UserError("kernel has rows of different lengths; expected shape [k, k].") from None
     if array.ndim != 2 or array.shape[0] != array.shape[1] or not array.size:
-        raise ValueError(f"kernel must have shape [k, k] with k odd, got {array.shape}.")
+        raise UserError(f"kernel must have shape [k, k] with k odd, got {array.shape}.")
     if len(array) % 2 == 0:
-        raise ValueError(f"kernel must have an odd size, so that it has a centre, got {len(array)}.")
+        raise UserError(f"kernel must have an odd size, so that it has a centre, got {len(array)}.")
     if len(array) > min(height, width):
-        raise ValueError(
+        raise UserError(
             f"kernel of {len(array)}x{len(array)} pixels is larger than the image of "
             f"{height}x{width}; use a smaller kernel or a larger image."
         )
     if array.dtype.kind not in "buif" or not np.isfinite(array).all():
         found = "NaN or infinity" if array.dtype.kind in "buif" else f"dtype {array.dtype}"
-        raise ValueError(f"kernel must hold finite real numbers, got {found}.")
+        raise UserError(f"kernel must hold finite real numbers, got {found}.")
     return array
 
 
@@ -282,9 +282,9 @@ def _with_library(one_hots: Any) -> tuple[Any, Any]:
     try:
         array = np.asarray(one_hots)
     except ValueError:
-        raise ValueError("one_hots must have shape [N, H, W, 1], got a ragged list.") from None
+        raise UserError("one_hots must have shape [N, H, W, 1], got a ragged list.") from None
     if array.dtype.kind not in "buif":
-        raise ValueError(f"one_hots must hold booleans or real numbers, got dtype {array.dtype}.")
+        raise UserError(f"one_hots must hold booleans or real numbers, got dtype {array.dtype}.")
     return np, array
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from not_so_clevr import drawing, geometry
-from not_so_clevr.config import NotSoClevrConfig, as_config
+from not_so_clevr.dataset import drawing, geometry
+from not_so_clevr.dataset.config import NotSoClevrConfig, as_config
 
 
 class Drawn(Mapping[str, Any]):
@@ -71,7 +71,7 @@ def load_arrays(config: str | NotSoClevrConfig = "uniform") -> dict[str, dict[st
         draws a batch at a time.
 
     Raises:
-        ValueError: if no config has that name.
+        UserError: if no config has that name.
     """
     config = as_config(config)
     return {split: dict(Drawn(centres, config)) for split, centres in config.split_centres().items()}

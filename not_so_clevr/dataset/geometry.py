@@ -6,10 +6,10 @@ centre (row i, column j) is in r..S-1-r with r = k // 2. There are N = (S - 2r)^
 
 from __future__ import annotations
 
-import operator
-
 import numpy as np
 import numpy.typing as npt
+
+from not_so_clevr.checks import UserError, integer
 
 CANVAS_SIZE = 64
 SQUARE_SIZE = 9
@@ -20,40 +20,25 @@ def check_sizes(canvas_size: int, square_size: int) -> tuple[int, int]:
     """Returns both sizes in pixels as Python ints.
 
     Raises:
-        ValueError: unless `square_size` is odd and 1 <= square_size <= canvas_size <= 4096, all integers.
+        UserError: unless `square_size` is odd and 1 <= square_size <= canvas_size <= 4096, all integers.
     """
     canvas_size = integer("canvas_size", canvas_size, 1, MAX_CANVAS_SIZE)
     square_size = integer("square_size", square_size, 1, MAX_CANVAS_SIZE)
     if square_size > canvas_size:
-        raise ValueError(
+        raise UserError(
             f"square_size={square_size} does not fit on a canvas of {canvas_size}; expected an odd number up to {canvas_size}, "
             f"in the name of a config such as quadrant_{canvas_size}_square1."
         )
     if square_size % 2 == 0:
-        raise ValueError(f"square_size={square_size} is even; expected an odd number, so that the square has a centre pixel.")
+        raise UserError(f"square_size={square_size} is even; expected an odd number, so that the square has a centre pixel.")
     return canvas_size, square_size
-
-
-def integer(name: str, value: object, low: int, high: int) -> int:
-    """Returns `value` as a Python int. Raises ValueError, naming `name`, unless it is an integer in low..high."""
-    expected = f"expected an integer from {low} to {high}"
-    if isinstance(value, (bool, np.bool_)):
-        raise ValueError(f"{name}={value} is a bool; {expected}.")
-    try:
-        number = operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        raise ValueError(f"{name}={value!r} is a {type(value).__name__}; {expected}.") from None
-    if not low <= number <= high:
-        shown = number if abs(number) < 10**20 else "(more than 20 digits)"
-        raise ValueError(f"{name}={shown} is out of range; {expected}.")
-    return number
 
 
 def centres(canvas_size: int = CANVAS_SIZE, square_size: int = SQUARE_SIZE) -> npt.NDArray[np.int64]:
     """Returns every centre (row i, column j) in pixels, row-major: int64 `[N, 2]`.
 
     Raises:
-        ValueError: see `check_sizes`.
+        UserError: see `check_sizes`.
     """
     canvas_size, square_size = check_sizes(canvas_size, square_size)
     radius = square_size // 2
@@ -65,7 +50,7 @@ def labels(centres: npt.ArrayLike, canvas_size: int = CANVAS_SIZE) -> npt.NDArra
     """Returns the index i * S + j of each centre's pixel: int64 `[N]` from centres `[N, 2]`.
 
     Raises:
-        ValueError: unless `centres` holds integer pixels of the canvas.
+        UserError: unless `centres` holds integer pixels of the canvas.
     """
     canvas_size = _check_size(canvas_size)
     rows, columns = check_centres(centres, canvas_size).T
@@ -76,7 +61,7 @@ def one_hot(centres: npt.ArrayLike, canvas_size: int = CANVAS_SIZE) -> npt.NDArr
     """Returns the one-hot target of each centre, 1 at index i * S + j: uint8 `[N, S * S]` from centres `[N, 2]`.
 
     Raises:
-        ValueError: unless `centres` holds integer pixels of the canvas.
+        UserError: unless `centres` holds integer pixels of the canvas.
     """
     canvas_size = _check_size(canvas_size)
     hot = labels(centres, canvas_size)
@@ -86,7 +71,7 @@ def one_hot(centres: npt.ArrayLike, canvas_size: int = CANVAS_SIZE) -> npt.NDArr
 
 
 def _check_size(canvas_size: int) -> int:
-    """Returns the size as a Python int, which does not overflow as NumPy's do. Raises ValueError if it is none."""
+    """Returns the size as a Python int, which does not overflow as NumPy's do. Raises UserError if it is none."""
     return integer("canvas_size", canvas_size, 1, MAX_CANVAS_SIZE)
 
 
@@ -94,11 +79,11 @@ def check_centres(centres: npt.ArrayLike, canvas_size: int) -> npt.NDArray[np.in
     try:
         array = np.asarray(centres)
     except ValueError:
-        raise ValueError("centres has rows of different lengths; expected integers of shape [N, 2].") from None
+        raise UserError("centres has rows of different lengths; expected integers of shape [N, 2].") from None
     if array.ndim != 2 or array.shape[1] != 2 or not np.issubdtype(array.dtype, np.integer):
-        raise ValueError(f"centres has shape {array.shape} and dtype {array.dtype}; expected integers of shape [N, 2].")
+        raise UserError(f"centres has shape {array.shape} and dtype {array.dtype}; expected integers of shape [N, 2].")
     if array.size and not 0 <= array.min() <= array.max() < canvas_size:
-        raise ValueError(
+        raise UserError(
             f"centres reaches from {array.min()} to {array.max()}; expected pixels of the canvas, 0 to {canvas_size - 1}."
         )
     return array.astype(np.int64)

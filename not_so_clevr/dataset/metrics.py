@@ -1,7 +1,7 @@
 """How good predictions are: one number for each example, float32 `[B]`. Whoever calls takes the mean, over every example.
 
 Written in `keras.ops`, so they take NumPy arrays and tensors of Keras' backend. S is the size of the canvas; a distance is
-Euclidean and in pixels. Each raises ValueError, one sentence, if y_true and y_pred have different shapes.
+Euclidean and in pixels. Each raises UserError, one sentence, if y_true and y_pred have different shapes.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from keras import ops
+
+from not_so_clevr.checks import UserError
 
 
 def accuracy(y_true: Any, y_pred: Any) -> Any:
@@ -88,10 +90,10 @@ def exact(y_true: Any, y_pred: Any) -> Any:
 
 
 def _check(y_true: Any, y_pred: Any) -> None:
-    """Raises ValueError unless both have one shape; they would be broadcast otherwise."""
+    """Raises UserError unless both have one shape; they would be broadcast otherwise."""
     true, predicted = tuple(y_true.shape), tuple(y_pred.shape)
     if len(true) != len(predicted) or any(None not in pair and len({*pair}) > 1 for pair in zip(true, predicted, strict=True)):
-        raise ValueError(f"y_pred has the shape {predicted}, and y_true {true}; expected the same.")
+        raise UserError(f"y_pred has the shape {predicted}, and y_true {true}; expected the same.")
 
 
 def _float(array: Any) -> Any:

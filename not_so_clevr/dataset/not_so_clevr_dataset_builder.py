@@ -15,19 +15,21 @@ import numpy.typing as npt
 import tensorflow_datasets as tfds
 from google.protobuf.json_format import ParseError
 
-from not_so_clevr import devices, disk, drawing, geometry
-from not_so_clevr.config import CONFIGS, NotSoClevrConfig, as_config
+from not_so_clevr import files
+from not_so_clevr.checks import MissingPackageError, UserError
+from not_so_clevr.dataset import devices, drawing, geometry
+from not_so_clevr.dataset.config import CONFIGS, NotSoClevrConfig, as_config
 
 #: From this canvas on, in pixels, a data set is generated with Apache Beam; docs/large.md tells why.
 BEAM_CANVAS_SIZE = 512
 
 
 def import_beam(config: str) -> Any:
-    """Returns the module `not_so_clevr.beam`. Raises ImportError, naming `config`, if Apache Beam is not installed."""
+    """Returns the module `not_so_clevr.dataset.beam`. Raises ImportError, naming `config`, if Apache Beam is not installed."""
     if not importlib.util.find_spec("apache_beam"):
         pip = "pip install 'not-so-clevr[beam]'"
-        raise ImportError(f"{config} is generated with Apache Beam, which is not installed; run: {pip}")
-    return importlib.import_module("not_so_clevr.beam")
+        raise MissingPackageError(f"{config} is generated with Apache Beam, which is not installed; run: {pip}")
+    return importlib.import_module("not_so_clevr.dataset.beam")
 
 
 class _Configs(dict[str, NotSoClevrConfig]):
@@ -36,7 +38,7 @@ class _Configs(dict[str, NotSoClevrConfig]):
     def __contains__(self, name: object) -> bool:
         try:
             return bool(as_config(name))  # type: ignore[arg-type]
-        except ValueError:
+        except UserError:
             return False
 
 
@@ -87,7 +89,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             **kwargs: those of TFDS' builders.
 
         Raises:
-            ValueError: if there is no such config or device.
+            UserError: if there is no such config or device.
             OSError: if the data set on disk is damaged.
         """
         self._device = devices.check_device(device)
@@ -103,7 +105,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 
     @classmethod
     def get_builder_config(cls, name: str, version: str | None = None) -> NotSoClevrConfig:
-        """Returns the config that has this name, one of `BUILDER_CONFIGS` or another. Raises ValueError if none has it."""
+        """Returns the config that has this name, one of `BUILDER_CONFIGS` or another. Raises UserError if none has it."""
         return cls.builder_configs.get(name) or NotSoClevrConfig.from_name(name)
 
     def download_and_prepare(self, *, download_config: Any = None, **kwargs: Any) -> None:
@@ -114,8 +116,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 
         Raises:
             OSError: one sentence that names the folder, if it cannot be written; or if Beam lost examples.
-            ImportError: if Beam is needed and not installed.
-            ValueError: if the GPU is asked for and there is none; or if Beam is asked for a mode that
+            MissingPackageError: if Beam is needed and not installed.
+            UserError: if the GPU is asked for and there is none; or if Beam is asked for a mode that
                 loses examples.
         """
         download_config = download_config or tfds.download.DownloadConfig(try_download_gcs=False)  # It is nowhere to be found.
@@ -126,7 +128,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             devices.drawer(self._device)
         if self.with_beam and not reuse:
             import_beam(self.builder_config.name)
-        lock = contextlib.nullcontext() if reuse else disk.exclusive(self.data_path, replace=overwrite)
+        lock = contextlib.nullcontext() if reuse else files.exclusive(self.data_path, replace=overwrite)
         with lock:  # For which the folder must be writable
             super().download_and_prepare(download_config=download_config, **kwargs)
         with self._told_if_damaged():
@@ -145,12 +147,12 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 
     def as_dataset(self, *args: Any, **kwargs: Any) -> Any:
         """As in TFDS, once the files have been compared with their checksums. Raises OSError, naming the file that differs."""
-        disk.verify_checksums(self.data_path)
+        files.verify_checksums(self.data_path)
         return super().as_dataset(*args, **kwargs)
 
     def as_data_source(self, *args: Any, **kwargs: Any) -> Any:
         """As in TFDS, once the files have been compared with their checksums. Raises OSError, naming the file that differs."""
-        disk.verify_checksums(self.data_path)
+        files.verify_checksums(self.data_path)
         return super().as_data_source(*args, **kwargs)
 
     def _download_and_prepare(self, *, dl_manager: Any, download_config: Any) -> None:
@@ -162,7 +164,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
                 self._count = stack.enter_context(beam.counted(self.on_progress, download_config))
                 stack.enter_context(beam.interruptible())
             super()._download_and_prepare(dl_manager=dl_manager, download_config=download_config)
-        disk.write_checksums(self.data_path)
+        files.write_checksums(self.data_path)
 
     def _generate_splits(self, dl_manager: Any, download_config: Any) -> list[Any]:
         """Generates both splits at once or, on Beam's local runner, which keeps all of a job in memory, by a job each."""

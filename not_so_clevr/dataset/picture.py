@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from not_so_clevr import drawing
-from not_so_clevr.config import NotSoClevrConfig, as_config
+from not_so_clevr.dataset import drawing
+from not_so_clevr.dataset.config import NotSoClevrConfig, as_config
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,7 +28,7 @@ def figure(config: str | NotSoClevrConfig) -> Figure:
         config: a config or its name.
 
     Raises:
-        ValueError: if no config has that name.
+        UserError: if no config has that name.
     """
     import matplotlib.pyplot as plt
     from matplotlib.colors import ListedColormap

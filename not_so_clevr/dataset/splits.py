@@ -17,7 +17,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from not_so_clevr import geometry
+from not_so_clevr.checks import UserError, integer
+from not_so_clevr.dataset import geometry
 
 SPLITS = ("uniform", "quadrant", "uniform_uber", "quadrant_uber")
 QUADRANTS = ("lower_right", "lower_left", "upper_right", "upper_left")
@@ -33,18 +34,18 @@ def check_split(split: str, held_out: str, seed: int) -> int:
     """Returns `seed` as a Python int.
 
     Raises:
-        ValueError: for an unknown split or quadrant, a seed outside 0..2^32 - 1, or one of them given, other than the default,
+        UserError: for an unknown split or quadrant, a seed outside 0..2^32 - 1, or one of them given, other than the default,
             to a split in which it has no meaning.
     """
     if split not in SPLITS:
-        raise ValueError(f"split={split!r} is unknown; expected one of {', '.join(SPLITS)}.")
+        raise UserError(f"split={split!r} is unknown; expected one of {', '.join(SPLITS)}.")
     if held_out not in QUADRANTS:
-        raise ValueError(f"held_out={held_out!r} is no quadrant; expected one of {', '.join(QUADRANTS)}.")
-    seed = geometry.integer("seed", seed, 0, 2**32 - 1)
+        raise UserError(f"held_out={held_out!r} is no quadrant; expected one of {', '.join(QUADRANTS)}.")
+    seed = integer("seed", seed, 0, 2**32 - 1)
     if held_out != HELD_OUT and split != "quadrant":
-        raise ValueError(f"held_out={held_out!r} has no meaning for split={split!r}; leave it out, or use split='quadrant'.")
+        raise UserError(f"held_out={held_out!r} has no meaning for split={split!r}; leave it out, or use split='quadrant'.")
     if seed != SEED and split != "uniform":
-        raise ValueError(f"seed={seed!r} has no meaning for split={split!r}; leave it out, or use split='uniform'.")
+        raise UserError(f"seed={seed!r} has no meaning for split={split!r}; leave it out, or use split='uniform'.")
     return seed
 
 
@@ -66,7 +67,7 @@ def is_test(
         seed: for "uniform" only.
 
     Raises:
-        ValueError: for a bad argument, or if train or test would be empty, which only a few centres can bring about.
+        UserError: for a bad argument, or if train or test would be empty, which only a few centres can bring about.
     """
     seed = check_split(split, held_out, seed)
     centres = geometry.centres(canvas_size, square_size)
@@ -82,7 +83,7 @@ def is_test(
     else:
         test = (2 * i > canvas_size) & (2 * j > canvas_size)
     if test.all() or not test.any():
-        raise ValueError(
+        raise UserError(
             f"canvas_size={canvas_size} leaves a square of {square_size} pixels {len(centres)} place(s), and split={split!r} "
             f"then has no {'train' if test.all() else 'test'} example; expected a larger canvas or a smaller square."
         )

@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from not_so_clevr import devices, drawing, geometry
-from not_so_clevr.arrays import Drawn
-from not_so_clevr.config import NotSoClevrConfig, as_config
+from not_so_clevr.checks import UserError, integer
+from not_so_clevr.dataset import devices, drawing
+from not_so_clevr.dataset.config import NotSoClevrConfig, as_config
+from not_so_clevr.dataset.examples import Drawn
+from not_so_clevr.dataset.pipelines import untuned
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from not_so_clevr.batches import Batches
-    from not_so_clevr.tasks import Task
+    from not_so_clevr.dataset.batches import Batches
+    from not_so_clevr.dataset.tasks import Task
 
 
 def stream(
@@ -45,10 +47,10 @@ def stream(
         device: that draws, such as "CPU" or "GPU:1"; if None, the first GPU, or the CPU where there is none.
 
     Raises:
-        ValueError: one sentence, if an argument is not as above.
+        UserError: one sentence, if an argument is not as above.
     """
     config, centres, batch_size, seed = _checked(config, split, batch_size, seed)
-    epochs = None if epochs is None else geometry.integer("epochs", epochs, 1, 2**31 - 1)
+    epochs = None if epochs is None else integer("epochs", epochs, 1, 2**31 - 1)
     view = None if task is None else _task(task, config)
     import tensorflow as tf
 
@@ -99,45 +101,32 @@ def stream_batches(
         Batches of (x, y) as in `tasks`, float32.
 
     Raises:
-        ValueError: one sentence, if an argument is not as above.
+        UserError: one sentence, if an argument is not as above.
     """
     config, centres, batch_size, seed = _checked(config, split, batch_size, seed)
-    epochs = None if epochs is None else geometry.integer("epochs", epochs, 1, 2**31 - 1)
-    first_step = geometry.integer("first_step", first_step, 0, 2**32 - 1)
+    epochs = None if epochs is None else integer("epochs", epochs, 1, 2**31 - 1)
+    first_step = integer("first_step", first_step, 0, 2**32 - 1)
     view = _task(task, config)
-    from not_so_clevr.batches import Batches, Examples
+    from not_so_clevr.dataset.batches import Batches, Examples
 
     examples = Examples(Drawn(centres, config, on_device=devices.keras_gpu() is not None), view)
     return Batches(examples, batch_size, seed, epochs=epochs, first_step=first_step)
-
-
-def untuned(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """Returns a dataset that `tf.data` does not tune while it runs, so that its iterators end at once.
-
-    The thread that tunes an iterator sleeps twice as long each time, up to a minute. At its end the iterator wakes that thread
-    and waits for it; and the call may be lost (TensorFlow 2.21 sets the flag to stop after it), on one core as a rule.
-    """
-    import tensorflow as tf
-
-    options = tf.data.Options()
-    options.autotune.enabled = False
-    return dataset.with_options(options)
 
 
 def _checked(
     config: str | NotSoClevrConfig, split: str, batch_size: int, seed: int | None
 ) -> tuple[NotSoClevrConfig, npt.NDArray[np.int64], int, int | None]:
     config = as_config(config)
-    batch_size = geometry.integer("batch_size", batch_size, 1, 2**31 - 1)
-    seed = None if seed is None else geometry.integer("seed", seed, 0, 2**32 - 1)
+    batch_size = integer("batch_size", batch_size, 1, 2**31 - 1)
+    seed = None if seed is None else integer("seed", seed, 0, 2**32 - 1)
     by_split = config.split_centres()
     if not isinstance(split, str) or split not in by_split:
-        raise ValueError(f"split={split!r} is unknown; expected one of {', '.join(by_split)}.")
+        raise UserError(f"split={split!r} is unknown; expected one of {', '.join(by_split)}.")
     return config, by_split[split], batch_size, seed
 
 
 def _task(task: str | Task, config: NotSoClevrConfig) -> Task:
-    from not_so_clevr.tasks import as_task
+    from not_so_clevr.dataset.tasks import as_task
 
     return as_task(task, config.canvas_size)
 

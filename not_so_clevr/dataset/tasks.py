@@ -21,7 +21,8 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from not_so_clevr import drawing, geometry, metrics
+from not_so_clevr.checks import UserError, integer
+from not_so_clevr.dataset import drawing, geometry, metrics
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Task:
     features: ClassVar[tuple[str, ...]]
 
     def __post_init__(self) -> None:
-        size = geometry.integer("canvas_size", self.canvas_size, 1, geometry.MAX_CANVAS_SIZE)
+        size = integer("canvas_size", self.canvas_size, 1, geometry.MAX_CANVAS_SIZE)
         object.__setattr__(self, "canvas_size", size)  # A Python int, which does not overflow as NumPy's do
 
     @property
@@ -71,7 +72,7 @@ class Task:
         """Returns (x, y) of one example or a batch, as `tfds.load` yields them: NumPy arrays, or tensors in `tf.data`.
 
         Raises:
-            ValueError: one sentence, if the canvases of the examples have another size.
+            UserError: one sentence, if the canvases of the examples have another size.
         """
         raise NotImplementedError
 
@@ -80,11 +81,11 @@ class Task:
         return None
 
     def _feature(self, examples: Mapping[str, Any], name: str, shape: tuple[int, ...]) -> Any:
-        """Returns a feature as float32. Raises ValueError, one sentence, unless each example has this shape."""
+        """Returns a feature as float32. Raises UserError, one sentence, unless each example has this shape."""
         array = _float32(examples[name])
         found = tuple(array.shape)[-len(shape) :]  # In `tf.data` it may have None for what is not known.
         if len(found) < len(shape) or any(length not in (None, size) for length, size in zip(found, shape, strict=True)):
-            raise ValueError(
+            raise UserError(
                 f"{name} has the shape {tuple(array.shape)}; expected {shape} for each example, as the task is for canvases of "
                 f"{self.canvas_size} pixels; give it the canvas_size of the data set."
             )
@@ -196,16 +197,16 @@ def as_task(task: str | Task, canvas_size: int) -> Task:
     """Returns the task that `task` is or names, on canvases of that size in pixels.
 
     Raises:
-        ValueError: if there is no such task or no such size, or if the task is for canvases of another size.
+        UserError: if there is no such task or no such size, or if the task is for canvases of another size.
     """
     if isinstance(task, Task) and type(task) in TASKS.values():
         if task.canvas_size != canvas_size:
-            raise ValueError(
+            raise UserError(
                 f"The task is for canvases of {task.canvas_size} pixels, and these have {canvas_size}; give its name."
             )
         return task
     if not isinstance(task, str) or task not in TASKS:
-        raise ValueError(f"Unknown task {task!r}; expected one of {', '.join(TASKS)}.")
+        raise UserError(f"Unknown task {task!r}; expected one of {', '.join(TASKS)}.")
     return TASKS[task](canvas_size)
 
 

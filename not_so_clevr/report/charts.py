@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
 
-from not_so_clevr import figures, results
+from not_so_clevr import results
+from not_so_clevr.report import style
 from not_so_clevr.results import Result
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#B8659A", "#8A6D00", "#777777")  # After Okabe and Ito, for white and black pages
@@ -47,7 +48,7 @@ def curves(runs: Sequence[Result], order: Sequence[str] = (), metric: str = "") 
         order: the labels of all models, so that each looks the same in every chart.
         metric: one that says how far off answers are, in pixels; if "", the share that is right.
     """
-    models = {label: found for label, same in figures.by_label(runs).items() if (found := history(same, metric))}
+    models = {label: found for label, same in style.by_label(runs).items() if (found := history(same, metric))}
     if not models:
         return None
     figure = Figure(figsize=(4.8, 3 + 0.25 * len(models)), layout="constrained")
@@ -75,7 +76,7 @@ def costs(runs: Sequence[Result], order: Sequence[str] = ()) -> Figure | None:
 
     None if no run tells either.
     """
-    models = figures.by_label(run for run in runs if _positive(run.parameters) or _positive(run.seconds))
+    models = style.by_label(run for run in runs if _positive(run.parameters) or _positive(run.seconds))
     if not models:
         return None
     figure = Figure(figsize=(4.8, 3 + 0.25 * len(models)), layout="constrained")
@@ -115,7 +116,7 @@ def _look(label: str, order: Sequence[str]) -> dict[str, Any]:
 def _legend(figure: Figure, handles: Mapping[str, Line2D]) -> None:
     legend = figure.legend(handles.values(), [" "] * len(handles), loc="outside lower left", frameon=False, handlelength=4)
     for text, label in zip(legend.get_texts(), handles, strict=True):
-        text.set_text(figures.wrapped(label, 45))  # Set afterwards, as matplotlib leaves out names that begin with _.
+        text.set_text(style.wrapped(label, 45))  # Set afterwards, as matplotlib leaves out names that begin with _.
 
 
 def _logarithmic(axes: Axes, ticks: tuple[int, ...]) -> None:

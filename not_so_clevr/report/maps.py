@@ -15,9 +15,11 @@ from matplotlib.colors import AsinhNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
-from not_so_clevr import drawing, figures, results, tables
-from not_so_clevr.config import as_config
-from not_so_clevr.results import Result
+from not_so_clevr import results
+from not_so_clevr.dataset import drawing
+from not_so_clevr.dataset.config import as_config
+from not_so_clevr.report import style
+from not_so_clevr.results import Result, tables
 
 ARROWS = 100  # Predictions that are drawn: more would hide each other.
 
@@ -76,7 +78,7 @@ def errors(runs: Sequence[Result], highest: float = 0) -> Figure | None:
         runs: of one task and config.
         highest: what the scale reaches at least, so that maps in several figures can have one scale.
     """
-    models = figures.by_label(having("coordinates", runs))
+    models = style.by_label(having("coordinates", runs))
     if not models:
         return None
     maps = [error_map(same) for same in models.values()]
@@ -104,7 +106,7 @@ def comparison(tasks: Sequence[Sequence[Sequence[Result]]]) -> Figure:
             image = _map(cell, each, runs[0], highest)
             right = sum(run.metrics["test"][run.right] for run in runs) / len(runs)
             cell.set(
-                title=f"{runs[0].task}\n{figures.wrapped(runs[0].label, 26)}: {tables.percent(right)} of test right",
+                title=f"{runs[0].task}\n{style.wrapped(runs[0].label, 26)}: {tables.percent(right)} of test right",
                 xticks=[],
                 yticks=[],
             )
@@ -118,7 +120,7 @@ def predictions(runs: Sequence[Result]) -> Figure | None:
 
     None if no run has them.
     """
-    models = figures.by_label(having(results.PREDICTED, runs))
+    models = style.by_label(having(results.PREDICTED, runs))
     if not models:
         return None
     figure, cells = _cells(models, height=2.4)
@@ -141,7 +143,7 @@ def predictions(runs: Sequence[Result]) -> Figure | None:
 
 def paintings(runs: Sequence[Result]) -> Figure | None:
     """Returns for each model true and painted canvases, of its worst run; None if no run has any."""
-    models = figures.by_label(having(results.PAINTED, runs))
+    models = style.by_label(having(results.PAINTED, runs))
     if not models:
         return None
     figure = Figure(figsize=(4.8, 5.2 * len(models)), layout="constrained")
@@ -151,7 +153,7 @@ def paintings(runs: Sequence[Result]) -> Figure | None:
         centres = test["coordinates"][test[results.SHOWN]]
         true = drawing.draw(centres, config.canvas_size, config.square_size)[..., 0]
         if len(models) > 1:
-            part.suptitle(figures.wrapped(label, 60), fontsize=10)
+            part.suptitle(style.wrapped(label, 60), fontsize=10)
         half = -(-len(centres) // 2)
         grid = part.subplots(4, half, squeeze=False)
         for k, (i, j) in enumerate(centres.tolist()):
@@ -218,7 +220,7 @@ def _cells(models: Mapping[str, Sequence[Result]], height: float) -> tuple[Figur
         cell.remove()
     for cell, label in zip(cells, models, strict=False):
         ticks = sorted({0, size // 2, size - 1})
-        cell.set(title=figures.wrapped(label, 26) if len(models) > 1 else "", xticks=ticks, yticks=ticks)
+        cell.set(title=style.wrapped(label, 26) if len(models) > 1 else "", xticks=ticks, yticks=ticks)
         cell.title.set_fontsize(9)
         cell.set(xlabel="column j", ylabel="row i")
     return figure, cells[: len(models)]

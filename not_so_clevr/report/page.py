@@ -23,10 +23,12 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import not_so_clevr
-from not_so_clevr import charts, disk, figures, maps, naming, results, tables
-from not_so_clevr.config import as_config
-from not_so_clevr.published import PUBLISHED, PUBLISHED_COLUMNS, SOURCES
-from not_so_clevr.results import Result
+from not_so_clevr import files, results
+from not_so_clevr.checks import UserError
+from not_so_clevr.dataset.config import as_config
+from not_so_clevr.report import charts, maps, style
+from not_so_clevr.results import Result, naming, tables
+from not_so_clevr.results.published import PUBLISHED, PUBLISHED_COLUMNS, SOURCES
 
 FORMATS = (".html",)
 MOST = 12  # Models in the figures of a task and config, the best: more cannot be told apart.
@@ -51,7 +53,7 @@ def load(folders: Iterable[pathlib.Path]) -> tuple[list[Result], list[str]]:
 def write(file: pathlib.Path, runs: Sequence[Result], folders: Iterable[pathlib.Path]) -> None:
     """Writes the page. Raises OSError, one sentence, if the file cannot be written."""
     text = page(runs, folders)
-    with disk.replacing(file) as temporary:
+    with files.replacing(file) as temporary:
         temporary.write_bytes(text.encode(errors="replace"))  # JSON may hold halves of characters.
 
 
@@ -76,7 +78,7 @@ def write_figures(folder: pathlib.Path, runs: Sequence[Result]) -> list[pathlib.
                 name = naming.label(f"{kind}-{task}", config)[:200]
                 for ending in (".png", ".pdf"):
                     files.append(folder / f"{name}{ending}")
-                    figures.write(figure, files[-1])
+                    style.write(figure, files[-1])
     return files
 
 
@@ -94,7 +96,7 @@ def page(runs: Sequence[Result], folders: Iterable[pathlib.Path]) -> str:
     groups = results.grouped(runs, lambda run: run.row)
     rows = results.leaderboard(runs)
     models = collections.Counter((row["task"], row["config"]) for row in rows)
-    return environment.get_template("report.html.j2").render(
+    return environment.get_template("page.html.j2").render(
         version=not_so_clevr.__version__,
         explanation=results.EXPLANATION,
         runs=runs,
@@ -138,7 +140,7 @@ def _row(row: Mapping[str, Any]) -> dict[str, Any]:
 def _panel(runs: Sequence[Result], order: Sequence[str]) -> dict[str, Any]:
     """Returns what the page shows of the models of a task and config."""
     task, config = runs[0].task, runs[0].config
-    models = figures.by_label(runs)
+    models = style.by_label(runs)
     with_map = {label: read for label, same in models.items() if (read := [run for run in same if run.examples])}
     highest = max((float(np.nanmax(maps.error_map(read))) for read in with_map.values()), default=0)
     predicted, painted = (
@@ -162,7 +164,7 @@ def _panel(runs: Sequence[Result], order: Sequence[str]) -> dict[str, Any]:
 def _description(config: str) -> str:
     try:
         return as_config(config).description or ""
-    except ValueError:
+    except UserError:
         return "There is no data set of this name, so there are no maps."
 
 
@@ -172,7 +174,7 @@ def _drawing(kind: str, figure: Figure | None, text: str, runs: Sequence[Result]
         return None
     model = runs[0].label
     link = _anchor(runs[0].task, runs[0].config, model)
-    return Drawing(markupsafe.Markup(figures.svg(figure, f"{kind}/{link}")), text, model, link)
+    return Drawing(markupsafe.Markup(style.svg(figure, f"{kind}/{link}")), text, model, link)
 
 
 def _errors(runs: Sequence[Result]) -> str:

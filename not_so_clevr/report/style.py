@@ -16,7 +16,7 @@ from typing import Any
 import matplotlib
 from matplotlib.figure import Figure
 
-from not_so_clevr import disk, results
+from not_so_clevr import files, results
 from not_so_clevr.results import Result
 
 _METADATA = {
@@ -54,7 +54,7 @@ def svg(figure: Figure, name: str) -> str:
 
 def write(figure: Figure, file: pathlib.Path, dpi: int = 300, **metadata: str) -> None:
     """Writes a figure as PNG or PDF, by the ending of the file's name. Raises OSError, one sentence, if it cannot."""
-    with disk.replacing(file) as temporary:
+    with files.replacing(file) as temporary:
         _save(figure, temporary, file.suffix[1:], {"pdf.fonttype": 42}, metadata, dpi=dpi)
 
 

@@ -22,8 +22,9 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from not_so_clevr import disk, geometry, reproduce
-from not_so_clevr.published import SUITES, Experiment
+from not_so_clevr import files, reproduce
+from not_so_clevr.checks import MissingPackageError, UserError, integer
+from not_so_clevr.results.published import SUITES, Experiment
 
 _KEYS = ("model", "task", "config", "recipe", "seeds", "grid")
 _NEEDED = ("model", "task", "config")
@@ -48,15 +49,15 @@ class Grid:
         """Returns a row for each experiment with an id like one of the patterns, if there are any. Imports Keras.
 
         Raises:
-            ValueError: one sentence, if a run cannot be planned, if two have the same id, or if a pattern is like no id.
+            UserError: one sentence, if a run cannot be planned, if two have the same id, or if a pattern is like no id.
         """
         try:
             planned = reproduce.plan(self.experiments)
-        except ValueError as error:
-            raise ValueError(f"{self.name}: {error}") from error
+        except UserError as error:
+            raise UserError(f"{self.name}: {error}") from error
         rows = {row.id: row for row in planned}
         if (twice := _twice(row.id for row in planned)) is not None:
-            raise ValueError(f"{self.name} has two runs of the name {twice}; change or leave out one of them.")
+            raise UserError(f"{self.name} has two runs of the name {twice}; change or leave out one of them.")
         return [rows[key] for key in reproduce.matching(list(rows), patterns)]
 
 
@@ -64,14 +65,14 @@ def read(name: str) -> Grid:
     """Returns the named grid, or that of a TOML file.
 
     Raises:
-        ValueError: one sentence, if there is no such grid, or if something in the file is not as it should be.
+        UserError: one sentence, if there is no such grid, or if something in the file is not as it should be.
         OSError: one sentence, if the file cannot be read.
-        ImportError: one sentence, if something is missing to read it.
+        MissingPackageError: one sentence, if something is missing to read it.
     """
     if name.endswith(".toml"):
-        return parse(name, _load(disk.expanded(name)))
+        return parse(name, _load(files.expanded(name)))
     if name not in SUITES:
-        raise ValueError(f"There is no grid {name!r}; expected one of {', '.join(SUITES)}, or a file such as grid.toml.")
+        raise UserError(f"There is no grid {name!r}; expected one of {', '.join(SUITES)}, or a file such as grid.toml.")
     return Grid(name, SUITES[name])
 
 
@@ -79,15 +80,15 @@ def parse(name: str, table: Mapping[str, Any]) -> Grid:
     """Returns the grid that the table of a TOML file describes; `read` tells the errors."""
     for key in table:
         if key not in _KEYS:
-            raise ValueError(f"{name}: there is no key {key!r}; expected {', '.join(_KEYS)}. Settings belong below [grid].")
+            raise UserError(f"{name}: there is no key {key!r}; expected {', '.join(_KEYS)}. Settings belong below [grid].")
     for key in _NEEDED:
         if key not in table:
-            raise ValueError(f"{name}: {key} is missing; expected a word, or a list of words.")
+            raise UserError(f"{name}: {key} is missing; expected a word, or a list of words.")
     words = [_words(f"{name}: {key}", table[key]) for key in ("task", "config", "model")]
     words.append(_words(f"{name}: recipe", table["recipe"]) if "recipe" in table else [""])
     axes = _axes(name, table.get("grid", {}))
     if (size := math.prod(map(len, [*words, *axes.values()]))) > _MOST:
-        raise ValueError(f"{name} has {size} combinations; expected {_MOST} at most. Make it several grids.")
+        raise UserError(f"{name} has {size} combinations; expected {_MOST} at most. Make it several grids.")
     experiments = [
         Experiment(task, config, model, recipe, settings=dict(zip(axes, values, strict=True)))
         for task, config, model, recipe in itertools.product(*words)
@@ -103,40 +104,40 @@ def _load(file: pathlib.Path) -> dict[str, Any]:
         try:
             import tomli as tomllib
         except ImportError:
-            raise ImportError("TOML files need tomli; run: pip install 'not-so-clevr[sweep]'") from None
+            raise MissingPackageError("TOML files need tomli; run: pip install 'not-so-clevr[sweep]'") from None
     try:
         return tomllib.loads(file.read_bytes().decode())
     except OSError as error:
         raise OSError(f"Cannot read {file}: {error.strerror or error}; expected a TOML file.") from error
     except (ValueError, RecursionError) as error:
-        raise ValueError(f'{file} is no TOML file: {error}; expected lines such as model = "coordconv".') from error
+        raise UserError(f'{file} is no TOML file: {error}; expected lines such as model = "coordconv".') from error
 
 
 def _words(where: str, value: Any) -> list[str]:
     several = _several(where, value)
     for word in several:
         if not isinstance(word, str) or not word:
-            raise ValueError(f"{where} = {word!r} is no word; expected text in quotes, or a list of such.")
+            raise UserError(f"{where} = {word!r} is no word; expected text in quotes, or a list of such.")
     return several
 
 
 def _seeds(where: str, value: Any) -> list[int]:
     if not isinstance(value, list):
-        return list(range(geometry.integer(where, value, 1, 10_000)))
-    return [geometry.integer(where, seed, 0, 2**32 - 1) for seed in _several(where, value)]
+        return list(range(integer(where, value, 1, 10_000)))
+    return [integer(where, seed, 0, 2**32 - 1) for seed in _several(where, value)]
 
 
 def _axes(name: str, table: Any) -> dict[str, list[Any]]:
     """Returns the values of each setting."""
     if not isinstance(table, dict):
-        raise ValueError(f"{name}: grid = {table!r} is no table; expected [grid], and below it such as l2 = [0.0, 0.001].")
+        raise UserError(f"{name}: grid = {table!r} is no table; expected [grid], and below it such as l2 = [0.0, 0.001].")
     axes = {}
     for setting, value in table.items():
         if not setting.isidentifier():
-            raise ValueError(f"{name}: {setting!r} is no name of a setting; expected such as learning_rate.")
+            raise UserError(f"{name}: {setting!r} is no name of a setting; expected such as learning_rate.")
         axes[setting] = _several(f"{name}: {setting}", value)
         if not _plain(axes[setting]):
-            raise ValueError(
+            raise UserError(
                 f"{name}: {setting} = {value!r} is no setting; expected numbers, text, true, false, or lists of them."
             )
     return axes
@@ -146,10 +147,10 @@ def _several(where: str, value: Any) -> list[Any]:
     """Returns a list as it is, and anything else as a list of one."""
     several = value if isinstance(value, list) else [value]
     if not several:
-        raise ValueError(f"{where} is an empty list; expected one value or more.")
+        raise UserError(f"{where} is an empty list; expected one value or more.")
     values = [repr(int(each) if isinstance(each, float) and each.is_integer() else each) for each in several]  # 0.0 is 0.
     if (twice := _twice(values)) is not None:
-        raise ValueError(f"{where} has {several[values.index(twice)]!r} twice; leave one out.")
+        raise UserError(f"{where} has {several[values.index(twice)]!r} twice; leave one out.")
     return several
 
 

@@ -29,9 +29,11 @@ import rich.console
 import rich.markup
 import rich.table
 
-from not_so_clevr import geometry, progress, reproduce, results, tables
-from not_so_clevr.published import Experiment
-from not_so_clevr.results import Result
+from not_so_clevr import reproduce, results
+from not_so_clevr.benchmark import progress
+from not_so_clevr.checks import MissingPackageError, UserError, integer
+from not_so_clevr.results import Result, tables
+from not_so_clevr.results.published import Experiment
 
 ATTEMPTS = 2
 LOG = ".log"
@@ -105,18 +107,18 @@ def runs(left: Sequence[tuple[reproduce.Row, int]], folder: pathlib.Path, estima
         estimates: the seconds of a run by the id of its row.
 
     Raises:
-        ValueError: one sentence, if a model cannot be built, or a run is there that is damaged or was made with other settings.
+        UserError: one sentence, if a model cannot be built, or a run is there that is damaged or was made with other settings.
         OSError: one sentence, if the folder cannot be written.
     """
-    from not_so_clevr import benchmark
-    from not_so_clevr.run_folder import RunFolder
+    from not_so_clevr.benchmark import training
+    from not_so_clevr.benchmark.run_folder import RunFolder
 
     for row, seed in left:
         RunFolder(folder, row.job.id(seed)).check_resumable(row.job.saved_recipe)
     jobs = [row.job for row, _ in left]
     networks = {(job.model.name, job.task, repr(job.recipe.model), job.recipe.l2 > 0): job for job in jobs}
     for job in networks.values():
-        benchmark.check_model(job)
+        training.check_model(job)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
@@ -126,24 +128,24 @@ def runs(left: Sequence[tuple[reproduce.Row, int]], folder: pathlib.Path, estima
 
 
 def check_place(cpus: int, gpus: float) -> None:
-    """Raises ValueError, one sentence, unless Ray can give a task so many."""
-    geometry.integer("--cpus-per-run", cpus, 1, 10_000)
+    """Raises UserError, one sentence, unless Ray can give a task so many."""
+    integer("--cpus-per-run", cpus, 1, 10_000)
     if not (0 <= gpus <= 1 or (gpus > 1 and gpus.is_integer())):
-        raise ValueError(f"--gpus-per-run={gpus:g} is no share of GPUs; expected 0 to 1, such as 0.5, or a whole number.")
+        raise UserError(f"--gpus-per-run={gpus:g} is no share of GPUs; expected 0 to 1, such as 0.5, or a whole number.")
 
 
 def check_address(address: str | None) -> None:
     """Sees whether there is anything at the address of a cluster, for which Ray itself would wait many minutes.
 
     Raises:
-        ValueError: one sentence, if it is no address.
+        UserError: one sentence, if it is no address.
         OSError: one sentence, if nothing answers there.
     """
     if address in (None, "auto"):
         return
     host, _, port = str(address).rpartition(":")
     if not (host and port.isdecimal() and "//" not in host):
-        raise ValueError(f"--address {address} is no address; expected HOST:PORT, such as 10.0.0.1:6379, or auto.")
+        raise UserError(f"--address {address} is no address; expected HOST:PORT, such as 10.0.0.1:6379, or auto.")
     try:
         socket.create_connection((host, int(port)), timeout=10).close()
     except (OSError, OverflowError, UnicodeError) as error:
@@ -169,9 +171,9 @@ def cluster(address: str | None, cpus: int, gpus: float) -> Iterator[int]:
     """Starts Ray on this machine, or joins the cluster at an address; yields how many runs go on there at once.
 
     Raises:
-        ImportError: one sentence, if there is no Ray.
+        MissingPackageError: one sentence, if there is no Ray.
         OSError: one sentence, if there is no cluster at the address.
-        ValueError: one sentence, if no machine has room for a run.
+        UserError: one sentence, if no machine has room for a run.
     """
     for name, value in _RAY.items():
         os.environ.setdefault(name, value)
@@ -179,7 +181,7 @@ def cluster(address: str | None, cpus: int, gpus: float) -> Iterator[int]:
         import ray
         import ray._private.worker
     except ImportError:
-        raise ImportError("Sweeps need Ray; run: pip install 'not-so-clevr[sweep]'") from None
+        raise MissingPackageError("Sweeps need Ray; run: pip install 'not-so-clevr[sweep]'") from None
     ray._private.worker._worker_logs_enabled = False  # Else it prints a paragraph for each process that dies; we tell that.
     own: dict[str, Any] = {
         "num_cpus": len(_cores()),
@@ -205,7 +207,7 @@ def cluster(address: str | None, cpus: int, gpus: float) -> Iterator[int]:
         slots = sum(_room(machine, cpus, gpus) for machine in machines)
         if not slots:
             seen = " or ".join(f"{each.get('CPU', 0):g} CPUs and {each.get('GPU', 0):g} GPUs" for each in machines)
-            raise ValueError(f"No machine has {cpus} CPUs and {gpus:g} GPUs for a run; there are {seen}. Ask for less a run.")
+            raise UserError(f"No machine has {cpus} CPUs and {gpus:g} GPUs for a run; there are {seen}. Ask for less a run.")
         yield slots
     finally:
         ray.shutdown()
@@ -218,7 +220,7 @@ def run(todo: Sequence[Run], *, cpus: int, gpus: float, **options: Any) -> Itera
         todo: the runs.
         cpus: cores for a run, and so threads.
         gpus: for a run.
-        **options: of `benchmark.execute`, with absolute paths.
+        **options: of `training.execute`, with absolute paths.
 
     Yields:
         A run as soon as an attempt has given a result or a failure; None each second in which there is none.
@@ -227,7 +229,7 @@ def run(todo: Sequence[Run], *, cpus: int, gpus: float, **options: Any) -> Itera
     import ray
 
     work = ray.remote(num_cpus=cpus, num_gpus=gpus, max_calls=1, max_retries=0)(_work)
-    from not_so_clevr import environment
+    from not_so_clevr.benchmark import environment
 
     variables = environment.variables() | {"KERAS_BACKEND": keras.backend.backend()}
     place = {"folder": os.getcwd(), "variables": variables, "cpus": cpus, "gpus": gpus}
@@ -347,21 +349,22 @@ def _work(
             result = _executed(experiment, seed, options)
             return dataclasses.replace(result, examples={})
         except (Exception, SystemExit) as error:
-            from not_so_clevr import models
+            from not_so_clevr.benchmark import tracebacks
 
             traceback.print_exc()
-            return str(error) if str(error) and models.is_sentence(error) else models.where(error)
+            is_worded = isinstance(error, (UserError, OSError)) and str(error)
+            return str(error) if is_worded else tracebacks.sentence(error)
 
 
 def _executed(experiment: Experiment, seed: int, options: Mapping[str, Any]) -> Result:
     """Makes a run, or continues it; waits for its end where another process is writing it, and returns what that gave."""
-    from not_so_clevr import benchmark
-    from not_so_clevr.run_folder import Busy
+    from not_so_clevr.benchmark import training
+    from not_so_clevr.benchmark.run_folder import Busy
 
     (row,) = reproduce.plan([experiment])
     while True:
         try:
-            return benchmark.execute(row.job, seed=seed, resume=True, callbacks=[progress.lines()], **options)
+            return training.execute(row.job, seed=seed, resume=True, callbacks=[progress.lines()], **options)
         except Busy as error:
             print(f"{error} It is waited for.")
             time.sleep(_PAUSE)

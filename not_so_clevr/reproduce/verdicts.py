@@ -10,13 +10,14 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from not_so_clevr import naming, results, tables
-from not_so_clevr.config import as_config
-from not_so_clevr.published import PERFECT, SUITES, Experiment
-from not_so_clevr.results import Result
+from not_so_clevr import results
+from not_so_clevr.checks import UserError
+from not_so_clevr.dataset.config import as_config
+from not_so_clevr.results import Result, naming, tables
+from not_so_clevr.results.published import PERFECT, SUITES, Experiment
 
 if TYPE_CHECKING:
-    from not_so_clevr.planning import Plan
+    from not_so_clevr.benchmark.experiment import Plan
 
 COLUMNS = (
     "source",
@@ -42,12 +43,12 @@ def select(suites: Iterable[str], patterns: Sequence[str] = ()) -> list[Experime
     """Returns the experiments of some suites; only those with an id like one of the patterns, with * and ?, if there are any.
 
     Raises:
-        ValueError: one sentence, if there is no such suite, or if a pattern is like no id.
+        UserError: one sentence, if there is no such suite, or if a pattern is like no id.
     """
     chosen: dict[str, Experiment] = {}
     for name in suites:
         if name not in SUITES:
-            raise ValueError(f"There is no suite {name!r}; expected one of {', '.join(SUITES)}.")
+            raise UserError(f"There is no suite {name!r}; expected one of {', '.join(SUITES)}.")
         for experiment in SUITES[name]:
             chosen.setdefault(experiment.id, experiment)
     return [chosen[key] for key in matching(list(chosen), patterns)]
@@ -57,11 +58,11 @@ def matching(ids: Sequence[str], patterns: Sequence[str]) -> list[str]:
     """Returns the ids that are like one of the patterns, with * and ?; all of them if there is no pattern.
 
     Raises:
-        ValueError: one sentence, if a pattern is like no id.
+        UserError: one sentence, if a pattern is like no id.
     """
     for pattern in patterns:
         if not fnmatch.filter(ids, pattern):
-            raise ValueError(f"--row {pattern} is none of the {len(ids)} rows; expected such as {ids[0]}, or with *.")
+            raise UserError(f"--row {pattern} is none of the {len(ids)} rows; expected such as {ids[0]}, or with *.")
     wanted = {key for pattern in patterns or ["*"] for key in fnmatch.filter(ids, pattern)}
     return [key for key in ids if key in wanted]
 
@@ -100,13 +101,13 @@ def _canvas_size(run: Result) -> int | None:
 
 def plan(experiments: Iterable[Experiment]) -> list[Row]:
     """Returns a row for each experiment. Imports Keras."""
-    from not_so_clevr import models, planning
+    from not_so_clevr.benchmark import experiment, registry
 
-    find = functools.cache(models.find)  # It looks through all packages.
+    find = functools.cache(registry.find)  # It looks through all packages.
     return [
         Row(
             each,
-            planning.plan(
+            experiment.plan(
                 find(each.model), task=each.task, config=each.config, recipe=each.recipe or None, settings=each.settings
             ),
         )
@@ -242,7 +243,7 @@ machines, which differ, and the runs are of several versions of the code.
 The verdict is on the mean over test; train is shown beside it. A perfect number is *reproduced* by a perfect one, with
 every seed, and what only some seeds reach is *worse*. (Three seeds of three: with 95 % confidence, at least 37 % of all
 seeds.) Any other number is reproduced by one that is at most 5 percentage points off, and what is told in words by the
-range in `not_so_clevr/published.py`. What lies outside is *better* or *worse* than what was published, or *undecided*,
+range in `not_so_clevr/results/published.py`. What lies outside is *better* or *worse* than what was published, or *undecided*,
 where some seed is in the range and so is a part of the interval (of *perfect*, a part of Wilson's). *Not at this point*
 stands for worse where the source shows the best of a grid, of which this is one point. "So far" stands where there are
 fewer than three seeds. It is *not comparable* where no number can confirm or contradict what was published: pictures, or
@@ -264,8 +265,8 @@ def seconds(text: str) -> float:
     """Returns the seconds of a time such as `90s`, `30m` or `1h30m`.
 
     Raises:
-        ValueError: one sentence, if it is none.
+        UserError: one sentence, if it is none.
     """
     if not re.fullmatch(r"(\d+(\.\d+)?[hms])+", text):
-        raise ValueError(f"--budget {text} is no time; expected such as 90s, 30m or 1h30m.")
+        raise UserError(f"--budget {text} is no time; expected such as 90s, 30m or 1h30m.")
     return sum(float(number) * _UNITS[unit] for number, unit in re.findall(r"([\d.]+)([hms])", text))

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from not_so_clevr.checks import UserError
+
 _WORDS = {"true": True, "false": False}
 
 
@@ -29,11 +31,11 @@ def read(text: str) -> tuple[str, Any]:
     """Returns the name and the value of a setting `name=value`: a value as Python writes it, or a word.
 
     Raises:
-        ValueError: one sentence, if it is none.
+        UserError: one sentence, if it is none.
     """
     name, equals, value = text.partition("=")
     if not (name.isidentifier() and equals):
-        raise ValueError(f"--set {text} is no setting; expected NAME=VALUE, such as epochs=10.")
+        raise UserError(f"--set {text} is no setting; expected NAME=VALUE, such as epochs=10.")
     try:
         return name, ast.literal_eval(value)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
@@ -41,12 +43,12 @@ def read(text: str) -> tuple[str, Any]:
 
 
 def read_all(texts: Iterable[str]) -> dict[str, Any]:
-    """Returns the settings that some texts tell, see `read`. Raises ValueError, one sentence, if one of them is told twice."""
+    """Returns the settings that some texts tell, see `read`. Raises UserError, one sentence, if one of them is told twice."""
     settings: dict[str, Any] = {}
     for text in texts:
         name, value = read(text)
         if name in settings:
-            raise ValueError(f"--set {name} is given twice, as {settings[name]!r} and as {value!r}; give it once.")
+            raise UserError(f"--set {name} is given twice, as {settings[name]!r} and as {value!r}; give it once.")
         settings[name] = value
     return settings
 

@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Mapping
 from typing import Any
 
-from not_so_clevr import naming
+from not_so_clevr.results import naming
 
 ARTICLE = "article"
 PAPER = "Liu et al. 2018"

@@ -25,9 +25,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from not_so_clevr import disk, naming, tables
-from not_so_clevr.config import as_config
-from not_so_clevr.published import PUBLISHED, PUBLISHED_COLUMNS, SOURCES
+from not_so_clevr import files
+from not_so_clevr.checks import UserError
+from not_so_clevr.dataset.config import as_config
+from not_so_clevr.results import naming, tables
+from not_so_clevr.results.published import PUBLISHED, PUBLISHED_COLUMNS, SOURCES
 
 Examples = Mapping[str, Mapping[str, npt.NDArray[Any]]]
 
@@ -134,9 +136,9 @@ class Result:
 
     def write(self, folder: pathlib.Path) -> None:
         """Writes result.json and errors.npz. Raises OSError, naming the file, if it cannot be written."""
-        with disk.replacing(folder / ERRORS) as temporary, temporary.open("wb") as stream:
+        with files.replacing(folder / ERRORS) as temporary, temporary.open("wb") as stream:
             np.savez_compressed(stream, **_flat(self.examples))
-        with disk.replacing(folder / FILE) as temporary:
+        with files.replacing(folder / FILE) as temporary:
             temporary.write_text(json.dumps(self._json(), indent=1) + "\n")
 
     @classmethod
@@ -144,7 +146,7 @@ class Result:
         """Reads a result.json, without the examples beside it.
 
         Raises:
-            ValueError: one sentence that names the file and what is wrong with it.
+            UserError: one sentence that names the file and what is wrong with it.
         """
         try:
             result = cls(**json.loads(file.read_bytes(), parse_int=_integer), folder=file.parent, examples={})
@@ -152,7 +154,7 @@ class Result:
                 if not isinstance(getattr(result, name), str):
                     raise TypeError(f"{name} is no string")
             if result.closeness not in tables.UNITS:
-                raise ValueError(f"closeness is none of {', '.join(tables.UNITS)}")
+                raise UserError(f"closeness is none of {', '.join(tables.UNITS)}")
             if type(result.seed) is not int or result.seed < 0:
                 raise TypeError("seed is no whole number of 0 or more")
             for name in ("parameters", "seconds", "examples_per_second"):
@@ -168,22 +170,20 @@ class Result:
                 raise TypeError("command is no string")
             for epoch in result.history:
                 if not (1 <= epoch["epoch"] < 10**9 and 0 <= epoch["test"][result.right] <= 1):
-                    raise ValueError("history holds no epochs with shares")
+                    raise UserError("history holds no epochs with shares")
             if set(result.metrics) != {"train", "test"}:
-                raise ValueError("metrics are not those of train and test")
+                raise UserError("metrics are not those of train and test")
             for split in ("train", "test"):
                 if not all(math.isfinite(value) for value in result.metrics[split].values()):
-                    raise ValueError("a metric is not finite")
+                    raise UserError("a metric is not finite")
                 if not 0 <= result.metrics[split][result.closeness] < 1e30:
-                    raise ValueError(f"{result.closeness} is no number of 0 or more")
+                    raise UserError(f"{result.closeness} is no number of 0 or more")
                 if not 0 <= result.metrics[split][result.right] <= 1:
-                    raise ValueError(f"{result.right} is no share")
+                    raise UserError(f"{result.right} is no share")
             return result
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             reason = f"{type(error).__name__}: {error}"
-            raise ValueError(
-                f"{file} is not the result of a run ({reason}); delete {file.parent}, and run it again."
-            ) from error
+            raise UserError(f"{file} is not the result of a run ({reason}); delete {file.parent}, and run it again.") from error
 
     def with_examples(self) -> Result:
         """Returns the run with the examples beside its file; with none if errors.npz is not there or not as it was written."""
@@ -212,12 +212,12 @@ class Result:
             shapes |= {"iou": (n,), SHOWN: (len(shown),), PAINTED: (len(shown), size, size)}
         for name, shape in shapes.items():
             if columns[name].shape != shape or columns[name].dtype.kind not in "biuf" or not np.isfinite(columns[name]).all():
-                raise ValueError(name)
+                raise UserError(name)
         whole = np.issubdtype(coordinates.dtype, np.integer) and np.issubdtype(shown.dtype, np.integer)
         if not (
             whole and all(each.size and 0 <= each.min() <= each.max() < size for each in (coordinates, coordinates[shown]))
         ):
-            raise ValueError("coordinates")
+            raise UserError("coordinates")
 
     def _json(self) -> dict[str, Any]:
         fields = (field.name for field in dataclasses.fields(self))
@@ -242,9 +242,9 @@ def _files(folder: pathlib.Path, problems: list[str]) -> list[pathlib.Path]:
             problems.append(f"{error.filename} cannot be read ({error.strerror}) and is left out; get access to it.")
 
     found = []
-    for parent, below, files in os.walk(folder, onerror=missed):
+    for parent, below, names in os.walk(folder, onerror=missed):
         below[:] = [name for name in below if not _UNFINISHED.fullmatch(name)]
-        if FILE in files:
+        if FILE in names:
             found.append(pathlib.Path(parent, FILE))
     return sorted(found)
 
@@ -255,14 +255,14 @@ def load(folders: Iterable[pathlib.Path], *, none: bool = False) -> tuple[list[R
     Folders that cannot be read are told of in the same way.
 
     Raises:
-        ValueError: if a folder does not exist; or, unless `none` is fine, if there is no result.json below any.
+        UserError: if a folder does not exist; or, unless `none` is fine, if there is no result.json below any.
     """
     results: dict[str, Result] = {}
     firsts: dict[str, Result] = {}
     problems: list[str] = []
     for folder in folders:
         if not folder.is_dir():
-            raise ValueError(f"There is no folder {folder}; expected one with runs, as not-so-clevr train makes them.")
+            raise UserError(f"There is no folder {folder}; expected one with runs, as not-so-clevr train makes them.")
         for file in _files(folder, problems):
             try:
                 result = Result.read(file)
@@ -275,11 +275,11 @@ def load(folders: Iterable[pathlib.Path], *, none: bool = False) -> tuple[list[R
                     )
                 elif results.setdefault(result.id, result) != result:
                     problems.append(f"{file} is another run of {result.id}, and left out; give the two models different names.")
-            except ValueError as error:
+            except UserError as error:
                 if file.exists():  # Else another process is just replacing the run.
                     problems.append(str(error))
     if not (results or problems or none):
-        raise ValueError(f"There is no {FILE} below {', '.join(map(str, folders))}; make one with: not-so-clevr train.")
+        raise UserError(f"There is no {FILE} below {', '.join(map(str, folders))}; make one with: not-so-clevr train.")
     return sorted(results.values(), key=lambda result: (result.task, result.config, result.label, result.seed)), problems
 
 

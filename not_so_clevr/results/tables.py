@@ -10,7 +10,8 @@ import pathlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from not_so_clevr import disk
+from not_so_clevr import files
+from not_so_clevr.checks import UserError
 
 FORMATS = (".md", ".csv", ".json")
 
@@ -78,11 +79,11 @@ def write(
     """Writes rows as Markdown, CSV or JSON (as `measured`, beside what more is given), by the ending of the file's name.
 
     Raises:
-        ValueError: for any other ending.
+        UserError: for any other ending.
         OSError: one sentence, if the file cannot be written.
     """
     check_file(file)
-    with disk.replacing(file) as temporary:
+    with files.replacing(file) as temporary:
         if file.suffix == ".json":
             temporary.write_text(json.dumps({"measured": rows, **more}, indent=1) + "\n")
         else:
@@ -94,14 +95,14 @@ def check_file(file: pathlib.Path, formats: Sequence[str] = FORMATS) -> None:
     """Sees, before any work, whether a file can be written.
 
     Raises:
-        ValueError: unless its name ends in one of the formats.
+        UserError: unless its name ends in one of the formats.
         OSError: one sentence, if it is a folder, or its own folder cannot be written.
     """
     if file.suffix not in formats:
-        raise ValueError(f"{file} does not tell the format; expected a name that ends in {', '.join(formats)}.")
+        raise UserError(f"{file} does not tell the format; expected a name that ends in {', '.join(formats)}.")
     if file.is_dir():
         raise OSError(f"{file} is a folder; expected the name of a file, such as {file / f'table{formats[0]}'}.")
-    disk.check_folder(file.parent)
+    files.check_folder(file.parent)
 
 
 def _csv(rows: Sequence[Mapping[str, Any]]) -> str:

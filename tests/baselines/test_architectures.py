@@ -2,8 +2,8 @@
 
 import pytest
 
-from not_so_clevr import tasks
 from not_so_clevr.baselines import conv, coordconv, deconv
+from not_so_clevr.dataset import tasks
 
 HE, GLOROT = "HeNormal", "GlorotUniform"
 BATCH_NORMALIZATION = ("BatchNormalization", 0.9, 1e-5)

@@ -9,16 +9,22 @@ import numpy as np
 import pytest
 
 import not_so_clevr.baselines
-from not_so_clevr import benchmark, models, naming, planning, results, tasks
+from not_so_clevr import benchmark, results
 from not_so_clevr.baselines.coordconv import HandOn
+from not_so_clevr.benchmark import experiment, registry
+from not_so_clevr.dataset import tasks
+from not_so_clevr.results import naming
 
 ALL = [
-    (name, task, recipe) for name in models.names() for recipe, by_task in models.find(name).recipes.items() for task in by_task
+    (name, task, recipe)
+    for name in registry.names()
+    for recipe, by_task in registry.find(name).recipes.items()
+    for task in by_task
 ]
 
 
 def built(name, task, **options):
-    return models.find(name).build(tasks.as_task(task, 64), **options)
+    return registry.find(name).build(tasks.as_task(task, 64), **options)
 
 
 @pytest.mark.parametrize(
@@ -50,14 +56,14 @@ def built(name, task, **options):
     ],
 )
 def test_parameters_are_as_published(name, task, options, parameters):
-    assert models.parameters(built(name, task, **options)) == parameters
+    assert registry.parameters(built(name, task, **options)) == parameters
 
 
 @pytest.mark.parametrize("origin", ["ours", "article", "paper"])
 def test_a_regressor_answers_on_the_scale_of_its_origin(origin):
     """With kernels that add the image to the coordinates, the answer is the gain and the coordinates of the hot pixel."""
     task = tasks.Regression(16)
-    network = models.find("coordconv").build(task, origin=origin)
+    network = registry.find("coordconv").build(task, origin=origin)
     kernels = [variable for variable in network.trainable_variables if len(variable.shape) > 1]
     for kernel in kernels:
         values = np.zeros(kernel.shape, np.float32)
@@ -80,13 +86,13 @@ def test_a_regressor_answers_on_the_scale_of_its_origin(origin):
 @pytest.mark.parametrize("task", ["classification", "rendering"])
 @pytest.mark.parametrize("name", ["coordconv", "deconv"])
 def test_the_article_and_the_paper_take_coordinates_in_pixels(name, task, origin, first, last):
-    network = models.find(name).build(tasks.as_task(task, 16), origin=origin)
+    network = registry.find(name).build(tasks.as_task(task, 16), origin=origin)
     taken = keras.Model(network.input, network.layers[1].output)
     np.testing.assert_allclose(np.ravel(taken.predict(np.float32([[-1, 1]]), verbose=0)), [first, last], atol=1e-6)
 
 
 def test_the_first_stage_of_two_gives_the_probability_of_each_pixel():
-    network = models.find("coordconv").build(tasks.Rendering(16), two_stage=True)
+    network = registry.find("coordconv").build(tasks.Rendering(16), two_stage=True)
     (softmax,) = (layer for layer in network.layers if isinstance(layer, keras.layers.Softmax))
     logits, shares = keras.Model(network.input, [softmax.input, softmax.output]).predict(np.float32([[0, 0.5]]), verbose=0)
     assert shares.shape == (1, 16 * 16)
@@ -94,7 +100,7 @@ def test_the_first_stage_of_two_gives_the_probability_of_each_pixel():
 
 
 def test_the_network_for_the_quadrant_reaches_all_coordinates_though_its_last_relu_gives_no_less_than_0():
-    network = models.find("conv").build(tasks.Regression(16), network="quadrant")
+    network = registry.find("conv").build(tasks.Regression(16), network="quadrant")
     kernel, bias = network.trainable_variables[-2:]
     kernel.assign(np.zeros(kernel.shape))
     bias.assign([0.25, -5])
@@ -107,7 +113,7 @@ def test_upsample_coordconv_differs_in_the_layer_alone():
     kinds = [[type(layer).__name__.replace("CoordConv", "Conv") for layer in model.layers] for model in (conv, coordconv)]
     assert kinds[0] == kinds[1]
     filters = (64, 64, 64, 32, 32, 1)
-    assert models.parameters(coordconv) - models.parameters(conv) == sum(2 * 9 * n for n in filters)
+    assert registry.parameters(coordconv) - registry.parameters(conv) == sum(2 * 9 * n for n in filters)
 
 
 @pytest.mark.parametrize(("name", "task", "recipe"), ALL)
@@ -187,7 +193,7 @@ def test_handing_on_copies_channels():
 )
 def test_bad_options_give_one_sentence(name, task, size, options, sentence):
     with pytest.raises(ValueError, match=sentence):
-        models.find(name).build(tasks.as_task(task, size), **options)
+        registry.find(name).build(tasks.as_task(task, size), **options)
 
 
 @pytest.fixture(scope="module")
@@ -217,8 +223,8 @@ def test_the_committed_results_are_those_of_the_recipes_and_networks_of_today(co
             options[name].append(value)
         (task,), (config,), (seed,), recipe = (options[f"--{name}"] for name in ("task", "config", "seed", "recipe"))
         settings = naming.read_all(options["--set"])
-        job = planning.plan(words[2], task=task, config=config, recipe=recipe[0] if recipe else None, settings=settings)
+        job = experiment.plan(words[2], task=task, config=config, recipe=recipe[0] if recipe else None, settings=settings)
         assert (words[:2], job.id(int(seed)), job.saved_recipe) == (["not-so-clevr", "train"], run.id, run.settings)
         jobs[run.label, run.task] = job, run
     for job, run in jobs.values():
-        assert models.parameters(job.model.build(job.task, **job.recipe.model)) == run.parameters
+        assert registry.parameters(job.model.build(job.task, **job.recipe.model)) == run.parameters

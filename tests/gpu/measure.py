@@ -21,11 +21,13 @@ import keras
 import numpy as np
 from keras import ops
 
-from not_so_clevr import benchmark, devices, drawing, environment, geometry, stream_batches, tasks
-from not_so_clevr.arrays import Drawn
+from not_so_clevr import benchmark, stream_batches
 from not_so_clevr.baselines import coordconv
-from not_so_clevr.batches import Batches, Examples
-from not_so_clevr.config import as_config
+from not_so_clevr.benchmark import environment
+from not_so_clevr.dataset import devices, drawing, geometry, tasks
+from not_so_clevr.dataset.batches import Batches, Examples
+from not_so_clevr.dataset.config import as_config
+from not_so_clevr.dataset.examples import Drawn
 
 BACKEND = keras.backend.backend()
 DISC = np.hypot(*np.mgrid[-4:5, -4:5]) <= 4  # Rank 5, so no two lines

@@ -8,8 +8,8 @@ import time
 
 from tensorflow_datasets.core import example_serializer
 
-from not_so_clevr import drawing
-from not_so_clevr.not_so_clevr_dataset_builder import Builder, _examples
+from not_so_clevr.dataset import drawing
+from not_so_clevr.dataset.not_so_clevr_dataset_builder import Builder, _examples
 
 _OVERHEAD = 16  # Bytes of a TFRecord
 

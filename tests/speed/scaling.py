@@ -28,8 +28,8 @@ def generate(size: int, folder: str) -> dict[str, float]:
     import tensorflow  # noqa: F401
     import tensorflow_datasets as tfds
 
-    from not_so_clevr.config import NotSoClevrConfig
-    from not_so_clevr.not_so_clevr_dataset_builder import Builder
+    from not_so_clevr.dataset.config import NotSoClevrConfig
+    from not_so_clevr.dataset.not_so_clevr_dataset_builder import Builder
 
     tfds.disable_progress_bar()
     builder = Builder(config=NotSoClevrConfig(split="quadrant", canvas_size=size), data_dir=folder)
@@ -48,8 +48,8 @@ def read(size: int, folder: str) -> dict[str, float]:
     import tensorflow as tf
     import tensorflow_datasets as tfds
 
-    from not_so_clevr.config import NotSoClevrConfig
-    from not_so_clevr.not_so_clevr_dataset_builder import Builder
+    from not_so_clevr.dataset.config import NotSoClevrConfig
+    from not_so_clevr.dataset.not_so_clevr_dataset_builder import Builder
 
     builder = Builder(config=NotSoClevrConfig(split="quadrant", canvas_size=size), data_dir=folder)
     before = _memory()
@@ -89,13 +89,15 @@ def _train(task: str, size: int) -> dict[str, float]:
     import keras
 
     import not_so_clevr
-    from not_so_clevr import NotSoClevrConfig, models, tasks
+    from not_so_clevr import NotSoClevrConfig
+    from not_so_clevr.benchmark import registry
+    from not_so_clevr.dataset import tasks
 
     keras.utils.set_random_seed(0)
     before = _memory()
     config = NotSoClevrConfig(split="quadrant", canvas_size=size)
     batches = not_so_clevr.stream_batches(config, "train", STEP_BATCH, 0, task=task)
-    model = models.find("coordconv")
+    model = registry.find("coordconv")
     _, recipe = model.recipe(None, task)
     each = tasks.as_task(task, size)
     network = model.build(each, **recipe.model)
@@ -143,7 +145,7 @@ def main(path: str, *sizes: str) -> None:
 
 
 def environment(size: int, folder: str) -> dict[str, object]:
-    from not_so_clevr import environment
+    from not_so_clevr.benchmark import environment
 
     return environment.describe()
 

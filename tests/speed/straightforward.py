@@ -5,7 +5,7 @@ import literal
 import numpy as np
 import tensorflow_datasets as tfds
 
-from not_so_clevr.config import NotSoClevrConfig
+from not_so_clevr.dataset.config import NotSoClevrConfig
 
 
 class Straightforward(tfds.core.GeneratorBasedBuilder):

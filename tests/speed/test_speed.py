@@ -11,8 +11,8 @@ import straightforward
 import tensorflow_datasets as tfds
 
 import not_so_clevr
-from not_so_clevr import drawing, geometry
-from not_so_clevr.not_so_clevr_dataset_builder import Builder
+from not_so_clevr.dataset import drawing, geometry
+from not_so_clevr.dataset.not_so_clevr_dataset_builder import Builder
 
 CENTRES = geometry.centres()
 BUILDERS = {

@@ -10,9 +10,10 @@ import pytest
 from keras import layers
 
 from not_so_clevr import benchmark as harness
-from not_so_clevr import environment, models, tasks
 from not_so_clevr.baselines.layers import AddCoords, CoordConv2D
-from not_so_clevr.config import as_config
+from not_so_clevr.benchmark import environment, registry, training
+from not_so_clevr.dataset import tasks
+from not_so_clevr.dataset.config import as_config
 
 SHAPES = {"2 to 32, 1x1": (2, 32, 1), "32 to 32, 1x1": (32, 32, 1), "32 to 32, 3x3": (32, 32, 3)}
 LAYERS = {
@@ -84,7 +85,7 @@ def plain(task):
 @pytest.mark.parametrize("build", ["coordconv", plain])
 @pytest.mark.parametrize("task", ["classification", "rendering"])
 def test_examples_per_second(benchmark, task, build):
-    recipe = models.find("coordconv").recipe(None, task)[1]
+    recipe = registry.find("coordconv").recipe(None, task)[1]
     settings = {"epochs": 3, "batch_size": recipe.batch_size, "weight_decay": recipe.weight_decay}
     results = []
     benchmark.pedantic(lambda: results.append(run(build, task, settings=settings)), rounds=2)
@@ -143,10 +144,10 @@ def fit(name, task, settings):
     task = tasks.as_task(task, 64)
     keras.utils.set_random_seed(0)
     environment.make_deterministic()
-    model = models.find(name)
+    model = registry.find(name)
     recipe = model.recipe(None, task.name)[1].replace(settings)
     network = model.build(task)
-    splits = {split: task.xy(arrays) for split, arrays in harness.load(as_config("quadrant"), task, "memory").items()}
+    splits = {split: task.xy(arrays) for split, arrays in training.load(as_config("quadrant"), task, "memory").items()}
     recipe.compile(network, task.loss, -(-2352 // recipe.batch_size))
     network.fit(*splits["train"], batch_size=recipe.batch_size, epochs=recipe.epochs, validation_data=splits["test"], verbose=0)
     return [network.evaluate(*splits[split], verbose=0) for split in splits]

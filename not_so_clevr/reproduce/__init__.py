@@ -1,0 +1,33 @@
+"""Published experiments: running them, and the verdict on each."""
+
+from not_so_clevr.reproduce.verdicts import (
+    COLUMNS,
+    Row,
+    cells,
+    estimates,
+    left,
+    matching,
+    plan,
+    runs,
+    seconds,
+    select,
+    table,
+    to_markdown,
+    verdict,
+)
+
+__all__ = [
+    "COLUMNS",
+    "Row",
+    "cells",
+    "estimates",
+    "left",
+    "matching",
+    "plan",
+    "runs",
+    "seconds",
+    "select",
+    "table",
+    "to_markdown",
+    "verdict",
+]
