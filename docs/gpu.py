@@ -38,12 +38,14 @@ def text(file: pathlib.Path) -> str:
 
 def _backend(name: str, parts: Mapping[str, Part]) -> str:
     about = parts.get("about", {})
+    if "device" not in about:
+        return f"## Keras on {name}\n\n{_failures(parts)}"
     versions = ", ".join(f"{key} {value}" for key, value in about.get("versions", {}).items())
     copy, fill = about.get("copy_gb_per_s"), about.get("fill_gb_per_s")
     bandwidth = f"; a copy moves {copy:,.0f} GB/s, a fill {fill:,.0f} GB/s" if copy else ""
     texts = [
         f"## Keras on {name}\n",
-        f"{about.get('device', 'Unknown device')} ({about.get('driver')}), {versions}{bandwidth}.\n",
+        f"{about['device']} ({about['driver']}), {versions}{bandwidth}.\n",
         _failures(parts),
         _bits(parts.get("bits", {})),
         _table(["draw", "S", "canvases/s", "GB/s", "of a copy"], _draws(parts, copy)),
@@ -63,18 +65,23 @@ def _bits(part: Part) -> str:
     if not same:
         return ""
     other = [key for key, value in same.items() if not value]
-    return f"The bits equal those of the CPU{f', except for {other}' if other else ''}.\n"
+    if other:
+        return f"**Not the bits of the CPU**: {', '.join(other)}.\n"
+    return "The bits equal those of the CPU.\n"
 
 
 def _draws(parts: Mapping[str, Part], copy: float | None) -> Iterator[list[str]]:
     found = {**parts.get("draw", {}), **parts.get("candidates", {})}
     for way, words in _WAYS.items():
         for key, rate in found.items():
-            if isinstance(rate, Mapping) and key.rpartition("_")[0] == way:
-                share = tables.percent(rate["gb_per_s"] / copy) if copy else ""
-                size = key.rpartition("_")[2]
-                rates = f"{rate['canvases_per_s']:,.0f}", f"{rate['gb_per_s']:,.1f}"
-                yield [words, size, *rates, share]
+            if not isinstance(rate, Mapping) or key.rpartition("_")[0] != way:
+                continue
+            size = key.rpartition("_")[2]
+            if "failed" in rate:
+                yield [words, size, f"failed: {rate['failed']}", "", ""]
+                continue
+            share = tables.percent(rate["gb_per_s"] / copy) if copy else ""
+            yield [words, size, f"{rate['canvases_per_s']:,.0f}", f"{rate['gb_per_s']:,.1f}", share]
 
 
 def _steps(parts: Mapping[str, Part]) -> Iterator[list[str]]:
@@ -87,7 +94,7 @@ def _steps(parts: Mapping[str, Part]) -> Iterator[list[str]]:
 
 def _trainings(parts: Mapping[str, Part]) -> Iterator[list[str]]:
     for name, part in parts.items():
-        if name.startswith("train ") and "failed" not in part:
+        if name.startswith("train ") and "epochs" in part:
             keys = ("training_seconds", "run_seconds", "process_seconds")
             times = [f"{part[key]:.1f} s" for key in keys]
             compiled = "yes" if part["jit_compile"] else "no"

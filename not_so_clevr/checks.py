@@ -14,6 +14,8 @@ class UserError(ValueError):
     system's, is a bug of ours and keeps its traceback.
     """
 
+    __init__ = Exception.__init__  # By this TensorFlow knows that it may raise it again in a graph.
+
 
 class MissingPackageError(UserError, ImportError):
     """A package that is needed is not installed, or is too old."""

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from not_so_clevr.checks import UserError
 from not_so_clevr.dataset import devices, drawing, geometry
 
 SIZES = [(64, 9), (32, 9), (33, 9), (16, 1), (12, 11), (9, 9), (1, 1)]
@@ -193,35 +194,56 @@ def test_a_chunk_takes_64_mib_at_most(canvas_size, canvases):
 
 
 ONES = np.ones((2, 8, 8, 1))
+SHAPE = r"one_hots must have shape \[N, H, W, 1\], got {}; add what is missing, as in one_hots"
+SQUARE = r"kernel must be square, of shape \[k, k\] with k odd, got shape {}; pad it with zeros\."
 
 
 @pytest.mark.parametrize(
     ("one_hots", "kernel", "sentence"),
     [
-        (ONES, np.ones((4, 4)), r"kernel must have an odd size, so that it has a centre, got 4\."),
-        (ONES, np.ones((0, 0)), r"kernel must have shape \[k, k\] with k odd, got \(0, 0\)\."),
-        (ONES, np.ones(3), r"kernel must have shape \[k, k\] with k odd, got \(3,\)\."),
-        (ONES, np.ones((3, 3, 1)), r"kernel must have shape .*, got \(3, 3, 1\)\."),
-        (ONES, np.ones((3, 5)), r"kernel must have shape .*, got \(3, 5\)\."),
-        (ONES, [[1, 2], [3]], r"kernel has rows of different lengths; expected shape \[k, k\]\."),
+        (ONES, np.ones((4, 4)), r"kernel must have an odd size, so that it has a centre, got 4; pad"),
+        (ONES, np.ones((0, 0)), SQUARE.format(r"\(0, 0\)")),
+        (ONES, np.ones(3), SQUARE.format(r"\(3,\)")),
+        (ONES, None, SQUARE.format(r"\(\)")),
+        (ONES, np.ones((3, 3, 1)), SQUARE.format(r"\(3, 3, 1\)")),
+        (ONES, np.ones((3, 5)), SQUARE.format(r"\(3, 5\)")),
+        (ONES, [[1, 2], [3]], r"kernel must be an array of shape \[k, k\] on the host\."),
         (ONES, np.ones((9, 9)), r"kernel of 9x9 pixels is larger than the image of 8x8; use a"),
-        (ONES, [[np.nan]], r"kernel must hold finite real numbers, got NaN or infinity\."),
-        (ONES, [[np.inf]], r"kernel must hold finite real numbers, got NaN or infinity\."),
+        (ONES, [[np.nan]], r"kernel must hold finite real numbers \(float32\), got NaN or"),
+        (ONES, [[1e39]], r"kernel must hold finite real numbers \(float32\), got NaN or infinity\."),
         (ONES, [["1"]], r"kernel must hold finite real numbers, got dtype <U1\."),
         (ONES, [[1j]], r"kernel must hold finite real numbers, got dtype complex128\."),
-        (ONES[0], [[1]], r"one_hots must have shape \[N, H, W, 1\], got \(8, 8, 1\)\."),
-        (np.ones((2, 8, 8, 3)), [[1]], r"one_hots must have shape .*, got \(2, 8, 8, 3\)\."),
+        (ONES[0], [[1]], SHAPE.format(r"\(8, 8, 1\)")),
+        (np.ones((2, 8, 8, 3)), [[1]], SHAPE.format(r"\(2, 8, 8, 3\)")),
+        (np.ones((2, 0, 8, 1)), [[1]], SHAPE.format(r"\(2, 0, 8, 1\)")),
+        (tf.ones((2, 64)), [[1]], SHAPE.format(r"\(2, 64\)")),
         ([[1], [2, 3]], [[1]], r"one_hots must have shape .*, got a ragged list\."),
-        ("ones", [[1]], r"one_hots must hold booleans or real numbers, got dtype <U4\."),
-        (tf.ones((2, 64)), [[1]], r"one_hots must have shape \[N, H, W, 1\], got \(2, 64\)\."),
+        ("ones", [[1]], r"one_hots must hold booleans or real numbers, got dtype str"),
+        (tf.ones((1, 8, 8, 1), tf.complex64), [[1]], r"one_hots must hold .*, got dtype complex64\."),
+        (tf.constant([["a"]]), [[1]], r"one_hots must hold .*, got dtype string\."),
+        (keras.Input((8, 8, 1)), [[1]], r"one_hots must be an array, or a tensor of .*, got KerasTensor"),
+        (tf.sparse.eye(3), [[1]], r"one_hots must be an array, or a tensor of .*, got SparseTensor\."),
     ],
 )
 def test_bad_input_is_one_sentence(one_hots, kernel, sentence):
-    with pytest.raises(ValueError, match=f"^{sentence}"):
+    with pytest.raises(UserError, match=f"^{sentence}"):
         drawing.convolve(one_hots, kernel)
 
 
-def test_an_image_of_unknown_size_is_named():
-    unknown = tf.TensorSpec([None, None, None, 1], tf.float32)
-    with pytest.raises(ValueError, match=r"got \(None, None, None, 1\)"):
-        tf.function(lambda x: drawing.convolve(x, [[1]])).get_concrete_function(unknown)
+def test_what_is_unknown_of_a_traced_tensor_is_named():
+    def traced(shape, kernel):
+        function = tf.function(lambda x: drawing.convolve(x, kernel(x)))
+        function.get_concrete_function(tf.TensorSpec(shape, tf.float32))
+
+    with pytest.raises(UserError, match=r"(?s)H and W of one_hots must be known, got .*; use tf.ensure"):
+        traced([None, None, None, 1], lambda x: [[1]])
+    with pytest.raises(UserError, match=r"(?s)one_hots must have shape \[N, H, W, 1\], got \(\);"):
+        traced(None, lambda x: [[1]])
+    with pytest.raises(UserError, match=r"(?s)kernel must be an array of shape \[k, k\] on the host\."):
+        traced([1, 8, 8, 1], lambda x: x[0, :3, :3, 0])
+
+
+def test_a_variable_and_no_images_at_all_are_convolved_on_the_backend():
+    variable = keras.Variable(ONES.astype("float32"))
+    assert keras.ops.is_tensor(drawing.convolve(variable, [[2]]))
+    assert drawing.convolve(np.ones((0, 8, 8, 1)), np.ones((3, 3))).shape == (0, 8, 8, 1)

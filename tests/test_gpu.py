@@ -7,8 +7,10 @@ import math
 import pathlib
 import subprocess
 import sys
+import time
 
 import gpu as page
+import psutil
 import pytest
 import subprocesses
 
@@ -23,9 +25,10 @@ import measure  # noqa: E402
 SMALL = measure.SMALL
 
 
-def command(*arguments):
+def command(*arguments, cwd=None):
     words = [sys.executable, RUN, *map(str, arguments)]
-    return subprocess.run(words, capture_output=True, text=True, env=subprocesses.environment())
+    environment = subprocesses.environment()
+    return subprocess.run(words, capture_output=True, text=True, env=environment, cwd=cwd)
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +52,7 @@ def test_every_part_measures(measured):
     parts = json.loads(measured.read_text())["backends"]["jax"]
     assert parts["about"]["backend"] == "jax"
     assert parts["bits"]["squares_16"]
-    assert parts["bits"]["convolve_disc"]
+    assert parts["bits"]["convolve_disc_0.9"]
     rates = [rate for name in ("draw", "candidates") for rate in parts[name].values()]
     assert len(rates) == 3 + 4 + 4
     numbers = [number for rate in rates for number in rate.values()]
@@ -76,14 +79,47 @@ def test_the_page_says_so_where_nothing_was_measured(tmp_path):
 
 def test_a_part_that_fails_is_recorded_and_shown(tmp_path):
     arguments = type("Arguments", (), {"device": "cpu", "small": True, "minutes": 8})
-    SCRIPT.install(tmp_path, None)
-    failed = SCRIPT.measured("train nonsense", "jax", 60, str(tmp_path), arguments)
-    assert failed == {"failed": "KeyError: 'nonsense'"}
-    late = SCRIPT.measured("about", "jax", 0.5, str(tmp_path), arguments)
+    SCRIPT.install(tmp_path, None, time.monotonic() + 60)
+    failed = SCRIPT.measure("train nonsense", "jax", 60, str(tmp_path), arguments)
+    assert failed["failed"] == "KeyError: 'nonsense'"
+    late = SCRIPT.measure("about", "jax", 0.5, str(tmp_path), arguments)
     assert late == {"failed": "there was no time left of 8 minutes"}
-    killed = SCRIPT.measured("about", "jax", 1, str(tmp_path), arguments)
-    assert killed == {"failed": "it took more than 1 s"}
+    killed = SCRIPT.measure("about", "jax", 1, str(tmp_path), arguments)
+    assert killed["failed"] == "it took more than 1 s"
     assert page._failures({"about": killed}) == "Failed:\n\n- about: it took more than 1 s\n"
+
+
+def test_a_measurement_that_fails_keeps_no_other_back(capsys):
+    found = {}
+    measure.record(found, "bad", lambda: 1 / 0, 1, 1, SMALL)
+    measure.record(found, "good", lambda: None, 1, 1, SMALL)
+    assert found["bad"] == {"failed": "ZeroDivisionError: division by zero"}
+    assert found["good"]["canvases_per_s"] > 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1]) == found  # In case time runs out
+    rows = list(page._draws({"draw": {"sums_16": found["bad"]}}, 1.0))
+    assert rows == [["not used: sums of shifted images", "16", f"failed: {found['bad']['failed']}", "", ""]]
+
+
+def test_what_is_killed_leaves_no_process_behind(tmp_path):
+    options = ["--device", "cpu", "--backends", "jax", "--output", tmp_path / "gpu.json"]
+    process = subprocess.Popen([sys.executable, RUN, *map(str, options), "--parts", "draw"])
+    children = []
+    while not children:
+        children = psutil.Process(process.pid).children(recursive=True)
+        time.sleep(0.05)
+    process.terminate()
+    assert process.wait() == 143
+    assert not any(subprocesses.alive(child.pid) for child in children)
+
+
+def test_parts_that_are_measured_again_leave_the_others_alone(tmp_path):
+    file = tmp_path / "gpu.json"
+    file.write_text(json.dumps({"backends": {"jax": {"draw": {"old": 1}}}}))
+    options = ["--device", "cpu", "--small", "--backends", "jax", "--output", file]
+    assert command(*options, "--parts", "bits").returncode == 0
+    parts = json.loads(file.read_text())["backends"]["jax"]
+    assert parts["draw"] == {"old": 1}
+    assert parts["bits"]["squares_16"]
 
 
 def test_without_a_gpu_nothing_is_measured_or_written(tmp_path):
@@ -93,7 +129,18 @@ def test_without_a_gpu_nothing_is_measured_or_written(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_the_cpu_cannot_overwrite_what_a_gpu_measured(tmp_path):
-    result = command("--device", "cpu")
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--device", "cpu"], "--device cpu and --small only try it out; pass --output for another"),
+        (["--small", "--output", "docs/gpu.json"], "--device cpu and --small only try it out; pass"),
+        (["--output", "nowhere/gpu.json"], "nowhere/gpu.json; pass --output for another file."),
+        (["--output", "docs"], "docs; pass --output for another file."),
+        (["--minutes", "nan"], "--minutes must be a positive number, got nan."),
+        (["--wheels", "docs"], "there are no wheels in docs."),
+    ],
+)
+def test_bad_options_are_named_before_any_work(options, sentence):
+    result = command(*options, cwd=RUN.parents[2])
     assert result.returncode == 2
-    assert "--device cpu measures no GPU; pass --output for another file." in result.stderr
+    assert sentence in result.stderr

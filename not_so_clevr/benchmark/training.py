@@ -129,9 +129,9 @@ def execute(
 ) -> Result:
     """Does what was planned; `run` tells the arguments and the errors."""
     seed = check_arguments(job, seed=seed, data=data, runs=runs, resume=resume, replace=replace, tensorboard=tensorboard)
-    devices = distribution.devices() if distribute else []
-    parts = max(1, len(devices))
-    with distribution.over(devices), claimed(runs, job.id(seed), resume=resume, replace=replace) as folder:
+    names = distribution.devices() if distribute else []
+    parts = max(1, len(names))
+    with distribution.over(names), claimed(runs, job.id(seed), resume=resume, replace=replace) as folder:
         if folder is not None and resume and folder.complete:
             return folder.result(job.saved_recipe).with_examples()
         began = time.perf_counter()
@@ -142,9 +142,9 @@ def execute(
         network = _built(job)  # Before anything takes long
         splits = {split: Examples(arrays, job.task) for split, arrays in load(job.config, job.task, data, data_dir).items()}
         batches = Batches(splits["train"], job.recipe.batch_size, seed, parts=parts)
-        if devices:
+        if names:
             distribution.check(network, job.model.name, parts, batches.sizes)
-            about["device"] = f"{parts} devices: {', '.join(devices)} of {about['device']}"
+            about["device"] = f"{parts} devices: {', '.join(names)} of {about['device']}"
         predict = distribution.predictor(network, parts)
         settings = job.saved_recipe
         if network.compiled:

@@ -89,7 +89,9 @@ def main() -> None:
     try:
         app()
     except (UserError, OSError) as error:
-        worded = f"{error.filename}: {error.strerror}." if getattr(error, "strerror", None) else error
+        worded = str(error)
+        if isinstance(error, OSError) and error.strerror:
+            worded = f"{error.filename}: {error.strerror}."
         print(f"not-so-clevr: {worded}", file=sys.stderr)
         sys.exit(2)
 
@@ -111,8 +113,6 @@ def generate(
 ) -> None:
     """Generate data sets on disk, for tfds.load to read. What is there already stays as it is."""
     builders = [Builder(config=config, data_dir=data_dir, device=device) for config in configs]
-    if device == "gpu":
-        devices.drawer(device)
     _generate(*builders, beam_pipeline_options=beam_pipeline_options)
     for builder in builders:
         counts = " and ".join(f"{split.num_examples} {name}" for name, split in builder.info.splits.items())
@@ -160,6 +160,7 @@ def train(
         training.check_arguments(job, seed=each, **options)
     if data == "tfds":
         training.check_model(job)
+        devices.leave_gpus()
         _generate(Builder(config=checked, data_dir=data_dir))
     options |= {"data_dir": data_dir, "distribute": distribute}
     again = "the same command with --resume instead of --replace" if replace else "the same command with --resume"
@@ -310,6 +311,7 @@ def _generate_for(left: Sequence[tuple[reproduce.Row, int]], data_dir: pathlib.P
     """Generates the data sets of some runs, those that are not there yet."""
     names = dict.fromkeys(row.job.config.name for row, _ in left)
     if names:
+        devices.leave_gpus()
         _generate(*(Builder(config=name, data_dir=data_dir) for name in names))
 
 
@@ -462,7 +464,6 @@ def _generate(*builders: Builder, beam_pipeline_options: str | None = None) -> N
             import_beam(builder.builder_config.name)
     if missing:
         importlib.import_module("tensorflow")  # Its log messages would break into the bar.
-        devices.leave_gpus()
     with progress.bars("examples") as bars:
         for builder in builders:
             examples = builder.builder_config.num_examples

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 import itertools
 import math
@@ -33,12 +32,6 @@ class Examples:
 
     def __len__(self) -> int:
         return len(self.coordinates)
-
-    def on_host(self) -> Examples:
-        """Returns the same examples, drawn in the memory of the host."""
-        if isinstance(self.arrays, Drawn) and self.arrays.on_device:
-            return Examples(Drawn(self.arrays.centres, self.arrays.config), self.task)
-        return self
 
     def xy(self, chosen: Any) -> tuple[Any, Any]:
         """Returns (x, y) of the examples in a slice or at an array of indices."""
@@ -111,13 +104,8 @@ class Batches(keras.utils.PyDataset):
     def for_fit(self) -> Batches | tf.data.Dataset:
         """Returns the same batches in the form that suits `Model.fit` best.
 
-        On TensorFlow that is a dataset whose end does not keep `fit` waiting, see `untuned`. On JAX
-        they are drawn on the host, since `fit` turns each batch into a NumPy array.
+        On TensorFlow that is a dataset whose end does not keep `fit` waiting, see `untuned`.
         """
-        if keras.backend.backend() == "jax":
-            batches = copy.copy(self)
-            batches.examples = self.examples.on_host()
-            return batches
         if keras.backend.backend() != "tensorflow":
             return self
         import tensorflow as tf

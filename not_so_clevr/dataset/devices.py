@@ -26,7 +26,7 @@ def keras_gpu() -> str | None:
 
     import tensorflow as tf
 
-    if not (gpus := tf.config.list_physical_devices("GPU")):
+    if not (gpus := tf.config.get_visible_devices("GPU")):
         return None
     return str(tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU"))
 
@@ -35,8 +35,8 @@ def tensorflow_device(device: str | None = None) -> str:
     """Returns a device of TensorFlow by its short name, such as "GPU:0".
 
     Args:
-        device: any of its names, such as "gpu" or "/device:GPU:0"; None for the first GPU, or the
-            CPU where there is none.
+        device: any of its names, such as "gpu" or "/device:GPU:0"; None or "auto" for the first
+            GPU, or the CPU where there is none.
 
     Raises:
         UserError: if TensorFlow does not have it.
@@ -44,7 +44,7 @@ def tensorflow_device(device: str | None = None) -> str:
     import tensorflow as tf
 
     names = [each.name.removeprefix("/device:") for each in tf.config.list_logical_devices()]
-    if device is None:
+    if device in (None, "auto"):
         return next((name for name in names if name.startswith("GPU")), "CPU:0")
     wanted = str(device).upper().rpartition("DEVICE:")[2].removeprefix("/")
     if (wanted if ":" in wanted else f"{wanted}:0") not in names:
@@ -76,19 +76,18 @@ def drawer(device: str) -> str:
     if device == "cpu":
         return "numpy"
 
-    if keras_gpu():
-        return "keras"
+    with contextlib.suppress(ImportError):  # Of a backend that is not installed
+        if keras_gpu():
+            leave_gpus()
+            return "keras"
 
     import tensorflow as tf
 
-    if tf.config.list_physical_devices("GPU"):
+    if tf.config.get_visible_devices("GPU"):
         return "tensorflow"
     if device == "gpu":
-        import keras
-
         raise UserError(
-            "device='gpu' needs a GPU, and neither TensorFlow nor Keras' backend "
-            f"({keras.backend.backend()}) has one; use device='cpu' or device='auto'."
+            "device='gpu' needs a GPU, and neither Keras' backend nor TensorFlow has one; use device='cpu' or device='auto'."
         )
     return "numpy"
 
@@ -96,7 +95,7 @@ def drawer(device: str) -> str:
 def leave_gpus() -> None:
     """Keeps TensorFlow, which reads the data set, off the GPUs unless it is Keras' backend.
 
-    It would take all of their memory.
+    TensorFlow would take all of a GPU's memory.
     """
     import keras
 

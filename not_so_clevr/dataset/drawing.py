@@ -19,8 +19,8 @@ way that suits the device.
 
 from __future__ import annotations
 
+import contextlib
 import functools
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -51,25 +51,24 @@ def convolve(one_hots: Any, kernel: npt.ArrayLike) -> Any:
     one two-dimensional convolution.
 
     Args:
-        one_hots: `[N, H, W, 1]`, booleans or numbers: any images, with any number of ones.
+        one_hots: `[N, H, W, 1]`, booleans or real numbers; any number of ones, or any values.
         kernel: `[k, k]`, k odd, booleans or finite numbers, on the host.
 
     Returns:
         float32 `[N, H, W, 1]`. If both arguments are booleans or integers, whole numbers, exact
-        up to 2^23. (GPUs round factors to 11 significant bits, TF32, unless told otherwise;
-        integers up to 2048 are exact there too.)
+        while all sums stay below 2^23. (On a GPU, TensorFlow rounds the inputs of a convolution to
+        11 significant bits, unless `tf.config.experimental.enable_tensor_float_32_execution` is
+        off. JAX and PyTorch are asked not to.)
 
     Raises:
         UserError: if an argument is not as above, or the kernel is larger than the image.
     """
-    library, one_hots = _with_library(one_hots)
-    shape = tuple(one_hots.shape)
-    if len(shape) != 4 or shape[3] != 1 or None in shape[1:]:
-        raise UserError(f"one_hots must have shape [N, H, W, 1], got {shape}.")
-    weights = _checked_kernel(kernel, shape[1], shape[2])
+    library, images = _with_library(one_hots)
+    height, width = _checked_shape(images)
+    weights = _checked_kernel(kernel, height, width)
 
-    whole = _is_whole(one_hots) and weights.dtype.kind in "bui"
-    canvases = _cast(library, one_hots, "float32")
+    whole = _is_whole(images) and weights.dtype.kind in "bui"
+    canvases = _cast(library, images, "float32")
     for factor in _factors(weights.astype(np.float64)):
         canvases = _convolved(library, canvases, factor.astype(np.float32))
 
@@ -200,16 +199,18 @@ def _compiled(backend: str, way: Callable[..., Any], canvas_size: int, square_si
     """Returns a function of int32 rows and columns that draws, compiled where the backend can."""
     from keras import ops
 
-    def draw_squares(rows: Any, columns: Any, library: Any = ops) -> Any:
-        return way(library, rows, columns, canvas_size, square_size)
-
+    library: Any = ops
     if backend == "tensorflow":
         import tensorflow as tf
 
-        # Not with keras.ops, whose `take` first looks for negative indices: 20 % slower.
+        library = tf.experimental.numpy  # Its `take` is faster: it looks for no negative indices.
+
+    def draw_squares(rows: Any, columns: Any) -> Any:
+        return way(library, rows, columns, canvas_size, square_size)
+
+    if backend == "tensorflow":
         line = tf.TensorSpec([None], tf.int32)
-        in_tensorflow = functools.partial(draw_squares, library=tf.experimental.numpy)
-        return tf.function(in_tensorflow, input_signature=[line, line])
+        return tf.function(draw_squares, input_signature=[line, line])
     if backend == "jax":
         import jax
 
@@ -228,11 +229,27 @@ def _convolved(library: Any, images: Any, kernel: npt.NDArray[np.float32]) -> An
 
     filters = np.ascontiguousarray(flipped)[:, :, None, None]
     if _is_keras(library):
-        return library.conv(images, filters, padding="same", data_format="channels_last")
+        with _full_precision():
+            return library.conv(images, filters, padding="same", data_format="channels_last")
 
     import tensorflow as tf
 
     return tf.nn.conv2d(images, filters, strides=1, padding="SAME")
+
+
+def _full_precision() -> contextlib.AbstractContextManager[Any]:
+    """Keeps a GPU from rounding the inputs of a convolution to 11 bits, on JAX and PyTorch."""
+    import keras
+
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.default_matmul_precision("highest")
+    if keras.backend.backend() == "torch":
+        import torch
+
+        return torch.backends.cudnn.flags(allow_tf32=False)
+    return contextlib.nullcontext()
 
 
 def _factors(kernel: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], ...]:
@@ -246,52 +263,86 @@ def _factors(kernel: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], 
     return (kernel,)
 
 
+def _checked_shape(images: Any) -> tuple[int, int]:
+    """Returns the height and width of images."""
+    rank = getattr(images.shape, "rank", None) if _is_tensorflow(images) else len(images.shape)
+    shape = tuple(images.shape) if rank else ()
+    if len(shape) != 4 or shape[3] != 1 or 0 in shape[1:3]:
+        raise UserError(f"one_hots must have shape [N, H, W, 1], got {shape}; add what is missing, as in one_hots[..., None].")
+    if None in shape[1:3]:
+        raise UserError(f"H and W of one_hots must be known, got {shape}; use tf.ensure_shape.")
+    return shape[1], shape[2]
+
+
 def _checked_kernel(kernel: npt.ArrayLike, height: int, width: int) -> npt.NDArray[Any]:
     try:
         array = np.asarray(kernel)
-    except ValueError:
-        raise UserError("kernel has rows of different lengths; expected shape [k, k].") from None
+    except Exception:  # Ragged lists, and whatever traced tensors raise
+        raise UserError("kernel must be an array of shape [k, k] on the host.") from None
     if array.ndim != 2 or array.shape[0] != array.shape[1] or not array.size:
-        raise UserError(f"kernel must have shape [k, k] with k odd, got {array.shape}.")
+        raise UserError(f"kernel must be square, of shape [k, k] with k odd, got shape {array.shape}; pad it with zeros.")
     if len(array) % 2 == 0:
-        raise UserError(f"kernel must have an odd size, so that it has a centre, got {len(array)}.")
+        raise UserError(f"kernel must have an odd size, so that it has a centre, got {len(array)}; pad it with zeros.")
     if len(array) > min(height, width):
         raise UserError(
             f"kernel of {len(array)}x{len(array)} pixels is larger than the image of "
             f"{height}x{width}; use a smaller kernel or a larger image."
         )
-    if array.dtype.kind not in "buif" or not np.isfinite(array).all():
-        found = "NaN or infinity" if array.dtype.kind in "buif" else f"dtype {array.dtype}"
-        raise UserError(f"kernel must hold finite real numbers, got {found}.")
+    if array.dtype.kind not in "buif":
+        raise UserError(f"kernel must hold finite real numbers, got dtype {array.dtype}.")
+    with np.errstate(over="ignore"):
+        if not np.isfinite(array.astype(np.float32)).all():
+            raise UserError("kernel must hold finite real numbers (float32), got NaN or infinity.")
     return array
 
 
 def _with_library(one_hots: Any) -> tuple[Any, Any]:
     """Returns the library that computes with `one_hots`, and `one_hots` as its array or tensor."""
-    if not isinstance(one_hots, np.ndarray):
-        if "keras" in sys.modules:
-            from keras import ops
+    if type(one_hots).__module__.partition(".")[0] in ("builtins", "numpy"):
+        try:
+            return np, _checked_dtype(np.asarray(one_hots))
+        except UserError:
+            raise
+        except ValueError:
+            raise UserError("one_hots must have shape [N, H, W, 1], got a ragged list.") from None
 
-            if ops.is_tensor(one_hots):
-                return ops, one_hots
-        if "tensorflow" in sys.modules:
-            import tensorflow as tf
+    import keras
 
-            if tf.is_tensor(one_hots):
-                return tf.experimental.numpy, one_hots
-    try:
-        array = np.asarray(one_hots)
-    except ValueError:
-        raise UserError("one_hots must have shape [N, H, W, 1], got a ragged list.") from None
-    if array.dtype.kind not in "buif":
-        raise UserError(f"one_hots must hold booleans or real numbers, got dtype {array.dtype}.")
-    return np, array
+    if isinstance(one_hots, keras.Variable):
+        one_hots = one_hots.value
+    if keras.ops.is_tensor(one_hots) and "Sparse" not in type(one_hots).__name__:
+        return keras.ops, _checked_dtype(one_hots)
+    if _is_tensorflow(one_hots):
+        import tensorflow as tf
+
+        return tf.experimental.numpy, _checked_dtype(one_hots)
+    raise UserError(
+        "one_hots must be an array, or a tensor of TensorFlow or of Keras' backend "
+        f"({keras.backend.backend()}), got {type(one_hots).__name__}."
+    )
+
+
+def _is_tensorflow(one_hots: Any) -> bool:
+    if type(one_hots).__module__.partition(".")[0] != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    return isinstance(one_hots, tf.Tensor)
+
+
+def _checked_dtype(array: Any) -> Any:
+    if not _dtype(array).startswith(("bool", "int", "uint", "float", "bfloat")):
+        raise UserError(f"one_hots must hold booleans or real numbers, got dtype {_dtype(array)}.")
+    return array
+
+
+def _dtype(array: Any) -> str:
+    """Returns the name of the dtype of an array or tensor, as NumPy has it."""
+    return str(getattr(array.dtype, "name", array.dtype)).removeprefix("torch.")
 
 
 def _is_whole(array: Any) -> bool:
-    """Returns whether the dtype of an array or tensor is boolean or integer."""
-    name = str(getattr(array.dtype, "name", array.dtype)).removeprefix("torch.")
-    return name.startswith(("bool", "int", "uint"))
+    return _dtype(array).startswith(("bool", "int", "uint"))
 
 
 def _nearest_whole(library: Any, numbers: Any) -> Any:

@@ -71,6 +71,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     with_beam: bool
 
     _count: Callable[[int], object] | None = None
+    _drawer = "numpy"
     _splits: Sequence[str] = ("train", "test")  # Those that a job generates
 
     def __init__(
@@ -99,6 +100,9 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             super().__init__(config=config, **kwargs)
         self.with_beam = self._is_large
 
+    def __getstate__(self) -> dict[str, Any]:
+        return super().__getstate__() | {"device": self._device}
+
     @property
     def _is_large(self) -> bool:
         return self.builder_config.canvas_size >= BEAM_CANVAS_SIZE
@@ -124,8 +128,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         overwrite = download_config.download_mode.overwrite_dataset
         reuse = self.data_path.exists() and not overwrite
         self.with_beam = self._is_large or bool(download_config.beam_runner or download_config.beam_options)
-        if self._device == "gpu":
-            devices.drawer(self._device)
+        if not reuse:
+            self._drawer = devices.drawer(self._device)
         if self.with_beam and not reuse:
             import_beam(self.builder_config.name)
         lock = contextlib.nullcontext() if reuse else files.exclusive(self.data_path, replace=overwrite)
@@ -216,14 +220,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     def _generate_examples(self, split: str) -> Any:
         """Returns the examples of a split with their keys: an iterator or, of a large data set, a Beam pipeline."""
         config = self.builder_config
-        device = "cpu" if self.with_beam and self._device == "auto" else self._device
-        draw = functools.partial(
-            _examples,
-            config.name,
-            split,
-            drawer=devices.drawer(device),
-            on_progress=self._count,
-        )
+        drawer = "numpy" if self.with_beam and self._device == "auto" else self._drawer
+        draw = functools.partial(_examples, config.name, split, drawer=drawer, on_progress=self._count)
         starts = range(0, len(_split_centres(config.name)[split]), drawing.chunk_length(config.canvas_size))
         if self.with_beam:
             return import_beam(config.name).pipeline(draw, starts)

@@ -44,7 +44,7 @@ def stream(
         task: "classification", "regression" or "rendering", for (x, y) as in `tasks`; if None, examples as `tfds.load` yields
             them: `image` uint8 `[B, S, S, 1]`, `one_hot` uint8 `[B, S * S]`, `label` int64 `[B]`, `coordinates` int64 `[B, 2]`.
         epochs: after which it ends; never if None.
-        device: that draws, such as "CPU" or "GPU:1"; if None, the first GPU, or the CPU where there is none.
+        device: that draws, such as "CPU" or "GPU:1"; if None or "auto", the first GPU, or the CPU where there is none.
 
     Raises:
         UserError: one sentence, if an argument is not as above.

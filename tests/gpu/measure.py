@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
+import functools
 import itertools
 import json
 import math
@@ -47,7 +47,7 @@ class Sizes:
     """
 
     canvases: tuple[int, ...] = (64, 256, 1024)
-    bytes: int = 2**28
+    bytes: int = 2**30
     rounds: int = 10
     calls: int = 10
     config: str = "quadrant"
@@ -75,15 +75,15 @@ def bits(sizes: Sizes) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for size in sizes.canvases:
         centres = _centres(size, min(len(geometry.centres(size)), drawing.chunk_length(size)))
-        on_device = _host(drawing.draw_on_device(centres, size))
-        on_host = drawing.draw(centres, size)
-        found[f"squares_{size}"] = bool((on_device == on_host).all())
-        found[f"sha256_{size}"] = hashlib.sha256(on_device.tobytes()).hexdigest()
+        on_device = ops.convert_to_numpy(drawing.draw_on_device(centres, size))
+        found[f"squares_{size}"] = bool((on_device == drawing.draw(centres, size)).all())
 
     for name, kernel in _kernels().items():
-        ones = (np.random.RandomState(0).random_sample((8, 64, 48, 1)) < 0.01).astype(np.uint8)
-        on_device = _host(drawing.convolve(ops.convert_to_tensor(ones), kernel))
-        found[f"convolve_{name}"] = bool((on_device == drawing.convolve(ones, kernel)).all())
+        for density in (0.01, 0.9):
+            ones = np.random.RandomState(0).random_sample((8, 64, 48, 1)) < density
+            on_device = drawing.convolve(ops.convert_to_tensor(ones.astype(np.uint8)), kernel)
+            same = ops.convert_to_numpy(on_device) == drawing.convolve(ones, kernel)
+            found[f"convolve_{name}_{density}"] = bool(same.all())
     return found
 
 
@@ -93,24 +93,24 @@ def draw(sizes: Sizes) -> dict[str, Any]:
     for size in sizes.canvases:
         centres = _centres(size, sizes.bytes // size**2)
         rows, columns = map(ops.convert_to_tensor, centres.astype(np.int32).T.copy())
-        written = len(centres) * size**2
-
         for way in (drawing.convolved_squares, drawing.copied_squares):
             compiled = drawing._compiled(BACKEND, way, size, geometry.SQUARE_SIZE)
-            each = seconds(lambda: compiled(rows, columns), sizes)  # noqa: B023
-            found[f"{way.__name__}_{size}"] = _rate(len(centres), written, each)
-        each = seconds(lambda: drawing.draw_on_device(centres, size), sizes)  # noqa: B023
-        found[f"draw_on_device_{size}"] = _rate(len(centres), written, each)
+            call = functools.partial(compiled, rows, columns)
+            record(found, f"{way.__name__}_{size}", call, len(centres), size**2, sizes)
+        call = functools.partial(drawing.draw_on_device, centres, size)
+        record(found, f"draw_on_device_{size}", call, len(centres), size**2, sizes)
 
-        few = centres[: max(1, len(centres) // 4)]
-        one_hots = ops.reshape(ops.one_hot(geometry.labels(few, size), size**2, dtype="float32"), (-1, size, size, 1))
+    for size in sizes.canvases:
+        one_hots = _one_hots(size, sizes)
         for name, kernel in _kernels().items():
+            dense = _dense(kernel)
             passes = 2 if name == "square" else 1
-            moved = passes * 8 * len(few) * size**2  # Each pass reads and writes float32.
-            for how, function in (("", drawing.convolve), ("_compiled", _jitted(kernel))):
+            moved = passes * 8 * size**2  # Each pass reads and writes float32.
+            for how, function in (("", dense), ("_compiled", _jit(dense))):
                 if function is not None:
-                    each = seconds(lambda: function(one_hots, kernel), sizes)  # noqa: B023
-                    found[f"convolve_{name}{how}_{size}"] = _rate(len(few), moved, each)
+                    call = functools.partial(function, one_hots)
+                    key = f"convolve_{name}{how}_{size}"
+                    record(found, key, call, len(one_hots), moved, sizes)
     return found
 
 
@@ -168,17 +168,15 @@ def candidates(sizes: Sizes) -> dict[str, Any]:
     """Other ways to convolve densely. None is used; here to see whether one would be faster."""
     found: dict[str, Any] = {}
     for size in sizes.canvases:
-        count = max(1, sizes.bytes // size**2 // 4)
-        labels = geometry.labels(_centres(size, count), size)
-        images = ops.reshape(ops.one_hot(labels, size**2, dtype="float32"), (-1, size, size, 1))
-        band = ops.convert_to_tensor(np.abs(np.subtract.outer(np.arange(size), np.arange(size))) <= 4, dtype="float32")
+        one_hots = _one_hots(size, sizes)
+        distances = np.abs(np.subtract.outer(np.arange(size), np.arange(size)))
+        band = ops.convert_to_tensor(distances <= 4, dtype="float32")
         for name, function in {"bands": _bands, "sums": _sums}.items():
-            ways = {"": function, "_compiled": _jit(function)}
-            for how, way in ways.items():
+            for how, way in (("", function), ("_compiled", _jit(function))):
                 if way is not None:
-                    each = seconds(lambda: way(images, band), sizes)  # noqa: B023
-                    moved = 16 * count * size**2
-                    found[f"{name}{how}_{size}"] = _rate(count, moved, each)
+                    call = functools.partial(way, one_hots, band)
+                    key = f"{name}{how}_{size}"
+                    record(found, key, call, len(one_hots), 16 * size**2, sizes)
     return found
 
 
@@ -238,6 +236,24 @@ def _wait(result: Any) -> None:
         ops.convert_to_numpy(ops.ravel(result)[:1])
 
 
+def record(
+    found: dict[str, Any],
+    key: str,
+    call: Callable[[], Any],
+    canvases: int,
+    bytes_each: int,
+    sizes: Sizes,
+) -> None:
+    """Measures a call that gives some canvases; prints everything so far, in case time runs out."""
+    try:
+        each = seconds(call, sizes)
+        gigabytes = canvases * bytes_each / 1e9
+        found[key] = {"canvases_per_s": canvases / each, "gb_per_s": gigabytes / each}
+    except Exception as error:  # One that fails must not keep the others back.
+        found[key] = {"failed": f"{type(error).__name__}: {error}"[:300]}
+    print(json.dumps(found), flush=True)
+
+
 def _jit(function: Callable[..., Any]) -> Callable[..., Any] | None:
     if BACKEND == "jax":
         import jax
@@ -252,13 +268,20 @@ def _jit(function: Callable[..., Any]) -> Callable[..., Any] | None:
     return tf.function(function, jit_compile=True)
 
 
-def _jitted(kernel: Any) -> Callable[..., Any] | None:
-    compiled = _jit(lambda one_hots: drawing.convolve(one_hots, kernel))
-    return None if compiled is None else lambda one_hots, _: compiled(one_hots)
+def _dense(kernel: Any) -> Callable[[Any], Any]:
+    """Returns what `drawing.convolve` computes, for float32 tensors and without its checks."""
+    factors = [factor.astype(np.float32) for factor in drawing._factors(kernel.astype(np.float64))]
+    return lambda one_hots: functools.reduce(functools.partial(drawing._convolved, ops), factors, one_hots)
 
 
 def _kernels() -> dict[str, Any]:
     return {"square": np.full((9, 9), 255, np.uint8), "disc": DISC.astype(np.uint8)}
+
+
+def _one_hots(size: int, sizes: Sizes) -> Any:
+    """Returns float32 one-hots `[N, S, S, 1]` of that many bytes."""
+    labels = geometry.labels(_centres(size, max(1, sizes.bytes // size**2 // 4)), size)
+    return ops.reshape(ops.one_hot(labels, size**2, dtype="float32"), (-1, size, size, 1))
 
 
 def _centres(size: int, count: int) -> Any:
@@ -266,14 +289,6 @@ def _centres(size: int, count: int) -> Any:
     every = geometry.centres(size)
     step = max(1, math.floor(len(every) / count))
     return np.resize(every[::step], (count, 2))
-
-
-def _rate(canvases: int, moved: int, each: float) -> dict[str, float]:
-    return {"canvases_per_s": canvases / each, "gb_per_s": moved / each / 1e9}
-
-
-def _host(tensor: Any) -> Any:
-    return ops.convert_to_numpy(tensor)
 
 
 def _driver() -> str | None:
