@@ -16,6 +16,7 @@ from PIL import Image
 from run_files import CONFIG, result, several
 
 from not_so_clevr import report, results
+from not_so_clevr.report.page import _text
 
 HOSTILE = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(2)> $x$ ]]> {{ 7 * 7 }}\n\0\ud800javascript:alert(3)"
 
@@ -272,10 +273,7 @@ def test_the_command_writes_the_same_bytes_again_and_figures_for_papers(tmp_path
 
 
 def test_settings_that_are_nested_deep_are_told():
-    assert (
-        report._text({"l2": 0.5, "model": {"size": 3, "more": {"a": {"b": 1}}}})
-        == 'l2=0.5, model: size=3, more: {"a": {"b": 1}}'
-    )
+    assert _text({"l2": 0.5, "model": {"size": 3, "more": {"a": {"b": 1}}}}) == 'l2=0.5, model: size=3, more: {"a": {"b": 1}}'
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,15 @@ import csv
 import dataclasses
 import json
 import os
+import pathlib
 
+import jsonschema
 import pytest
 import scipy.stats
 
 from not_so_clevr import results
-from not_so_clevr.results import Result
+from not_so_clevr.checks import UserError
+from not_so_clevr.results import Result, record
 
 
 def result(test=1.0, *, seed=0, model="net", config="quadrant", train=1.0, **changes):
@@ -28,14 +31,14 @@ def test_the_leaderboard_sums_up_the_seeds():
         result(config="uniform"),
     ]
     rows = results.leaderboard(runs)
-    assert [(row["config"], row["model"]) for row in rows] == [("quadrant", "better"), ("quadrant", "net"), ("uniform", "net")]
+    assert [(row.config, row.model) for row in rows] == [("quadrant", "better"), ("quadrant", "net"), ("uniform", "net")]
     row = rows[1]
     # Deviations from the mean 2.2 / 3 are -0.2333, -0.0333 and 0.2667, their squares add up to 0.12667, and t is 4.303.
-    assert row["test"] == pytest.approx(2.2 / 3)
-    assert row["test_interval"] == pytest.approx(4.303 * (0.12667 / 2) ** 0.5 / 3**0.5, rel=1e-4)
-    assert (row["seeds"], row["perfect"], row["test_lowest"], row["parameters"], row["seconds"]) == (3, 1, 0.5, 1234, 11.0)
-    assert row["distance"] == pytest.approx(4 * 0.8 / 3)
-    assert rows[0]["test_interval"] is None
+    assert row.test == pytest.approx(2.2 / 3)
+    assert row.test_interval == pytest.approx(4.303 * (0.12667 / 2) ** 0.5 / 3**0.5, rel=1e-4)
+    assert (row.seeds, row.perfect, row.test_lowest, row.parameters, row.seconds) == (3, 1, 0.5, 1234, 11.0)
+    assert (row.distance_metric, row.distance) == ("distance", pytest.approx(4 * 0.8 / 3))
+    assert rows[0].test_interval is None
     assert results.cells(row)[3:9] == ["3", "100 %", "73.3 % [10.8, 100]", "50.0 %", "1 of 3", "distance 1.067 px"]
 
 
@@ -59,12 +62,16 @@ def test_the_page_tells_the_software_once(tmp_path):
     assert "\nThe command, the seed" in results.to_markdown(results.leaderboard(silent))
 
 
+T = {3: 4.303, 4: 3.182, 11: 2.228, 30: 2.045}  # Student's table of the 97.5th percentile
+
+
 @pytest.mark.parametrize("n", range(3, 201))
 def test_the_interval_is_students(n):
     """The mean of [0, 1, 1, ...] is 1 - 1/n, its squares add up to 1 - 1/n, and so its variance is 1/n."""
     t = results.interval([0.0] + [1.0] * (n - 1)) * n
-    rounding = {"abs": 0.000501} if n <= 30 else {"rel": 0.002}  # A table of three decimals, and what continues it
-    assert t == pytest.approx(scipy.stats.t.ppf(0.975, n - 1), **rounding)
+    assert t == pytest.approx(scipy.stats.t.ppf(0.975, n - 1))
+    if n in T:
+        assert t == pytest.approx(T[n], abs=0.0005)
 
 
 def test_a_perfect_run_is_right_on_train_and_test():
@@ -98,7 +105,7 @@ def test_a_result_is_written_and_read(tmp_path):
         lambda text: text.replace('"accuracy": 1.0', '"accuracy": "much"'),
         lambda text: text.replace('"net"', "3"),
         lambda text: text.replace('"parameters": 1234', '"parameters": "12"'),
-        lambda text: text.replace('"closeness": "distance"', '"closeness": "accuracy"'),
+        lambda text: text.replace('"distance_metric": "distance"', '"distance_metric": "accuracy"'),
         lambda text: text.replace('"environment": {}', '"environment": 1'),
         lambda text: text.replace('"parameters": 1234', '"parameters": -1'),
         lambda text: text.replace('"distance": 0.0', '"distance": NaN'),
@@ -237,7 +244,7 @@ def test_a_run_file_that_brings_examples_is_none(tmp_path, examples):
     file = tmp_path / results.FILE
     file.write_text(json.dumps(json.loads(file.read_text()) | {"examples": examples}))
     _, problems = results.load([tmp_path])
-    assert problems[0].startswith(f"{file} is not the result of a run (TypeError: ")
+    assert problems[0].startswith(f"{file} is not the result of a run (examples: Extra inputs")
 
 
 def test_folders_without_results_are_named(tmp_path):
@@ -251,7 +258,7 @@ def test_the_leaderboard_is_written_in_three_formats(tmp_path):
     rows = results.leaderboard([result(0.5), result(0.5, model="a|b\nc", seed=1)])
     for ending in ("md", "csv", "json"):
         results.write_leaderboard(rows, tmp_path / f"board.{ending}")
-    assert json.loads((tmp_path / "board.json").read_text())["measured"] == rows
+    assert json.loads((tmp_path / "board.json").read_text())["measured"] == list(map(dataclasses.asdict, rows))
     assert json.loads((tmp_path / "board.json").read_text())["published"][0]["source"] == "article"
     table = list(csv.DictReader((tmp_path / "board.csv").open()))
     assert [float(row["test"]) for row in table] == [0.5, 0.5]
@@ -263,3 +270,53 @@ def test_the_leaderboard_is_written_in_three_formats(tmp_path):
     assert len({line.replace("\\|", "").count("|") for line in ours.splitlines() if line.startswith("|")}) == 1
     with pytest.raises(ValueError, match=r"board.txt does not tell the format; expected a name that ends in .md, .csv, .json."):
         results.write_leaderboard(rows, tmp_path / "board.txt")
+
+
+def test_a_record_of_the_first_schema_is_read_as_one_of_today(tmp_path):
+    run = result(0.5, settings={"epochs": 2, "loss": "task"}, history=[])
+    old = run.values() | {"right": "accuracy", "closeness": "distance", "settings": {"epochs": 2}}
+    for name in ("schema", "accuracy_metric", "distance_metric"):
+        del old[name]
+    file = tmp_path / results.FILE
+    file.write_text(json.dumps(old))
+    assert Result.read(file) == run
+
+
+def test_a_record_of_a_later_schema_is_named(tmp_path):
+    file = tmp_path / results.FILE
+    file.write_text(json.dumps(result().values() | {"schema": 3}))
+    with pytest.raises(UserError, match=r"is not the result of a run \(schema: Input should be 2\)"):
+        Result.read(file)
+
+
+def test_the_schema_beside_the_code_is_that_of_the_code():
+    assert record.SCHEMA_FILE.read_text() == record.schema()
+
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+@pytest.mark.parametrize("file", ["baselines/results.jsonl", "docs/data/trials.jsonl"])
+def test_every_record_of_ours_is_one_by_the_schema(file):
+    validator = jsonschema.Draft202012Validator(json.loads(record.SCHEMA_FILE.read_text()))
+    lines = (ROOT / file).read_text().splitlines()
+    for line in lines:
+        assert not list(validator.iter_errors(json.loads(line)))
+        assert record.checked(line) == json.loads(line)
+    assert len(lines) == len({Result.of(json.loads(line)).id for line in lines})
+
+
+def test_results_are_one_file_a_record_a_line(tmp_path):
+    runs = [result(seed=k, history=[{"epoch": 1, "loss": 1.0, "test": {"accuracy": 1.0}}]) for k in (10, 9)]
+    file = tmp_path / "results.jsonl"
+    results.write_lines(file, runs)
+    read, problems = results.load([file])
+    assert ([run.seed for run in read], problems) == ([9, 10], [])
+    assert read[1] == dataclasses.replace(runs[0], history=())
+    file.write_text("{}\n")
+    with pytest.raises(UserError, match=r"results.jsonl cannot be read as results \(.*\); expected a record a line"):
+        results.load([file])
+
+
+def test_the_reference_results_come_with_the_baselines():
+    assert len(results.reference()) == len((ROOT / "baselines" / "results.jsonl").read_text().splitlines())

@@ -172,7 +172,7 @@ def train(
             problems.append(str(error))
     made = [run for run in trained if run is not None]
     if made:
-        rivals = [run for run in _reference() if (run.task, run.config) == (task, checked.name)]
+        rivals = [run for run in results.reference() if (run.task, run.config) == (task, checked.name)]
         terminal.print_leaderboard(made + [run for run in rivals if run.label != made[0].label])
         print(f"The runs are in {runs.resolve()}")
     _tell(problems)
@@ -209,7 +209,7 @@ def reproduce_published(
     training.check_data(data)
     planned = reproduce.plan(experiments)
     left = reproduce.left(planned, range(seeds), found)
-    terminal.print_left(left, reproduce.estimates(planned, [*found, *_reference()]), only_print)
+    terminal.print_left(left, reproduce.estimates(planned, [*found, *results.reference()]), only_print)
     if only_print:
         left = []
     if data == "tfds":
@@ -268,7 +268,7 @@ def sweep_grid(
         for row in planned:
             training.check_data(data, row.job.config)
         left = reproduce.left(planned, chosen.seeds or range(3), found)
-        estimates = reproduce.estimates(planned, [*found, *_reference()])
+        estimates = reproduce.estimates(planned, [*found, *results.reference()])
         terminal.print_left(left, estimates, only_print)
         todo = [] if only_print else sweep.runs(left, runs, estimates)
         if data == "tfds" and todo:
@@ -480,13 +480,6 @@ def _generate(*builders: Builder, beam_pipeline_options: str | None = None) -> N
                 )
                 raise typer.Exit(130) from None
             bars.update(bar, completed=examples)
-
-
-def _reference() -> list[results.Result]:
-    """Returns the results that come with the baselines."""
-    spec = importlib.util.find_spec("not_so_clevr.baselines")
-    folder = pathlib.Path(spec.origin).parent / "results" if spec and spec.origin else None
-    return results.load([folder])[0] if folder and folder.is_dir() else []
 
 
 def _tell(problems: Sequence[str]) -> None:

@@ -28,6 +28,7 @@ from not_so_clevr.checks import UserError
 from not_so_clevr.dataset.config import as_config
 from not_so_clevr.report import charts, maps, style
 from not_so_clevr.results import Result, naming, tables
+from not_so_clevr.results.leaderboard import Row
 from not_so_clevr.results.published import PUBLISHED, PUBLISHED_COLUMNS, SOURCES
 
 FORMATS = (".html",)
@@ -95,7 +96,7 @@ def page(runs: Sequence[Result], folders: Iterable[pathlib.Path]) -> str:
     order = charts.labels(runs)
     groups = results.grouped(runs, lambda run: run.row)
     rows = results.leaderboard(runs)
-    models = collections.Counter((row["task"], row["config"]) for row in rows)
+    models = collections.Counter((row.task, row.config) for row in rows)
     return environment.get_template("page.html.j2").render(
         version=not_so_clevr.__version__,
         explanation=results.EXPLANATION,
@@ -119,7 +120,7 @@ def _panels(runs: Iterable[Result]) -> dict[tuple[str, str], list[Result]]:
     groups = results.grouped(runs, lambda run: run.row)
     panels: dict[tuple[str, str], list[list[Result]]] = {}
     for row in results.leaderboard(runs):
-        panels.setdefault((row["task"], row["config"]), []).append(groups[row["task"], row["config"], row["model"]])
+        panels.setdefault((row.task, row.config), []).append(groups[row.task, row.config, row.model])
     return {key: [run for same in models[:MOST] for run in same] for key, models in panels.items()}
 
 
@@ -128,11 +129,11 @@ def _anchor(*names: str) -> str:
     return urllib.parse.quote("/".join(names), errors="replace")
 
 
-def _row(row: Mapping[str, Any]) -> dict[str, Any]:
+def _row(row: Row) -> dict[str, Any]:
     """Returns a row of the leaderboard for the template: texts, and the values by which to sort."""
     return {
-        "link": _anchor(row["task"], row["config"], row["model"]),
-        "panel": f"{row['task']}, {row['config']}",
+        "link": _anchor(row.task, row.config, row.model),
+        "panel": f"{row.task}, {row.config}",
         "cells": list(zip(results.COLUMNS, results.cells(row), results.values(row), strict=True)),
     }
 

@@ -258,7 +258,7 @@ def to_markdown(rows: Iterable[Mapping[str, Any]]) -> str:
     for source in dict.fromkeys(row["source"] for row in rows):
         table = tables.markdown(COLUMNS[1:], [cells(row)[1:] for row in rows if row["source"] == source])
         parts.append(f"\n## {f'Source: {source}' if source else 'Not published'}\n\n{table}")
-    return f"{_INTRODUCTION}{results.made_with(rows)}{''.join(parts)}"
+    return f"{_INTRODUCTION}{results.made_with(row['software'] for row in rows)}{''.join(parts)}"
 
 
 def seconds(text: str) -> float:

@@ -1,10 +1,19 @@
 """The outcomes of runs: one record, the files that hold them, statistics and the leaderboard."""
 
-from not_so_clevr.results.result import (
+from not_so_clevr.results.leaderboard import (
     COLUMNS,
-    ENOUGH,
-    ERRORS,
     EXPLANATION,
+    cells,
+    hardware,
+    leaderboard,
+    made_with,
+    software,
+    to_markdown,
+    values,
+)
+from not_so_clevr.results.leaderboard import write as write_leaderboard
+from not_so_clevr.results.result import (
+    ERRORS,
     FILE,
     INCOMPLETE,
     PAINTED,
@@ -14,20 +23,9 @@ from not_so_clevr.results.result import (
     WEIGHTS,
     Examples,
     Result,
-    cells,
-    grouped,
-    hardware,
-    interval,
-    leaderboard,
-    load,
-    made_with,
-    median,
-    software,
-    to_markdown,
-    values,
-    with_later,
-    write_leaderboard,
 )
+from not_so_clevr.results.statistics import ENOUGH, grouped, interval, median
+from not_so_clevr.results.store import load, read_lines, reference, write_lines
 
 __all__ = [
     "COLUMNS",
@@ -51,9 +49,11 @@ __all__ = [
     "load",
     "made_with",
     "median",
+    "read_lines",
+    "reference",
     "software",
     "to_markdown",
     "values",
-    "with_later",
     "write_leaderboard",
+    "write_lines",
 ]

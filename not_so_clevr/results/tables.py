@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 import math
@@ -72,22 +73,25 @@ def escaped(text: str) -> str:
 
 def write(
     file: pathlib.Path,
-    rows: Sequence[Mapping[str, Any]],
-    to_markdown: Callable[[Sequence[Mapping[str, Any]]], str],
+    rows: Sequence[Any],
+    to_markdown: Callable[[Sequence[Any]], str],
     **more: Any,
 ) -> None:
-    """Writes rows as Markdown, CSV or JSON (as `measured`, beside what more is given), by the ending of the file's name.
+    """Writes rows, which are dataclasses, as Markdown, CSV or JSON, by the ending of the file's name.
+
+    In JSON they are `measured`, beside what more is given.
 
     Raises:
         UserError: for any other ending.
         OSError: one sentence, if the file cannot be written.
     """
     check_file(file)
+    values = [row if isinstance(row, Mapping) else dataclasses.asdict(row) for row in rows]
     with files.replacing(file) as temporary:
         if file.suffix == ".json":
-            temporary.write_text(json.dumps({"measured": rows, **more}, indent=1) + "\n")
+            temporary.write_text(json.dumps({"measured": values, **more}, indent=1) + "\n")
         else:
-            text = _csv(rows) if file.suffix == ".csv" else to_markdown(rows)
+            text = _csv(values) if file.suffix == ".csv" else to_markdown(rows)
             temporary.write_bytes(text.encode(errors="replace"))  # JSON may hold halves of characters.
 
 

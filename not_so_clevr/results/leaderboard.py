@@ -1,0 +1,175 @@
+"""The leaderboard: one row for each task, config and model, over its seeds."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from not_so_clevr.results import tables
+from not_so_clevr.results.published import PUBLISHED, PUBLISHED_COLUMNS, SOURCES
+from not_so_clevr.results.result import Result
+from not_so_clevr.results.statistics import grouped, interval, median
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """The runs of a model on a task and a config, one for each seed, summed up.
+
+    Attributes:
+        task: its name.
+        config: the name of the data set.
+        model: the label of the runs: the model, its recipe and what was changed.
+        seeds: how many runs there are.
+        train: the mean share of train that is right.
+        test: the mean share of test that is right.
+        test_interval: half the width of its 95 % confidence interval; None for fewer than three.
+        test_lowest: the share of test that is right with the worst seed.
+        perfect: how many runs are right on every example of train and test.
+        metric: which metric says whether an example is right.
+        distance_metric: which metric says how far off it is: in pixels, or the IoU.
+        distance: the mean of that over test.
+        parameters: trainable weights, or None.
+        seconds: the median time of a run, or None.
+        hardware: where the runs were made; `; ` is between different ones.
+        software: with what, in the same way.
+    """
+
+    task: str
+    config: str
+    model: str
+    seeds: int
+    train: float
+    test: float
+    test_interval: float | None
+    test_lowest: float
+    perfect: int
+    metric: str
+    distance_metric: str
+    distance: float
+    parameters: int | None
+    seconds: float | None
+    hardware: str
+    software: str
+
+
+def leaderboard(results: Iterable[Result]) -> list[Row]:
+    """Returns a row for each task, config and label, the best of a task and config first."""
+    rows = [_row(runs) for runs in grouped(results, lambda run: run.row).values()]
+    return sorted(rows, key=lambda row: (row.task, row.config, -row.test, -row.train, row.model))
+
+
+def _row(runs: Sequence[Result]) -> Row:
+    first = runs[0]
+    test = [run.metrics["test"][run.right] for run in runs]
+    return Row(
+        task=first.task,
+        config=first.config,
+        model=first.label,
+        seeds=len(runs),
+        train=statistics.fmean(run.metrics["train"][run.right] for run in runs),
+        test=statistics.fmean(test),
+        test_interval=interval(test),
+        test_lowest=min(test),
+        perfect=sum(run.perfect for run in runs),
+        metric=first.right,
+        distance_metric=first.closeness,
+        distance=statistics.fmean(run.metrics["test"][first.closeness] for run in runs),
+        parameters=first.parameters,
+        seconds=median(run.seconds for run in runs),
+        hardware=hardware(runs),
+        software=software(runs),
+    )
+
+
+def hardware(runs: Iterable[Result]) -> str:
+    """Returns where some runs ran; `; ` stands between what is different."""
+    return "; ".join(sorted({run.hardware for run in runs}))
+
+
+def software(runs: Iterable[Result]) -> str:
+    """Returns what some runs ran with; `; ` stands between what is different."""
+    return "; ".join(sorted({run.software for run in runs} - {""}))
+
+
+class Column(NamedTuple):
+    """A column of the leaderboard: the text of a row's cell, and the value to sort by."""
+
+    text: Callable[[Row], str]
+    value: Callable[[Row], Any]
+
+
+def _of(name: str, text: Callable[[Any], str] = str) -> Column:
+    return Column(lambda row: text(getattr(row, name)), lambda row: getattr(row, name))
+
+
+def _test(row: Row) -> str:
+    return tables.percent(row.test) + tables.interval(row.metric, row.test, row.test_interval)
+
+
+def _closeness(row: Row) -> str:
+    return f"{row.distance_metric} {tables.amount(row.distance_metric, row.distance)}"
+
+
+def _how_far(row: Row) -> float:
+    return 1 - row.distance if row.distance_metric == "iou" else row.distance
+
+
+_COLUMNS: Mapping[str, Column] = {
+    "task": _of("task"),
+    "config": _of("config"),
+    "model": _of("model"),
+    "seeds": _of("seeds"),
+    "train": _of("train", tables.percent),
+    "test": Column(_test, lambda row: row.test),
+    "lowest": _of("test_lowest", tables.percent),
+    "perfect": Column(lambda row: f"{row.perfect} of {row.seeds}", lambda row: row.perfect / row.seeds),
+    "closeness": Column(_closeness, _how_far),
+    "parameters": _of("parameters", lambda number: "" if number is None else f"{number:,}"),
+    "time": _of("seconds", tables.duration),
+    "hardware": _of("hardware"),
+}
+COLUMNS = tuple(_COLUMNS)
+
+
+def cells(row: Row) -> list[str]:
+    """Returns a row as text, a cell for each of `COLUMNS`; train and test are shares in percent."""
+    return [column.text(row) for column in _COLUMNS.values()]
+
+
+def values(row: Row) -> list[Any]:
+    """Returns what to sort a row by, for each of `COLUMNS`; the closer the answers, the lower."""
+    return [column.value(row) for column in _COLUMNS.values()]
+
+
+def write(rows: Sequence[Row], file: pathlib.Path) -> None:
+    """Writes rows as `tables.write` does, Markdown and JSON with what others published."""
+    published = [dict(zip(PUBLISHED_COLUMNS, row, strict=True)) for row in PUBLISHED]
+    tables.write(file, rows, to_markdown, published=published)
+
+
+EXPLANATION = """Train and test are the shares of examples that are right (the right pixel; within half a pixel; every
+pixel of the canvas), in the mean over seeds, that of test with its 95 % confidence interval (Student's t, cut to 0 to
+100; nothing if all seeds agree, or there are fewer than three; where it is wide, the mean tells next to nothing).
+Lowest is the worst seed on test. A run is perfect if every example of train and test is right. Closeness is the mean
+over the examples of test: how many pixels the answer is off, or IoU. Parameters are trainable ones, the time is the
+median of whole runs. A model's name is followed by that of its recipe, unless it is the default, and by the settings
+that were changed."""
+
+
+def to_markdown(rows: Sequence[Row]) -> str:
+    """Returns rows, and the published results in a table of their own, in Markdown."""
+    ours = tables.markdown(COLUMNS, map(cells, rows))
+    table = tables.markdown(PUBLISHED_COLUMNS, PUBLISHED)
+    published = f"## Published elsewhere\n\n{SOURCES}\n\n{table}"
+    about = made_with(row.software for row in rows)
+    return f"# Leaderboard\n\n{EXPLANATION}\n{about}\n{ours}\n{published}"
+
+
+def made_with(software: Iterable[str]) -> str:
+    """Returns a sentence in Markdown about the software that some rows were measured with."""
+    words = "; ".join(sorted({each for words in software for each in words.split("; ")} - {""}))
+    about = f"Measured with {tables.escaped(words)}; the" if words else "The"
+    return f"\n{about} command, the seed and the commit of each run are in its `result.json`.\n"
