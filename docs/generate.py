@@ -8,13 +8,16 @@ from __future__ import annotations
 import collections
 import functools
 import hashlib
+import json
 import pathlib
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import gpu
+import numpy as np
 import scaling
 import values
+from data import Data, load
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -23,14 +26,12 @@ from not_so_clevr.report import charts, maps, style
 from not_so_clevr.results import Result, tables
 
 ROOT = pathlib.Path(__file__).parents[1]
-RUNS = pathlib.Path("baselines", "results")
-TRIALS = pathlib.Path("baselines", "trials")  # What the pages tell of beside the reference results
 COST = pathlib.Path("docs", "scaling.json")
 GPU = pathlib.Path("docs", "gpu.json")
 
 
 def leaderboard(runs: Sequence[Result]) -> str:
-    """Returns what `not-so-clevr leaderboard baselines/results -o docs/results.md` writes."""
+    """Returns what `not-so-clevr leaderboard baselines/results.jsonl -o docs/results.md` writes."""
     return results.to_markdown(results.leaderboard(runs))
 
 
@@ -116,8 +117,8 @@ def _of_rivals(runs: Sequence[Result]) -> str:
 
 def _between(runs: Sequence[Result]) -> str:
     rows = results.leaderboard(run for run in runs if run.config == "uniform" and run.model in _RIVALS)
-    best = {row["task"]: row for row in reversed(rows)}
-    shares = ", ".join(f"{tables.percent(row['test'])} in {task} (`{row['model']}`)" for task, row in sorted(best.items()))
+    best = {row.task: row for row in reversed(rows)}
+    shares = ", ".join(f"{tables.percent(row.test)} in {task} (`{row.model}`)" for task, row in sorted(best.items()))
     return f"""On `uniform`, where test lies between the places of train, the best networks without it are right on
   {shares}, in the mean over seeds."""
 
@@ -212,24 +213,26 @@ def _comparison(runs: Sequence[Result]) -> Figure:
 
 _QUADRANT = [f"{task}/quadrant/{model}" for task, rival in _RIVAL.items() for model in ("coordconv", rival)]
 
-Drawing = tuple[Sequence[pathlib.Path], Callable[[pathlib.Path], Figure]]
+# The digest of what a figure is made of, and the figure
+Drawing = tuple[Callable[[Sequence[Result]], str], Callable[[Sequence[Result]], Figure]]
 
 
 def _of_runs(function: Callable[[Sequence[Result]], Figure | None], *ids: str) -> Drawing:
-    """Returns the folders of runs, by their ids without the seed, and what draws a figure from them."""
-    folders = [RUNS / each for each in ids]
+    """Returns what draws a figure from runs, by the beginning of their ids."""
 
-    def drawn(root: pathlib.Path) -> Figure:
-        runs, _ = results.load([root / folder for folder in folders])
-        figure = function([run.with_examples() for run in runs])
+    def chosen(runs: Sequence[Result]) -> list[Result]:
+        return [run for run in runs if f"{run.id}/".startswith(tuple(f"{each}/" for each in ids))]
+
+    def drawn(runs: Sequence[Result]) -> Figure:
+        own = chosen(runs)
+        figure = function(own) if own else None
         if figure is None:
             raise ValueError(f"there is nothing to draw in {', '.join(ids)}; run it again.")
         return figure
 
-    return folders, drawn
+    return lambda runs: _digest(chosen(runs)), drawn
 
 
-# Each figure: the files and folders it is made of, and what draws it, both below the root.
 FIGURES: Mapping[str, Drawing] = {
     "docs/figures/errors.png": _of_runs(_comparison, *_QUADRANT),
     "docs/figures/mean-pooling.png": _of_runs(maps.errors, "regression/uniform/coordconv-article-pooling=mean"),
@@ -242,40 +245,51 @@ FIGURES: Mapping[str, Drawing] = {
     "docs/figures/deconv.png": _of_runs(maps.errors, "classification/quadrant/deconv-article"),
     "docs/figures/small-filters.png": _of_runs(maps.paintings, "rendering/quadrant/coordconv-article/seed0"),  # Seed 2 is black
     "docs/figures/no-decay.png": _of_runs(maps.errors, "classification/quadrant/coordconv-weight_decay=0.0"),
-    "docs/figures/scaling.png": ([COST], lambda root: scaling.figure(scaling.load(root / COST))),
+    "docs/figures/scaling.png": (
+        lambda runs: hashlib.sha256((ROOT / COST).read_bytes()).hexdigest(),
+        lambda runs: scaling.figure(scaling.load(ROOT / COST)),
+    ),
 }
 
 _DIGEST = "Run files"  # What the text in a figure is called that tells from which files it was drawn
 
 
-def stale(root: pathlib.Path = ROOT) -> dict[pathlib.Path, str]:
+def stale(root: pathlib.Path, data: Data) -> dict[pathlib.Path, str]:
     """Returns each page that disagrees with the files it is made of, and what it should be.
 
     Raises:
-        ValueError: one sentence for each file that is not the result of a run; or if a page has lost its part, or a number.
+        ValueError: one sentence, if a page has lost its part, or a number.
     """
-    every, problems = results.load([root / RUNS, root / TRIALS])
-    if problems:
-        raise ValueError("\n".join(problems))
-    runs = [run for run in every if run.folder and root / RUNS in run.folder.parents]
-    pages = [file.relative_to(root).as_posix() for file in (root / "README.md", *sorted((root / "docs").glob("*.md")))]
-    old = {name: (root / name).read_text("utf-8") if (root / name).exists() else "" for name in (*WHOLE, *PARTS, *pages)}
-    new = old | {name: write(runs) for name, write in WHOLE.items()}
-    new |= {name: _renewed(name, old[name], part, write(runs)) for name, (part, write) in PARTS.items()}
+    every = [*data.reference, *data.trials]
+    found = (root / "README.md", *sorted((root / "docs").glob("*.md")))
+    pages = [file.relative_to(root).as_posix() for file in found]
+    names = (*WHOLE, *PARTS, *pages)
+    old = {name: _text(root / name) for name in names}
+    new = old | {name: write(data.reference) for name, write in WHOLE.items()}
+    for name, (part, write) in PARTS.items():
+        new[name] = _renewed(name, old[name], part, write(data.reference))
     new = {name: values.renewed(name, text, every) for name, text in new.items()}
     return {root / name: text for name, text in new.items() if text != old[name]}
 
 
-def stale_figures(root: pathlib.Path = ROOT) -> dict[pathlib.Path, str]:
-    """Returns each figure that was not drawn from the run files as they are, and the digest of those."""
-    digests = {root / name: _digest(root, sources) for name, (sources, _) in FIGURES.items()}
+def _text(file: pathlib.Path) -> str:
+    return file.read_text("utf-8") if file.exists() else ""
+
+
+def stale_figures(root: pathlib.Path, data: Data) -> dict[pathlib.Path, str]:
+    """Returns each figure that was not drawn from the runs as they are, and the digest of those."""
+    digests = {root / name: digest(data.reference) for name, (digest, _) in FIGURES.items()}
     return {file: digest for file, digest in digests.items() if not file.exists() or _drawn_from(file) != digest}
 
 
-def _digest(root: pathlib.Path, sources: Iterable[pathlib.Path]) -> str:
-    every = [each for source in sources for each in (root / source, *(root / source).rglob("*"))]
-    files = sorted(file for file in every if file.is_file())
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+def _digest(runs: Sequence[Result]) -> str:
+    digest = hashlib.sha256()
+    for run in runs:
+        digest.update(json.dumps(run.values()).encode())
+        for columns in run.examples.values():
+            for name, array in columns.items():
+                digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
 
 
 def _drawn_from(file: pathlib.Path) -> str | None:
@@ -286,9 +300,9 @@ def _drawn_from(file: pathlib.Path) -> str | None:
         return None
 
 
-def draw(name: str, root: pathlib.Path = ROOT) -> Figure:
-    """Returns a figure. Raises ValueError, one sentence, if there are no run files to draw it from."""
-    return FIGURES[name][1](root)
+def draw(name: str, data: Data) -> Figure:
+    """Returns a figure. Raises ValueError, one sentence, if there are no runs to draw it from."""
+    return FIGURES[name][1](data.reference)
 
 
 def _renewed(name: str, page: str, part: str, text: str) -> str:
@@ -303,7 +317,8 @@ def _renewed(name: str, page: str, part: str, text: str) -> str:
 def main(arguments: Sequence[str], root: pathlib.Path = ROOT) -> str | None:
     """Writes the pages and figures that disagree; or, with --check, returns a sentence for each."""
     try:
-        pages, drawings = stale(root), stale_figures(root)
+        data = load(root)
+        pages, drawings = stale(root, data), stale_figures(root, data)
     except ValueError as error:
         return str(error)
     if list(arguments) == ["--check"]:
@@ -319,7 +334,7 @@ def main(arguments: Sequence[str], root: pathlib.Path = ROOT) -> str | None:
     for file, digest in drawings.items():
         name = file.relative_to(root).as_posix()
         try:
-            style.write(draw(name, root), file, dpi=120, **{_DIGEST: digest})
+            style.write(draw(name, data), file, dpi=120, **{_DIGEST: digest})
             print(f"{name} is drawn anew")
         except ValueError as error:
             problems.append(f"{name} cannot be drawn: {error}")

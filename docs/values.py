@@ -205,7 +205,7 @@ FUNCTIONS: Mapping[str, Callable[..., str]] = {
 
 
 def _train(run: Result) -> Mapping[str, npt.NDArray[Any]]:
-    return run.with_examples().examples["train"]
+    return run.examples["train"]
 
 
 def _count(runs: Sequence[Result], is_so: Callable[[Result], bool]) -> str:

@@ -1,5 +1,6 @@
 """The site: its pages agree with the files they are made of, it builds without a warning, and needs no network."""
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -8,13 +9,18 @@ import shutil
 import subprocess
 import sys
 
+import data
 import generate
 import hooks
+import numpy as np
 import pytest
+import run_files
 import tour
+from hypothesis import given
+from hypothesis import strategies as st
 
 ROOT = generate.ROOT
-RUNS, _ = generate.results.load([ROOT / generate.RUNS])
+DATA = data.load()
 WRITERS = generate.WHOLE | {page: write for page, (_, write) in generate.PARTS.items()}
 
 
@@ -25,7 +31,8 @@ def test_every_page_agrees_with_the_files_it_is_made_of():
 def copy(root):
     """Copies all that is generated."""
     pages = [file.relative_to(ROOT) for file in (ROOT / "docs").glob("*.md")]
-    for name in ["README.md", *pages, *generate.FIGURES, generate.COST]:
+    files = data.REFERENCE, data.TRIALS, data.HISTORIES, data.EXAMPLES
+    for name in ["README.md", *pages, *generate.FIGURES, generate.COST, *files]:
         (root / name).parent.mkdir(exist_ok=True, parents=True)
         shutil.copy(ROOT / name, root / name)
 
@@ -33,9 +40,8 @@ def copy(root):
 @pytest.mark.parametrize("page", WRITERS)
 def test_a_page_that_disagrees_is_named_and_mended(page, tmp_path):
     copy(tmp_path)
-    (tmp_path / "baselines").symlink_to(ROOT / "baselines")
     right = (ROOT / page).read_text()
-    written = WRITERS[page](RUNS)
+    written = WRITERS[page](DATA.reference)
     (tmp_path / page).write_text(right.replace(written, written.replace("e", "E", 1)))
     sentence = generate.main(["--check"], tmp_path)
     assert sentence is not None
@@ -48,7 +54,6 @@ def test_a_page_that_disagrees_is_named_and_mended(page, tmp_path):
 
 def test_a_number_in_a_sentence_that_disagrees_is_named_and_mended(tmp_path):
     copy(tmp_path)
-    (tmp_path / "baselines").symlink_to(ROOT / "baselines")
     page = tmp_path / "docs" / "failures.md"
     page.write_text((right := page.read_text()).replace(">2 of 10<", ">9 of 10<"))
     assert page.read_text() != right
@@ -62,11 +67,18 @@ def test_what_was_not_run_does_not_count_as_perfect():
     assert "none with every seed, none with every seed on test alone, none with some seeds, 10 with no seed" in text
 
 
+def changed(run):
+    """The same run, but for the first example of test."""
+    distance = run.examples["test"]["distance"].copy()
+    distance[0] += 1
+    test = {**run.examples["test"], "distance": distance}
+    return dataclasses.replace(run, examples={**run.examples, "test": test})
+
+
 def test_a_figure_that_was_drawn_from_other_runs_is_named_and_drawn_anew(tmp_path):
     copy(tmp_path)
-    shutil.copytree(ROOT / "baselines", tmp_path / "baselines")
-    with (tmp_path / generate.RUNS / "classification/quadrant/tiled_conv/seed0/result.json").open("a") as stream:
-        stream.write("\n")
+    (run,) = (run for run in DATA.reference if run.id == "classification/quadrant/tiled_conv/seed0")
+    data.save(data.taken_in(DATA, [changed(run)]), tmp_path)
     sentence = generate.main(["--check"], tmp_path)
     assert sentence is not None
     assert sentence.startswith("docs/figures/tiled.png disagrees")
@@ -75,20 +87,56 @@ def test_a_figure_that_was_drawn_from_other_runs_is_named_and_drawn_anew(tmp_pat
     assert generate.main(["--check"], tmp_path) is None
 
 
-def test_a_file_that_is_no_run_is_named(tmp_path):
-    file = tmp_path / generate.RUNS / "seed0" / "result.json"
-    file.parent.mkdir(parents=True)
-    (tmp_path / generate.TRIALS).mkdir()
-    file.write_text("{}")
+def test_a_file_that_holds_no_results_is_named(tmp_path):
+    copy(tmp_path)
+    (tmp_path / data.TRIALS).write_text("{}")
     sentence = generate.main(["--check"], tmp_path)
     assert sentence is not None
-    assert sentence.startswith(str(file))
+    assert sentence.startswith(str(tmp_path / data.TRIALS))
+
+
+def test_the_data_of_the_pages_are_what_they_were_once_saved_and_loaded(tmp_path):
+    copy(tmp_path)
+    data.save(DATA, tmp_path)
+    again = data.load(tmp_path)
+    for run, other in zip([*DATA.reference, *DATA.trials], [*again.reference, *again.trials], strict=True):
+        assert run == other
+        for split, columns in run.examples.items():
+            for name, values in columns.items():
+                np.testing.assert_array_equal(other.examples[split][name], values)
+    assert sum(bool(run.examples) for run in again.reference) > 50
+    size = sum((tmp_path / name).stat().st_size for name in (data.REFERENCE, data.TRIALS, data.HISTORIES, data.EXAMPLES))
+    assert size < 4 * 10**6
+
+
+def test_runs_are_taken_in_instead_of_older_ones(tmp_path, monkeypatch, capsys):
+    copy(tmp_path)
+    new = run_files.result("net", seed=7, history=[{"epoch": 1, "loss": 0.5, "test": {"accuracy": 1.0}, "seconds": 2.0}])
+    new.write(tmp_path / "runs")
+    old = DATA.reference[0]
+    dataclasses.replace(old, seconds=1.5).write(tmp_path / "runs" / "old")
+    monkeypatch.setattr(data, "ROOT", tmp_path)
+    assert data.main([str(tmp_path / "runs")]) is None
+    assert capsys.readouterr().out.startswith("2 runs were taken in;")
+    reference = {run.id: run for run in data.load(tmp_path).reference}
+    assert len(reference) == len(DATA.reference) + 1
+    assert reference[new.id].history == new.history
+    assert reference[old.id].seconds == 1.5
+    assert data.main([]) == "docs/data.py needs folders with runs, such as runs/."
+
+
+@given(st.lists(st.tuples(st.floats(0, 9), st.floats(0, 1), st.floats(0, 9)), max_size=5))
+def test_a_history_in_columns_is_the_same_history(numbers):
+    history = [
+        {"epoch": k + 1, "loss": loss, "test": {"accuracy": share, "distance": loss}, "seconds": seconds}
+        for k, (loss, share, seconds) in enumerate(numbers)
+    ]
+    assert list(data.epochs(data.columns(history))) == history
 
 
 @pytest.mark.parametrize("marker", ["<!-- results -->", "<!-- /results -->"])
 def test_a_page_whose_marker_is_gone_is_named_and_left_as_it_is(marker, tmp_path):
     copy(tmp_path)
-    (tmp_path / "baselines").symlink_to(ROOT / "baselines")
     page = tmp_path / "README.md"
     page.write_text(text := page.read_text().replace(marker, "<!-- result -->"))
     sentence = "README.md has no part from <!-- results --> to <!-- /results -->; mark in it where the numbers belong."

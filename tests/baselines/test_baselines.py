@@ -138,7 +138,7 @@ def test_every_recipe_trains_and_every_model_can_be_saved(name, task, recipe, tm
 
 
 def test_the_first_model_of_the_readme_is_right():
-    """The tuned CoordConv on regression, as `make demo` trains it; the other promises are in baselines/results."""
+    """The tuned CoordConv on regression, as `make demo` trains it; the other promises are in baselines/results.jsonl."""
     result = benchmark.run("coordconv", task="regression", config="quadrant", data="memory", seed=3)
     assert result.perfect
     assert result.metrics["test"]["error"] < 0.05
