@@ -13,6 +13,11 @@ import not_so_clevr
 
 _PACKAGE = pathlib.Path(not_so_clevr.__file__).resolve().parent
 _PYTHON = pathlib.Path(sysconfig.get_paths()["stdlib"]).resolve()
+# What Keras puts around the message of an error in a layer
+_WRAPPINGS = (
+    r"Exception encountered when calling .*?\n\n(.*?)\n",
+    r"Error encountered:\s+(.*?)(?:\n|$)",
+)
 _FRAMEWORKS = {"jax", "jaxlib", "keras", "numpy", "optree", "ray", "tensorflow", "torch", "tree"}
 
 
@@ -20,7 +25,7 @@ def sentence(error: BaseException) -> str:
     """Returns `TypeError: message (file.py, line 3)`, in one line; the file is theirs if it can be."""
     frames = own_frames(error) or _frames(error)
     place = f" ({os.path.basename(frames[-1].filename)}, line {frames[-1].lineno})" if frames else ""
-    return f"{_message(error)}{place}"
+    return f"{_message(_origin(error))}{place}"
 
 
 def with_frames(text: str, error: BaseException) -> str:
@@ -29,20 +34,21 @@ def with_frames(text: str, error: BaseException) -> str:
     for frame in own_frames(error):
         lines.append(f"  {frame.filename}, line {frame.lineno}, in {frame.name}")
         lines.append(f"    {frame.line}")
-    return "\n".join([text, *lines, *[f"  {_message(error)}"] * bool(lines)])
+    return "\n".join([text, *lines, *[f"  {_message(_origin(error))}"] * bool(lines)])
 
 
 def own_frames(error: BaseException) -> list[traceback.FrameSummary]:
-    """Returns the frames in files that belong neither to Python, a framework nor this package.
+    """Returns the frames in files that belong neither to Python, a framework nor this package."""
+    return [frame for frame in _frames(_origin(error)) if _is_own(frame)]
 
-    Keras and TensorFlow raise errors of their own in the place of one in a layer, so those are
-    taken from the first error of the chain that has any.
+
+def _origin(error: BaseException) -> BaseException:
+    """Returns the first error in their own files.
+
+    Keras and TensorFlow raise errors of their own in the place of one in a layer.
     """
-    for each in reversed(list(_chain(error))):
-        found = [frame for frame in _frames(each) if _is_own(frame)]
-        if found:
-            return found
-    return []
+    every = [each for each in _chain(error) if any(map(_is_own, _frames(each)))]
+    return every[-1] if every else error
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -75,6 +81,7 @@ def _message(error: BaseException) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if text.startswith("in user code:"):  # TensorFlow; the last line is the error, type and all.
         return lines[-1]
-    if wrapped := re.match(r"Exception encountered when calling .*?\n\n(.*?)\n", text, re.DOTALL):
-        lines = [wrapped[1].strip()]
+    for wrapping in _WRAPPINGS:
+        if wrapped := re.search(wrapping, text, re.DOTALL):
+            lines = [wrapped[1].strip()]
     return f"{type(error).__name__}: {next(iter(lines), 'no message')}"

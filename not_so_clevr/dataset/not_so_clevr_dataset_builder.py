@@ -101,7 +101,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         self.with_beam = self._is_large
 
     def __getstate__(self) -> dict[str, Any]:
-        return super().__getstate__() | {"device": self._device}
+        state = super().__getstate__()
+        return {"_original_state": {**state["_original_state"], "device": self._device}}
 
     @property
     def _is_large(self) -> bool:
