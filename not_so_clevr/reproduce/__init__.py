@@ -1,9 +1,7 @@
 """Published experiments: running them, and the verdict on each."""
 
-from not_so_clevr.reproduce.verdicts import (
-    COLUMNS,
+from not_so_clevr.reproduce.planning import (
     Row,
-    cells,
     estimates,
     left,
     matching,
@@ -11,10 +9,8 @@ from not_so_clevr.reproduce.verdicts import (
     runs,
     seconds,
     select,
-    table,
-    to_markdown,
-    verdict,
 )
+from not_so_clevr.reproduce.verdicts import COLUMNS, cells, table, to_markdown, verdict
 
 __all__ = [
     "COLUMNS",
