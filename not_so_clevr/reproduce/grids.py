@@ -17,13 +17,12 @@ import collections
 import dataclasses
 import itertools
 import math
-import pathlib
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from not_so_clevr import files, reproduce
-from not_so_clevr.checks import MissingPackageError, UserError, integer
+from not_so_clevr.checks import UserError, integer
+from not_so_clevr.results import toml
 from not_so_clevr.results.published import SUITES, Experiment
 
 _KEYS = ("model", "task", "config", "recipe", "seeds", "grid")
@@ -67,10 +66,9 @@ def read(name: str) -> Grid:
     Raises:
         UserError: one sentence, if there is no such grid, or if something in the file is not as it should be.
         OSError: one sentence, if the file cannot be read.
-        MissingPackageError: one sentence, if something is missing to read it.
     """
     if name.endswith(".toml"):
-        return parse(name, _load(files.expanded(name)))
+        return parse(name, toml.read(files.expanded(name)))
     if name not in SUITES:
         raise UserError(f"There is no grid {name!r}; expected one of {', '.join(SUITES)}, or a file such as grid.toml.")
     return Grid(name, SUITES[name])
@@ -95,22 +93,6 @@ def parse(name: str, table: Mapping[str, Any]) -> Grid:
         for values in itertools.product(*axes.values())
     ]
     return Grid(name, experiments, _seeds(f"{name}: seeds", table["seeds"]) if "seeds" in table else None)
-
-
-def _load(file: pathlib.Path) -> dict[str, Any]:
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        try:
-            import tomli as tomllib
-        except ImportError:
-            raise MissingPackageError("TOML files need tomli; run: pip install 'not-so-clevr[sweep]'") from None
-    try:
-        return tomllib.loads(file.read_bytes().decode())
-    except OSError as error:
-        raise OSError(f"Cannot read {file}: {error.strerror or error}; expected a TOML file.") from error
-    except (ValueError, RecursionError) as error:
-        raise UserError(f'{file} is no TOML file: {error}; expected lines such as model = "coordconv".') from error
 
 
 def _words(where: str, value: Any) -> list[str]:
