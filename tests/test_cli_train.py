@@ -18,7 +18,8 @@ from tensorflow_datasets.core import constants
 
 from not_so_clevr import benchmark, cli, results
 from not_so_clevr.benchmark import distribution, registry, training
-from not_so_clevr.results.published import SUITES, Experiment
+from not_so_clevr.results.experiment import Experiment
+from not_so_clevr.results.published import SUITES
 
 MINE = """
 import keras

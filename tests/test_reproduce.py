@@ -20,7 +20,8 @@ from not_so_clevr.cli import commands as cli
 from not_so_clevr.cli import terminal
 from not_so_clevr.dataset.config import as_config
 from not_so_clevr.results import Result, naming, tables
-from not_so_clevr.results.published import PERFECT, PUBLISHED, SUITES, Experiment
+from not_so_clevr.results.experiment import PERFECT, Experiment
+from not_so_clevr.results.published import PUBLISHED, SUITES
 
 DECONV = next(each for each in SUITES["article"] if each.id == "classification/uniform/deconv-article")
 

@@ -23,7 +23,8 @@ from typing import Any
 from not_so_clevr import files, reproduce
 from not_so_clevr.checks import UserError, integer
 from not_so_clevr.results import toml
-from not_so_clevr.results.published import SUITES, Experiment
+from not_so_clevr.results.experiment import Experiment
+from not_so_clevr.results.published import SUITES
 
 _KEYS = ("model", "task", "config", "recipe", "seeds", "grid")
 _NEEDED = ("model", "task", "config")

@@ -13,7 +13,8 @@ from not_so_clevr import results
 from not_so_clevr.checks import UserError
 from not_so_clevr.dataset.config import as_config
 from not_so_clevr.results import Result, naming
-from not_so_clevr.results.published import PERFECT, SUITES, Experiment
+from not_so_clevr.results.experiment import PERFECT, Experiment
+from not_so_clevr.results.published import SUITES
 
 if TYPE_CHECKING:
     from not_so_clevr.benchmark.experiment import Plan

@@ -9,7 +9,7 @@ from typing import Any
 from not_so_clevr import results
 from not_so_clevr.reproduce.planning import Row, runs
 from not_so_clevr.results import Result, tables
-from not_so_clevr.results.published import PERFECT, Experiment
+from not_so_clevr.results.experiment import PERFECT, Experiment
 
 COLUMNS = (
     "source",
