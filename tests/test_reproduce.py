@@ -19,10 +19,11 @@ from not_so_clevr.benchmark import registry
 from not_so_clevr.cli import commands as cli
 from not_so_clevr.cli import terminal
 from not_so_clevr.dataset.config import as_config
-from not_so_clevr.results import Result, naming, tables
-from not_so_clevr.results.experiment import PERFECT, Experiment
-from not_so_clevr.results.published import PUBLISHED, SUITES
+from not_so_clevr.results import Result, naming, published, tables
+from not_so_clevr.results.experiment import PERFECT, Claim, Experiment
 
+SUITES = published.suites()
+RIGHT = Claim(source="article", test="right", expected=(0, 1))
 DECONV = next(each for each in SUITES["article"] if each.id == "classification/uniform/deconv-article")
 
 
@@ -101,21 +102,16 @@ def test_the_article_has_a_row_for_each_task_model_and_split():
 def test_every_row_can_be_planned_and_is_called_what_its_run_will_be_called(suite):
     for experiment in SUITES[suite][:: max(len(SUITES[suite]) // 6, 1)]:
         model = registry.find(experiment.model)
-        job = experiment.plan(
-            model,
-            task=experiment.task,
-            config=experiment.config,
-            recipe=experiment.recipe or None,
-            settings=experiment.settings,
-        )
+        (row,) = reproduce.plan([experiment])
+        job = row.job
         assert job.id(3) == f"{experiment.id}/seed3"
         model.build(job.task, **job.recipe.model)
-        if experiment.expected:
-            low, high = experiment.expected
+        if (claim := experiment.claim) and claim.expected:
+            low, high = claim.expected
             assert 0 <= low <= high
-            assert (experiment.metric == "error") == (high > 1)
-        if experiment.metric:
-            assert experiment.metric == PERFECT or experiment.metric in job.task.metrics
+            assert (claim.metric == "error") == (high > 1)
+        if claim and claim.metric:
+            assert claim.metric == PERFECT or claim.metric in job.task.metrics
 
 
 def test_ids_are_stable():
@@ -144,11 +140,11 @@ def test_rows_are_chosen_by_id_or_pattern_each_once():
     ("test", "verdict"), [(0.8, "worse"), (0.809, "reproduced"), (0.858, "reproduced"), (0.907, "reproduced"), (0.91, "better")]
 )
 def test_a_number_is_reproduced_within_five_points(test, verdict):
-    assert reproduce.verdict(DECONV, 3 * [test]) == verdict
+    assert reproduce.verdict(DECONV.claim, 3 * [test]) == verdict
 
 
 def test_a_verdict_on_fewer_seeds_than_have_an_interval_is_said_to_be_none_yet():
-    assert [reproduce.verdict(DECONV, count * [0.858]) for count in range(4)] == [
+    assert [reproduce.verdict(DECONV.claim, count * [0.858]) for count in range(4)] == [
         "not run",
         "reproduced so far",
         "reproduced so far",
@@ -158,26 +154,26 @@ def test_a_verdict_on_fewer_seeds_than_have_an_interval_is_said_to_be_none_yet()
 
 def test_a_perfect_number_is_reproduced_by_a_perfect_one_alone():
     perfect = SUITES["article"][0]
-    assert reproduce.verdict(perfect, [1.0, 1.0, 1.0]) == "reproduced"
-    assert reproduce.verdict(perfect, [1.0, 0.9999, 1.0]) == "worse (2 of 3 seeds reach it)"
-    assert reproduce.verdict(perfect, [0.9, 0.9999, 0.99]) == "worse"
-    assert reproduce.verdict(Experiment("regression", "uniform", "conv"), [0.5]) == ""
+    assert reproduce.verdict(perfect.claim, [1.0, 1.0, 1.0]) == "reproduced"
+    assert reproduce.verdict(perfect.claim, [1.0, 0.9999, 1.0]) == "worse (2 of 3 seeds reach it)"
+    assert reproduce.verdict(perfect.claim, [0.9, 0.9999, 0.99]) == "worse"
+    assert reproduce.verdict(None, [0.5]) == reproduce.verdict(Claim(source="paper"), [0.5]) == ""
 
 
 def test_a_mean_is_undecided_if_it_misses_what_its_interval_and_a_seed_do_not():
     stuck = SUITES["failures"][0]  # 21 to 24 pixels off
-    assert reproduce.verdict(stuck, [20.0, 20.0, 21.5]) == "undecided"  # 20.5 ± 2.15
-    assert reproduce.verdict(stuck, [24.5, 24.5, 23.5]) == "undecided"
-    assert reproduce.verdict(stuck, [19.9, 19.9, 15.0]) == "better"  # 18.3 ± 7, but no seed is there.
-    assert reproduce.verdict(stuck, [3.0, 3.1, 3.2, 3.3, *16 * [3.0], 21.5]) == "better"  # 3.9 ± 1.8, one seed or not
+    assert reproduce.verdict(stuck.claim, [20.0, 20.0, 21.5]) == "undecided"  # 20.5 ± 2.15
+    assert reproduce.verdict(stuck.claim, [24.5, 24.5, 23.5]) == "undecided"
+    assert reproduce.verdict(stuck.claim, [19.9, 19.9, 15.0]) == "better"  # 18.3 ± 7, but no seed is there.
+    assert reproduce.verdict(stuck.claim, [3.0, 3.1, 3.2, 3.3, *16 * [3.0], 21.5]) == "better"  # 3.9 ± 1.8, one seed or not
 
 
 def test_one_point_of_a_grid_can_confirm_the_best_of_them_and_not_refute_it():
-    point = next(each for each in SUITES["paper"] if (each.task, each.test) == ("rendering", "IoU 1"))
-    assert point.points == 8
-    assert reproduce.verdict(point, [1.0, 1.0, 1.0]) == "reproduced"
-    assert reproduce.verdict(point, [0.4, 0.5, 0.6]) == "not at this point"
-    assert reproduce.verdict(point, [0.4, 1.0]) == "not at this point (1 of 2 seeds reach it) so far"
+    point = next(each for each in SUITES["paper"] if (each.task, each.claim.test) == ("rendering", "IoU 1"))
+    assert point.claim.points == 8
+    assert reproduce.verdict(point.claim, [1.0, 1.0, 1.0]) == "reproduced"
+    assert reproduce.verdict(point.claim, [0.4, 0.5, 0.6]) == "not at this point"
+    assert reproduce.verdict(point.claim, [0.4, 1.0]) == "not at this point (1 of 2 seeds reach it) so far"
     (row,) = reproduce.table(reproduce.plan([point]), [])
     assert row["remark"].startswith("one of their 8 points; ")
 
@@ -187,24 +183,25 @@ def test_points_are_those_of_the_grids(name):
     first = SUITES[name][0]
     rows = [each for each in SUITES["paper"] if (each.task, each.model) == (first.task, first.model)]
     assert rows
-    assert {2 * each.points for each in rows} == {len(SUITES[name])}  # Of each split
+    assert {2 * each.claim.points for each in rows} == {len(SUITES[name])}  # Of each split
 
 
 def test_pictures_and_the_best_of_many_runs_are_not_comparable():
-    assert {reproduce.verdict(each, [0.5]) for each in SUITES["article"] if each.task == "rendering"} == {"not comparable"}
-    best = [each for each in SUITES["paper"] if "at most" in each.test or "never" in each.test]
-    assert [reproduce.verdict(each, [0.8]) for each in best] == ["not comparable", "not comparable"]
+    pictures = [each.claim for each in SUITES["article"] if each.task == "rendering"]
+    assert {reproduce.verdict(claim, [0.5]) for claim in pictures} == {"not comparable"}
+    best = [each for each in SUITES["paper"] if "at most" in each.claim.test or "never" in each.claim.test]
+    assert [reproduce.verdict(each.claim, [0.8]) for each in best] == ["not comparable", "not comparable"]
 
 
 def test_being_farther_off_is_worse():
     stuck = SUITES["failures"][0]
-    assert [reproduce.verdict(stuck, 3 * [error]) for error in (0.7, 21.2, 30.0)] == ["better", "reproduced", "worse"]
+    assert [reproduce.verdict(stuck.claim, 3 * [error]) for error in (0.7, 21.2, 30.0)] == ["better", "reproduced", "worse"]
 
 
 def test_what_always_answers_with_the_middle_is_judged_to_be_stuck():
     centres = as_config("uniform").split_centres()["test"]
     error = np.hypot(*(centres - 31.5).T).mean()
-    assert reproduce.verdict(SUITES["failures"][0], 3 * [error]) == "reproduced"
+    assert reproduce.verdict(SUITES["failures"][0].claim, 3 * [error]) == "reproduced"
 
 
 def test_perfect_runs_are_counted():
@@ -222,10 +219,10 @@ def test_perfect_runs_are_counted():
 def test_a_share_of_perfect_runs_is_judged_by_its_interval(seeds, data):
     """Below or above what was published only if Wilson's interval is."""
     one_in_three = SUITES["failures"][-1]
-    low, high = one_in_three.expected
+    low, high = one_in_three.claim.expected
     perfect = data.draw(st.integers(0, seeds))
     interval = scipy.stats.binomtest(perfect, seeds).proportion_ci(method="wilson")
-    verdict = reproduce.verdict(one_in_three, [1.0] * perfect + [0.0] * (seeds - perfect))
+    verdict = reproduce.verdict(one_in_three.claim, [1.0] * perfect + [0.0] * (seeds - perfect))
     words = {"better": interval.low > high, "worse": interval.high < low, "reproduced": low <= perfect / seeds <= high}
     assert verdict == next((word for word, holds in words.items() if holds), "undecided")
 
@@ -294,10 +291,11 @@ def test_what_is_no_time_is_named(text):
 
 
 def test_the_quoted_results_are_those_of_the_two_suites():
-    quoted = [each for name in ("article", "paper") for each in SUITES[name] if each.test]
+    quoted = [each for name in ("article", "paper") for each in SUITES[name] if each.claim.test]
     assert len(quoted) == 12 + 12
-    assert len(PUBLISHED) == len(set(PUBLISHED)) == 12 + 10  # One without softmax for each split
-    assert ("article", "classification", "deconv", "uniform", "200", "accuracy", "100 %", "85.8 %") in PUBLISHED
+    rows = published.published_rows()
+    assert len(rows) == len(set(rows)) == 12 + 10  # One without softmax for each split
+    assert ("article", "classification", "deconv", "uniform", "200", "accuracy", "100 %", "85.8 %") in rows
 
 
 def command(folder, *arguments):
@@ -349,7 +347,7 @@ def test_what_is_there_is_tabulated_and_not_run_again(tmp_path):
 
 def test_a_training_that_fails_keeps_no_other_back(tmp_path, monkeypatch, capsys):
     """The first of two rows diverges; the second is trained, the table is printed, and at the end it is told."""
-    small = Experiment("regression", "uniform_16_square3", "coordconv", settings={"epochs": 1}, test="right", expected=(0, 1))
+    small = Experiment("regression", "uniform_16_square3", "coordconv", settings={"epochs": 1}, claim=RIGHT)
     diverges = dataclasses.replace(small, settings={"epochs": 2, "learning_rate": 1e30})
     monkeypatch.setitem(SUITES, "article", (diverges, small))
     with pytest.raises(ValueError, match="The loss of coordconv became"):
@@ -360,7 +358,7 @@ def test_a_training_that_fails_keeps_no_other_back(tmp_path, monkeypatch, capsys
 
 
 def test_a_run_that_is_made_elsewhere_keeps_no_other_back(tmp_path, monkeypatch, capsys):
-    small = Experiment("regression", "uniform_16_square3", "coordconv", settings={"epochs": 1}, test="right", expected=(0, 1))
+    small = Experiment("regression", "uniform_16_square3", "coordconv", settings={"epochs": 1}, claim=RIGHT)
     other = dataclasses.replace(small, settings={"epochs": 2})
     monkeypatch.setitem(SUITES, "article", (small, other))
     lock = tmp_path / small.id / ".seed0.lock"

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 from not_so_clevr import results
 from not_so_clevr.checks import UserError
 from not_so_clevr.dataset.config import as_config
-from not_so_clevr.results import Result, naming
+from not_so_clevr.results import Result, naming, published
 from not_so_clevr.results.experiment import PERFECT, Experiment
-from not_so_clevr.results.published import SUITES
 
 if TYPE_CHECKING:
     from not_so_clevr.benchmark.experiment import Plan
@@ -29,10 +28,11 @@ def select(suites: Iterable[str], patterns: Sequence[str] = ()) -> list[Experime
         UserError: one sentence, if there is no such suite, or if a pattern is like no id.
     """
     chosen: dict[str, Experiment] = {}
+    known = published.suites()
     for name in suites:
-        if name not in SUITES:
-            raise UserError(f"There is no suite {name!r}; expected one of {', '.join(SUITES)}.")
-        for experiment in SUITES[name]:
+        if name not in known:
+            raise UserError(f"There is no suite {name!r}; expected one of {', '.join(known)}.")
+        for experiment in known[name]:
             chosen.setdefault(experiment.id, experiment)
     return [chosen[key] for key in matching(list(chosen), patterns)]
 
@@ -64,7 +64,7 @@ class Row:
 
     def runs(self, named: Iterable[Result]) -> list[Result]:
         """Returns, of runs with its name, those that were made and measured as planned, and not with other settings."""
-        metric = self.experiment.metric
+        metric = self.experiment.claim.metric if self.experiment.claim else ""
         alike = [run for run in named if metric in ("", PERFECT) or all(metric in each for each in run.metrics.values())]
         return [run for run in alike if run.model == self.job.model.name and run.made_by(self.job.saved_recipe)]
 

@@ -9,7 +9,7 @@ from typing import Any
 from not_so_clevr import results
 from not_so_clevr.reproduce.planning import Row, runs
 from not_so_clevr.results import Result, tables
-from not_so_clevr.results.experiment import PERFECT, Experiment
+from not_so_clevr.results.experiment import PERFECT, Claim
 
 COLUMNS = (
     "source",
@@ -31,20 +31,22 @@ COLUMNS = (
 
 def table(rows: Sequence[Row], found: Iterable[Result]) -> list[dict[str, Any]]:
     """Returns for each row what was published, what its runs measured, and the verdict on test."""
-    return [_measured(row.experiment, own) for row, own in zip(rows, runs(rows, found), strict=True)]
+    return [_measured(row, own) for row, own in zip(rows, runs(rows, found), strict=True)]
 
 
-def _measured(experiment: Experiment, runs: Sequence[Result]) -> dict[str, Any]:
-    metric = experiment.metric or (runs[0].right if runs else "")
+def _measured(row: Row, runs: Sequence[Result]) -> dict[str, Any]:
+    experiment = row.experiment
+    claim = experiment.claim or Claim(source="", metric=row.job.task.right)
+    metric = claim.metric or (runs[0].right if runs else "")
     train, test = ([_value(run, split, metric) for run in runs] for split in ("train", "test"))
-    points = f"one of their {experiment.points} points" if experiment.points > 1 else ""
+    points = f"one of their {claim.points} points" if claim.points > 1 else ""
     return {
-        "source": experiment.source,
+        "source": claim.source,
         "task": experiment.task,
         "config": experiment.config,
         "model": experiment.label,
-        "published_train": experiment.train,
-        "published_test": experiment.test,
+        "published_train": claim.train,
+        "published_test": claim.test,
         "metric": metric,
         "seeds": len(runs),
         "train": statistics.fmean(train) if runs else None,
@@ -53,7 +55,7 @@ def _measured(experiment: Experiment, runs: Sequence[Result]) -> dict[str, Any]:
         "seconds": results.median(run.seconds for run in runs),
         "hardware": results.hardware(runs),
         "software": results.software(runs),
-        "verdict": verdict(experiment, test),
+        "verdict": verdict(experiment.claim, test),
         "remark": "; ".join(filter(None, (points, experiment.remark))),
     }
 
@@ -64,18 +66,18 @@ def _value(run: Result, split: str, metric: str) -> float:
     return run.metrics[split][metric]
 
 
-def verdict(experiment: Experiment, test: Sequence[float]) -> str:
-    """Returns what the values of some seeds over test say of what was published; "" if nothing was. See `_INTRODUCTION`."""
+def verdict(claim: Claim | None, test: Sequence[float]) -> str:
+    """Returns what the values of some seeds over test say of a claim; "" if nothing was published. See `_INTRODUCTION`."""
     if not test:
         return "not run"
-    if not experiment.test:
+    if claim is None or not claim.test:
         return ""
-    if experiment.expected is None:
+    if claim.expected is None:
         return "not comparable"
-    (low, high), mean = experiment.expected, statistics.fmean(test)
-    lowest, highest = _interval(experiment.metric, test)
-    is_distance = bool(tables.UNITS.get(experiment.metric))  # Of which less is better
-    some = experiment.metric == PERFECT or any(low <= value <= high for value in test)
+    (low, high), mean = claim.expected, statistics.fmean(test)
+    lowest, highest = _interval(claim.metric, test)
+    is_distance = bool(tables.UNITS.get(claim.metric))  # Of which less is better
+    some = claim.metric == PERFECT or any(low <= value <= high for value in test)
     if low <= mean <= high:
         word = "reproduced"
     elif low < high and some and lowest <= high and low <= highest:
@@ -83,7 +85,7 @@ def verdict(experiment: Experiment, test: Sequence[float]) -> str:
     elif (mean < low) == is_distance:
         word = "better"
     else:
-        word = "worse" if experiment.points == 1 else "not at this point"
+        word = "worse" if claim.points == 1 else "not at this point"
         reached = sum(low <= value <= high for value in test)
         if low == high and reached:
             word += f" ({reached} of {len(test)} seeds reach it)"
@@ -133,14 +135,16 @@ be; nothing if all seeds agree, or there are fewer than three). The metric is th
 `perfect` counts the runs that get every example right. The time is the median of whole runs; see *hardware* for the
 machines, which differ, and the runs are of several versions of the code.
 
-The verdict is on the mean over test; train is shown beside it. A perfect number is *reproduced* by a perfect one, with
-every seed, and what only some seeds reach is *worse*. (Three seeds of three: with 95 % confidence, at least 37 % of all
-seeds.) Any other number is reproduced by one that is at most 5 percentage points off, and what is told in words by the
-range in `not_so_clevr/results/published.py`. What lies outside is *better* or *worse* than what was published, or *undecided*,
-where some seed is in the range and so is a part of the interval (of *perfect*, a part of Wilson's). *Not at this point*
-stands for worse where the source shows the best of a grid, of which this is one point. "So far" stands where there are
-fewer than three seeds. It is *not comparable* where no number can confirm or contradict what was published: pictures, or
-the best of a large grid. Where nothing was published, there is no verdict.
+The verdict is on the mean over test; train is shown beside it. A perfect number is *reproduced* by
+a perfect one, with every seed, and what only some seeds reach is *worse*. (Three seeds of three:
+with 95 % confidence, at least 37 % of all seeds.) Any other number is reproduced by one that is at
+most 5 percentage points off, and what is told in words by the range in
+`not_so_clevr/results/published.toml`. What lies outside is *better* or *worse* than what was
+published, or *undecided*, where some seed is in the range and so is a part of the interval (of
+*perfect*, a part of Wilson's). *Not at this point* stands for worse where the source shows the best
+of a grid, of which this is one point. "So far" stands where there are fewer than three seeds. It is
+*not comparable* where no number can confirm or contradict what was published: pictures, or the best
+of a large grid. Where nothing was published, there is no verdict.
 """
 
 

@@ -29,7 +29,7 @@ from not_so_clevr import files
 from not_so_clevr.checks import UserError
 from not_so_clevr.dataset.config import as_config
 from not_so_clevr.results import naming, tables
-from not_so_clevr.results.published import PUBLISHED, PUBLISHED_COLUMNS, SOURCES
+from not_so_clevr.results.published import PUBLISHED_COLUMNS, published_rows, sources
 
 Examples = Mapping[str, Mapping[str, npt.NDArray[Any]]]
 
@@ -391,7 +391,7 @@ def values(row: Mapping[str, Any]) -> list[Any]:
 
 def write_leaderboard(rows: Sequence[Mapping[str, Any]], file: pathlib.Path) -> None:
     """Writes the rows of `leaderboard` with `tables.write`; as Markdown and JSON with a table of what others published."""
-    published = [dict(zip(PUBLISHED_COLUMNS, row, strict=True)) for row in PUBLISHED]
+    published = [dict(zip(PUBLISHED_COLUMNS, row, strict=True)) for row in published_rows()]
     tables.write(file, rows, to_markdown, published=published)
 
 
@@ -407,7 +407,7 @@ that were changed."""
 def to_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     """Returns the rows of `leaderboard`, and the published results in a table of their own, in Markdown."""
     ours = tables.markdown(COLUMNS, map(cells, rows))
-    published = f"## Published elsewhere\n\n{SOURCES}\n\n{tables.markdown(PUBLISHED_COLUMNS, PUBLISHED)}"
+    published = f"## Published elsewhere\n\n{sources()}\n\n{tables.markdown(PUBLISHED_COLUMNS, published_rows())}"
     return f"# Leaderboard\n\n{EXPLANATION}\n{made_with(rows)}\n{ours}\n{published}"
 
 
