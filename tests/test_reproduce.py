@@ -9,7 +9,6 @@ import types
 import filelock
 import numpy as np
 import pytest
-import scipy.stats
 import subprocesses
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,7 +18,7 @@ from not_so_clevr.benchmark import registry
 from not_so_clevr.cli import commands as cli
 from not_so_clevr.cli import terminal
 from not_so_clevr.dataset.config import as_config
-from not_so_clevr.results import Result, naming, published, tables
+from not_so_clevr.results import Result, naming, published
 from not_so_clevr.results.experiment import PERFECT, Claim, Experiment
 
 SUITES = published.suites()
@@ -175,7 +174,7 @@ def test_one_point_of_a_grid_can_confirm_the_best_of_them_and_not_refute_it():
     assert reproduce.verdict(point.claim, [0.4, 0.5, 0.6]) == "not at this point"
     assert reproduce.verdict(point.claim, [0.4, 1.0]) == "not at this point (1 of 2 seeds reach it) so far"
     (row,) = reproduce.table(reproduce.plan([point]), [])
-    assert row["remark"].startswith("one of their 8 points; ")
+    assert row.remark.startswith("one of their 8 points; ")
 
 
 @pytest.mark.parametrize("name", [name for name in SUITES if name.startswith("paper_")])
@@ -212,18 +211,27 @@ def test_perfect_runs_are_counted():
         (row,) = reproduce.table(planned, runs)
         cells = dict(zip(reproduce.COLUMNS, reproduce.cells(row), strict=True))
         assert (cells["test"], cells["verdict"].partition(" (")[0]) == words
-        assert row["test_interval"] is None
+        assert row.test_interval is None
+
+
+@pytest.mark.parametrize(("low", "verdict"), [(0.5098, "undecided"), (0.5099, "worse")])
+def test_two_perfect_runs_of_ten_are_up_to_51_percent_of_all(low, verdict):
+    """Wilson's interval of 2 of 10 is 5.67 to 50.98 % (R: prop.test(2, 10, correct=FALSE))."""
+    claim = Claim(source="us", test="many", metric=PERFECT, expected=(low, 0.9))
+    assert reproduce.verdict(claim, [1.0] * 2 + [0.0] * 8) == verdict
 
 
 @given(st.integers(3, 60), st.data())
 def test_a_share_of_perfect_runs_is_judged_by_its_interval(seeds, data):
-    """Below or above what was published only if Wilson's interval is."""
+    """Below or above what was published only if Wilson's interval is, here as he wrote it in 1927."""
     one_in_three = SUITES["failures"][-1]
     low, high = one_in_three.claim.expected
     perfect = data.draw(st.integers(0, seeds))
-    interval = scipy.stats.binomtest(perfect, seeds).proportion_ci(method="wilson")
+    share, square = perfect / seeds, 1.959964**2 / seeds
+    half = (square * share * (1 - share) + square**2 / 4) ** 0.5
+    low_end, high_end = ((share + square / 2 + sign * half) / (1 + square) for sign in (-1, 1))
     verdict = reproduce.verdict(one_in_three.claim, [1.0] * perfect + [0.0] * (seeds - perfect))
-    words = {"better": interval.low > high, "worse": interval.high < low, "reproduced": low <= perfect / seeds <= high}
+    words = {"better": low_end > high, "worse": high_end < low, "reproduced": low <= perfect / seeds <= high}
     assert verdict == next((word for word, holds in words.items() if holds), "undecided")
 
 
@@ -231,8 +239,8 @@ def test_the_table_is_over_the_seeds_of_a_row_alone():
     other = dataclasses.replace(DECONV, config="quadrant")
     runs = [run(DECONV, share, seed) for seed, share in enumerate((0.8, 0.9, 0.85))]
     (row,) = reproduce.table(reproduce.plan([DECONV]), [*runs, run(other, 0.1)])
-    assert row["test"] == pytest.approx(0.85)
-    assert row["test_interval"] == pytest.approx(4.303 * 0.05 / 3**0.5)  # 0.05 is the standard deviation of the three.
+    assert row.test == pytest.approx(0.85)
+    assert row.test_interval == pytest.approx(4.303 * 0.05 / 3**0.5)  # 0.05 is the standard deviation of the three.
     cells = dict(zip(reproduce.COLUMNS, reproduce.cells(row), strict=True))
     assert cells["published test"] == "85.8 %"
     assert (cells["test"], cells["seeds"], cells["verdict"]) == ("85.0 % [72.6, 97.4]", "3", "reproduced")
@@ -263,7 +271,7 @@ def test_rows_share_what_takes_long_to_find_out(monkeypatch):
     assert reproduce.runs(rows, iter(found)) == [[found[0]], [found[1]]]
     assert [seed for _, seed in reproduce.left(rows, [0, 1], iter(found))] == [1, 1]
     assert list(reproduce.estimates(rows, iter(found)).values()) == [70, 70]
-    assert [row["test"] for row in reproduce.table(rows, iter(found))] == [0.8, 0.7]
+    assert [row.test for row in reproduce.table(rows, iter(found))] == [0.8, 0.7]
     assert rows[0].job.saved_recipe is rows[0].job.saved_recipe
 
 
@@ -432,7 +440,19 @@ def test_bad_input_is_one_sentence(arguments, sentence, tmp_path):
 
 def test_the_markdown_has_a_row_for_each(tmp_path):
     chosen = [*SUITES["article"], *SUITES["failures"]]
-    tables.write(tmp_path / "t.md", reproduce.table(reproduce.plan(chosen), []), reproduce.to_markdown)
+    reproduce.write_table(reproduce.table(reproduce.plan(chosen), []), tmp_path / "t.md")
     of = dict(part.split("\n", 1) for part in (tmp_path / "t.md").read_text().split("\n## ")[1:])
     counts = {source: sum("not run" in line for line in table.splitlines()) for source, table in of.items()}
     assert counts == {"Source: article": 12 + 6, "Not published": 1, "Source: titu1994/keras-coordconv, issue 9": 1}
+
+
+def test_the_columns_of_files_are_stable(tmp_path):
+    columns = ["source", "task", "config", "model", "published_train", "published_test", "metric", "seeds", "train", "test"]
+    columns += ["test_interval", "seconds", "hardware", "software", "verdict", "remark"]
+    rows = reproduce.table(reproduce.plan([DECONV]), [run(DECONV, 0.8)])
+    for name in ("t.csv", "t.json"):
+        reproduce.write_table(rows, tmp_path / name)
+    assert (tmp_path / "t.csv").read_text().splitlines()[0].split(",") == columns
+    (row,) = json.loads((tmp_path / "t.json").read_text())["measured"]
+    assert list(row) == columns
+    assert (row["published_test"], row["test"], row["test_interval"]) == ("85.8 %", 0.8, None)

@@ -228,7 +228,7 @@ def reproduce_published(
     measured = reproduce.table(planned, found)
     terminal.print_reproduction(measured)
     for file in output or []:
-        tables.write(file, measured, reproduce.to_markdown)
+        reproduce.write_table(measured, file)
         print(f"The table is in {file.resolve()}")
     _tell(problems)
 

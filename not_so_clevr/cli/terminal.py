@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import rich.box
 import rich.cells
@@ -70,7 +69,7 @@ def print_published() -> None:
     print_table(PUBLISHED_COLUMNS, published_rows(), wide=["train", "test"], spare=["epochs", "metric"], by=2)
 
 
-def print_reproduction(rows: Iterable[Mapping[str, Any]]) -> None:
+def print_reproduction(rows: Iterable[reproduce.Reproduction]) -> None:
     """Prints the rows of `reproduce.table`."""
     print_table(
         reproduce.COLUMNS,

@@ -10,10 +10,11 @@ from not_so_clevr.reproduce.planning import (
     seconds,
     select,
 )
-from not_so_clevr.reproduce.verdicts import COLUMNS, cells, table, to_markdown, verdict
+from not_so_clevr.reproduce.verdicts import COLUMNS, Reproduction, cells, table, to_markdown, verdict, write_table
 
 __all__ = [
     "COLUMNS",
+    "Reproduction",
     "Row",
     "cells",
     "estimates",
@@ -26,4 +27,5 @@ __all__ = [
     "table",
     "to_markdown",
     "verdict",
+    "write_table",
 ]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import pathlib
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from not_so_clevr import results
 from not_so_clevr.reproduce.planning import Row, runs
@@ -29,35 +30,78 @@ COLUMNS = (
 )
 
 
-def table(rows: Sequence[Row], found: Iterable[Result]) -> list[dict[str, Any]]:
+@dataclasses.dataclass(frozen=True)
+class Reproduction:
+    """What was published of an experiment, beside what its runs measured.
+
+    Attributes:
+        source: where it was published; "" if nothing was.
+        task: the name of the task.
+        config: the name of the data set.
+        model: the model and its recipe, in one word.
+        published_train: what was published of train, as text.
+        published_test: what was published of test, as text.
+        metric: of `train` and `test`; "" if there are no runs and the source names none.
+        seeds: how many runs there are.
+        train: the mean of the metric over the seeds, in its unit; None if there are no runs.
+        test: the same of test.
+        test_interval: half the width of the 95 % confidence interval of `test`; None for whole
+            runs, and for fewer than three.
+        seconds: the median of whole runs; None if none is known.
+        hardware: where the runs took place.
+        software: what they ran with.
+        verdict: what `verdict` says of test.
+        remark: how ours differs, or why it comes out otherwise.
+    """
+
+    source: str
+    task: str
+    config: str
+    model: str
+    published_train: str
+    published_test: str
+    metric: str
+    seeds: int
+    train: float | None
+    test: float | None
+    test_interval: float | None
+    seconds: float | None
+    hardware: str
+    software: str
+    verdict: str
+    remark: str
+
+
+def table(rows: Sequence[Row], found: Iterable[Result]) -> list[Reproduction]:
     """Returns for each row what was published, what its runs measured, and the verdict on test."""
-    return [_measured(row, own) for row, own in zip(rows, runs(rows, found), strict=True)]
+    return [_reproduction(row, own) for row, own in zip(rows, runs(rows, found), strict=True)]
 
 
-def _measured(row: Row, runs: Sequence[Result]) -> dict[str, Any]:
+def _reproduction(row: Row, runs: Sequence[Result]) -> Reproduction:
     experiment = row.experiment
     claim = experiment.claim or Claim(source="", metric=row.job.task.right)
     metric = claim.metric or (runs[0].right if runs else "")
     train, test = ([_value(run, split, metric) for run in runs] for split in ("train", "test"))
     points = f"one of their {claim.points} points" if claim.points > 1 else ""
-    return {
-        "source": claim.source,
-        "task": experiment.task,
-        "config": experiment.config,
-        "model": experiment.label,
-        "published_train": claim.train,
-        "published_test": claim.test,
-        "metric": metric,
-        "seeds": len(runs),
-        "train": statistics.fmean(train) if runs else None,
-        "test": statistics.fmean(test) if runs else None,
-        "test_interval": None if metric == PERFECT else results.interval(test),
-        "seconds": results.median(run.seconds for run in runs),
-        "hardware": results.hardware(runs),
-        "software": results.software(runs),
-        "verdict": verdict(experiment.claim, test),
-        "remark": "; ".join(filter(None, (points, experiment.remark))),
-    }
+
+    return Reproduction(
+        source=claim.source,
+        task=experiment.task,
+        config=experiment.config,
+        model=experiment.label,
+        published_train=claim.train,
+        published_test=claim.test,
+        metric=metric,
+        seeds=len(runs),
+        train=statistics.fmean(train) if runs else None,
+        test=statistics.fmean(test) if runs else None,
+        test_interval=None if metric == PERFECT else results.interval(test),
+        seconds=results.median(run.seconds for run in runs),
+        hardware=results.hardware(runs),
+        software=results.software(runs),
+        verdict=verdict(experiment.claim, test),
+        remark="; ".join(filter(None, (points, experiment.remark))),
+    )
 
 
 def _value(run: Result, split: str, metric: str) -> float:
@@ -67,17 +111,22 @@ def _value(run: Result, split: str, metric: str) -> float:
 
 
 def verdict(claim: Claim | None, test: Sequence[float]) -> str:
-    """Returns what the values of some seeds over test say of a claim; "" if nothing was published. See `_INTRODUCTION`."""
+    """Returns what the values of some seeds over test say of a claim: see `_INTRODUCTION`.
+
+    It is "" if nothing was published.
+    """
     if not test:
         return "not run"
     if claim is None or not claim.test:
         return ""
     if claim.expected is None:
         return "not comparable"
+
     (low, high), mean = claim.expected, statistics.fmean(test)
     lowest, highest = _interval(claim.metric, test)
     is_distance = bool(tables.UNITS.get(claim.metric))  # Of which less is better
     some = claim.metric == PERFECT or any(low <= value <= high for value in test)
+
     if low <= mean <= high:
         word = "reproduced"
     elif low < high and some and lowest <= high and low <= highest:
@@ -89,11 +138,15 @@ def verdict(claim: Claim | None, test: Sequence[float]) -> str:
         reached = sum(low <= value <= high for value in test)
         if low == high and reached:
             word += f" ({reached} of {len(test)} seeds reach it)"
+
     return word if len(test) >= results.ENOUGH else f"{word} so far"
 
 
 def _interval(metric: str, test: Sequence[float]) -> tuple[float, float]:
-    """Returns the 95 % confidence interval of the mean over seeds: Student's t, or Wilson's score where each is 0 or 1."""
+    """Returns the 95 % confidence interval of the mean over seeds.
+
+    It is Student's t, or Wilson's score where each seed is 0 or 1.
+    """
     mean, n = statistics.fmean(test), len(test)
     if metric != PERFECT:
         half = results.interval(test) or 0.0
@@ -103,27 +156,33 @@ def _interval(metric: str, test: Sequence[float]) -> tuple[float, float]:
     return (middle - half) / (1 + z**2 / n), (middle + half) / (1 + z**2 / n)
 
 
-def cells(row: Mapping[str, Any]) -> list[str]:
+def cells(row: Reproduction) -> list[str]:
     """Returns a row of `table` as text, a cell for each of `COLUMNS`."""
-    metric = row["metric"]
-
-    def number(value: float | None) -> str:
-        if value is None:
-            return ""
-        if metric in tables.UNITS:
-            return tables.amount(metric, value)
-        return f"{round(value * row['seeds'])} of {row['seeds']}" if metric == PERFECT else tables.percent(value)
-
+    interval = "" if row.test is None else tables.interval(row.metric, row.test, row.test_interval)
     return [
-        *(row[key] for key in ("source", "task", "config", "model", "metric", "published_train", "published_test")),
-        number(row["train"]),
-        number(row["test"]) + tables.interval(metric, row["test"], row["test_interval"]),
-        row["verdict"],
-        row["remark"],
-        str(row["seeds"]),
-        tables.duration(row["seconds"]),
-        row["hardware"],
+        row.source,
+        row.task,
+        row.config,
+        row.model,
+        row.metric,
+        row.published_train,
+        row.published_test,
+        _number(row, row.train),
+        _number(row, row.test) + interval,
+        row.verdict,
+        row.remark,
+        str(row.seeds),
+        tables.duration(row.seconds),
+        row.hardware,
     ]
+
+
+def _number(row: Reproduction, mean: float | None) -> str:
+    if mean is None:
+        return ""
+    if row.metric in tables.UNITS:
+        return tables.amount(row.metric, mean)
+    return f"{round(mean * row.seeds)} of {row.seeds}" if row.metric == PERFECT else tables.percent(mean)
 
 
 _INTRODUCTION = """# What was published, and what came out
@@ -148,11 +207,23 @@ of a large grid. Where nothing was published, there is no verdict.
 """
 
 
-def to_markdown(rows: Iterable[Mapping[str, Any]]) -> str:
+def to_markdown(rows: Iterable[Reproduction]) -> str:
     """Returns the rows of `table` in Markdown, a table for each source."""
     rows = list(rows)
     parts = []
-    for source in dict.fromkeys(row["source"] for row in rows):
-        table = tables.markdown(COLUMNS[1:], [cells(row)[1:] for row in rows if row["source"] == source])
-        parts.append(f"\n## {f'Source: {source}' if source else 'Not published'}\n\n{table}")
-    return f"{_INTRODUCTION}{results.made_with(rows)}{''.join(parts)}"
+    for source in dict.fromkeys(row.source for row in rows):
+        own = [cells(row)[1:] for row in rows if row.source == source]
+        title = f"Source: {source}" if source else "Not published"
+        parts.append(f"\n## {title}\n\n{tables.markdown(COLUMNS[1:], own)}")
+
+    return f"{_INTRODUCTION}{results.made_with(map(dataclasses.asdict, rows))}{''.join(parts)}"
+
+
+def write_table(rows: Sequence[Reproduction], file: pathlib.Path) -> None:
+    """Writes the rows of `table` as Markdown, CSV or JSON, by the ending of the file's name.
+
+    Raises:
+        UserError: for any other ending.
+        OSError: one sentence, if the file cannot be written.
+    """
+    tables.write(file, list(map(dataclasses.asdict, rows)), lambda _: to_markdown(rows))
