@@ -147,13 +147,13 @@ def _interval(metric: str, test: Sequence[float]) -> tuple[float, float]:
 
     It is Student's t, or Wilson's score where each seed is 0 or 1.
     """
-    mean, n = statistics.fmean(test), len(test)
     if metric != PERFECT:
-        half = results.interval(test) or 0.0
+        mean, half = statistics.fmean(test), results.interval(test) or 0.0
         return mean - half, mean + half
-    z = 1.96
-    middle, half = mean + z**2 / (2 * n), z * (mean * (1 - mean) / n + (z / (2 * n)) ** 2) ** 0.5
-    return (middle - half) / (1 + z**2 / n), (middle + half) / (1 + z**2 / n)
+    import scipy.stats
+
+    perfect = sum(value == 1 for value in test)
+    return tuple(scipy.stats.binomtest(perfect, len(test)).proportion_ci(method="wilson"))
 
 
 def cells(row: Reproduction) -> list[str]:
