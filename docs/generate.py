@@ -124,7 +124,8 @@ def _between(runs: Sequence[Result]) -> str:
 
 
 def _of_published(runs: Sequence[Result], link: str) -> str:
-    told = [each for each in reproduce.select(["article", "paper"]) if (each.model, each.expected) == ("coordconv", (1, 1))]
+    chosen = reproduce.select(["article", "paper"])
+    told = [each for each in chosen if (each.model, each.claim.expected) == ("coordconv", (1, 1))]
     best: dict[tuple[str, ...], int] = {}  # Which of `outcomes` is that of each; two experiments may be about one.
     outcomes = "with every seed", "with every seed on test alone", "with some seeds", "with no seed"
     grids: set[tuple[str, ...]] = set()
@@ -132,9 +133,9 @@ def _of_published(runs: Sequence[Result], link: str) -> str:
         on_test = [run.metrics["test"][run.right] == 1 for run in own]
         perfect = [run.perfect for run in own]
         reached = bool(own) and all(perfect), bool(own) and all(on_test), any(perfect), True
-        claim = each.source, each.task, each.config
+        claim = each.claim.source, each.task, each.config
         best[claim] = min(reached.index(True), best.get(claim, len(outcomes)))
-        if each.points > 1:
+        if each.claim.points > 1:
             grids.add(claim)
     count = collections.Counter(best.values())
     words = ", ".join(f"{count[outcome] or 'none'} {text}" for outcome, text in enumerate(outcomes))

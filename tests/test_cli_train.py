@@ -18,7 +18,8 @@ from tensorflow_datasets.core import constants
 
 from not_so_clevr import benchmark, cli, results
 from not_so_clevr.benchmark import distribution, registry, training
-from not_so_clevr.results.published import SUITES, Experiment
+from not_so_clevr.results import published
+from not_so_clevr.results.experiment import Experiment
 
 MINE = """
 import keras
@@ -108,7 +109,7 @@ def test_train_a_model_of_the_current_folder_with_seeds_and_show_the_leaderboard
 def test_a_data_set_is_generated_and_read_where_it_was_asked_for(arguments, tmp_path, monkeypatch):
     """Which is the default, and nothing is in the default folder; the metrics are those of the same drawn in memory."""
     experiment = Experiment("regression", "quadrant_16_square3", "coordconv", settings={"epochs": 1})
-    monkeypatch.setitem(SUITES, "article", (experiment,))
+    monkeypatch.setitem(published.suites(), "article", (experiment,))
     monkeypatch.setattr(constants, "DATA_DIR", str(tmp_path / "default"))
     folders = ["--runs", str(tmp_path / "runs"), "--data-dir", str(tmp_path / "mine")]
     monkeypatch.setattr(sys, "argv", ["not-so-clevr", *arguments, *folders])

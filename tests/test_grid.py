@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from not_so_clevr.reproduce import grids
-from not_so_clevr.results.published import SUITES
+from not_so_clevr.results import published
 
 EXAMPLE = """
 model = "coordconv"
@@ -51,7 +51,7 @@ def test_it_is_the_grid_of_the_paper(write):
     text = EXAMPLE.replace("[0.001, 0.005]", "[0.001, 0.005, 0.01]") + "batch_size = 16\n"
     suite = grids.read("paper_coordconv_classification").plan()
     assert {row.id for row in grids.read(write(text)).plan()} == {row.id for row in suite}
-    assert grids.read("paper").experiments == SUITES["paper"]
+    assert grids.read("paper").experiments == published.suites()["paper"]
 
 
 def test_the_default_recipe_may_be_named(write):

@@ -25,7 +25,8 @@ def test_the_wheel_works_outside_the_checkout(tmp_path):
         archive.extractall(site)
     packaged = {path.relative_to(site).as_posix() for path in site.rglob("*") if path.is_file()}
     metadata = next(name.split("/")[0] for name in packaged if ".dist-info/" in name)
-    assert {"README.md", "CITATIONS.bib", "TAGS.txt", "py.typed"} <= {pathlib.PurePath(name).name for name in packaged}
+    data = {"README.md", "CITATIONS.bib", "TAGS.txt", "py.typed", "published.toml"}
+    assert data <= {pathlib.PurePath(name).name for name in packaged}
     assert {name.split("/")[0] for name in packaged} == {"not_so_clevr", metadata}
     entry_points = (site / metadata / "entry_points.txt").read_text()
     assert "not-so-clevr = not_so_clevr.cli:main" in entry_points

@@ -21,7 +21,7 @@ from not_so_clevr.benchmark import progress
 from not_so_clevr.cli import commands as cli
 from not_so_clevr.reproduce import sweep
 from not_so_clevr.results import Result
-from not_so_clevr.results.published import Experiment
+from not_so_clevr.results.experiment import Experiment
 
 MINE = """
 import os

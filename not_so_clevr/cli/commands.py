@@ -29,8 +29,7 @@ from not_so_clevr.dataset import devices, geometry
 from not_so_clevr.dataset.config import CONFIGS, as_config
 from not_so_clevr.dataset.not_so_clevr_dataset_builder import BEAM_CANVAS_SIZE, Builder, import_beam
 from not_so_clevr.reproduce import grids, sweep
-from not_so_clevr.results import naming, tables
-from not_so_clevr.results.published import SUITES
+from not_so_clevr.results import naming, published, tables
 
 if TYPE_CHECKING:
     from not_so_clevr.benchmark.experiment import Plan
@@ -180,7 +179,7 @@ def train(
 
 @app.command("reproduce")
 def reproduce_published(
-    suites: Annotated[list[str], typer.Argument(metavar="SUITE...", help=f"Any of {', '.join(SUITES)}.")],
+    suites: Annotated[list[str], typer.Argument(metavar="SUITE...", help=f"Any of {', '.join(published.suites())}.")],
     rows: _Rows = None,
     seeds: Annotated[
         int, typer.Option(help="How many runs of each row, with seeds 0, 1, ... The table has those of other seeds, too.")
@@ -229,14 +228,16 @@ def reproduce_published(
     measured = reproduce.table(planned, found)
     terminal.print_reproduction(measured)
     for file in output or []:
-        tables.write(file, measured, reproduce.to_markdown)
+        reproduce.write_table(measured, file)
         print(f"The table is in {file.resolve()}")
     _tell(problems)
 
 
 @app.command("sweep")
 def sweep_grid(
-    grid: Annotated[str, typer.Argument(metavar="GRID", help=f"One of {', '.join(SUITES)}; or a file such as grid.toml.")],
+    grid: Annotated[
+        str, typer.Argument(metavar="GRID", help=f"One of {', '.join(published.suites())}; or a file such as grid.toml.")
+    ],
     rows: _Rows = None,
     seeds: Annotated[
         int | None, typer.Option(help="How many runs of each row, with seeds 0, 1, ...; if not given, as the file says, or 3.")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import rich.box
 import rich.cells
@@ -15,7 +14,7 @@ import rich.table
 
 from not_so_clevr import reproduce, results
 from not_so_clevr.results import tables
-from not_so_clevr.results.published import PUBLISHED, PUBLISHED_COLUMNS
+from not_so_clevr.results.published import PUBLISHED_COLUMNS, published_rows
 
 _LEAST = 16  # Characters that a column gets at least whose cells may take several lines
 _GAP = "  "
@@ -67,10 +66,10 @@ def print_leaderboard(found: Sequence[results.Result]) -> None:
 
 def print_published() -> None:
     print("Published elsewhere:")
-    print_table(PUBLISHED_COLUMNS, PUBLISHED, wide=["train", "test"], spare=["epochs", "metric"], by=2)
+    print_table(PUBLISHED_COLUMNS, published_rows(), wide=["train", "test"], spare=["epochs", "metric"], by=2)
 
 
-def print_reproduction(rows: Iterable[Mapping[str, Any]]) -> None:
+def print_reproduction(rows: Iterable[reproduce.Reproduction]) -> None:
     """Prints the rows of `reproduce.table`."""
     print_table(
         reproduce.COLUMNS,

@@ -29,7 +29,7 @@ from not_so_clevr.dataset.config import as_config
 from not_so_clevr.report import charts, maps, style
 from not_so_clevr.results import Result, naming, tables
 from not_so_clevr.results.leaderboard import Row
-from not_so_clevr.results.published import PUBLISHED, PUBLISHED_COLUMNS, SOURCES
+from not_so_clevr.results.published import PUBLISHED_COLUMNS, published_rows, sources
 
 FORMATS = (".html",)
 MOST = 12  # Models in the figures of a task and config, the best: more cannot be told apart.
@@ -110,8 +110,8 @@ def page(runs: Sequence[Result], folders: Iterable[pathlib.Path]) -> str:
         networks=len({run.model for run in runs}),
         models={name: [_details(same) for (_, _, label), same in groups.items() if label == name] for name in order},
         published_columns=PUBLISHED_COLUMNS,
-        published=PUBLISHED,
-        sources=SOURCES,
+        published=published_rows(),
+        sources=sources(),
     )
 
 

@@ -1,9 +1,7 @@
 """Published experiments: running them, and the verdict on each."""
 
-from not_so_clevr.reproduce.verdicts import (
-    COLUMNS,
+from not_so_clevr.reproduce.planning import (
     Row,
-    cells,
     estimates,
     left,
     matching,
@@ -11,13 +9,12 @@ from not_so_clevr.reproduce.verdicts import (
     runs,
     seconds,
     select,
-    table,
-    to_markdown,
-    verdict,
 )
+from not_so_clevr.reproduce.verdicts import COLUMNS, Reproduction, cells, table, to_markdown, verdict, write_table
 
 __all__ = [
     "COLUMNS",
+    "Reproduction",
     "Row",
     "cells",
     "estimates",
@@ -30,4 +27,5 @@ __all__ = [
     "table",
     "to_markdown",
     "verdict",
+    "write_table",
 ]

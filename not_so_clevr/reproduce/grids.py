@@ -15,16 +15,14 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import itertools
 import math
-import pathlib
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from not_so_clevr import files, reproduce
-from not_so_clevr.checks import MissingPackageError, UserError, integer
-from not_so_clevr.results.published import SUITES, Experiment
+from not_so_clevr.checks import UserError, integer
+from not_so_clevr.results import published, toml
+from not_so_clevr.results.experiment import Experiment, combinations
 
 _KEYS = ("model", "task", "config", "recipe", "seeds", "grid")
 _NEEDED = ("model", "task", "config")
@@ -67,50 +65,25 @@ def read(name: str) -> Grid:
     Raises:
         UserError: one sentence, if there is no such grid, or if something in the file is not as it should be.
         OSError: one sentence, if the file cannot be read.
-        MissingPackageError: one sentence, if something is missing to read it.
     """
     if name.endswith(".toml"):
-        return parse(name, _load(files.expanded(name)))
-    if name not in SUITES:
-        raise UserError(f"There is no grid {name!r}; expected one of {', '.join(SUITES)}, or a file such as grid.toml.")
-    return Grid(name, SUITES[name])
+        return parse(name, toml.read(files.expanded(name)))
+    if name not in (suites := published.suites()):
+        expected = f"expected one of {', '.join(suites)}, or a file such as grid.toml"
+        raise UserError(f"There is no grid {name!r}; {expected}.")
+    return Grid(name, suites[name])
 
 
 def parse(name: str, table: Mapping[str, Any]) -> Grid:
     """Returns the grid that the table of a TOML file describes; `read` tells the errors."""
-    for key in table:
-        if key not in _KEYS:
-            raise UserError(f"{name}: there is no key {key!r}; expected {', '.join(_KEYS)}. Settings belong below [grid].")
-    for key in _NEEDED:
-        if key not in table:
-            raise UserError(f"{name}: {key} is missing; expected a word, or a list of words.")
+    toml.check_keys(name, table, _KEYS, needed=_NEEDED, advice="Settings belong below [grid].")
     words = [_words(f"{name}: {key}", table[key]) for key in ("task", "config", "model")]
     words.append(_words(f"{name}: recipe", table["recipe"]) if "recipe" in table else [""])
     axes = _axes(name, table.get("grid", {}))
     if (size := math.prod(map(len, [*words, *axes.values()]))) > _MOST:
         raise UserError(f"{name} has {size} combinations; expected {_MOST} at most. Make it several grids.")
-    experiments = [
-        Experiment(task, config, model, recipe, settings=dict(zip(axes, values, strict=True)))
-        for task, config, model, recipe in itertools.product(*words)
-        for values in itertools.product(*axes.values())
-    ]
-    return Grid(name, experiments, _seeds(f"{name}: seeds", table["seeds"]) if "seeds" in table else None)
-
-
-def _load(file: pathlib.Path) -> dict[str, Any]:
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        try:
-            import tomli as tomllib
-        except ImportError:
-            raise MissingPackageError("TOML files need tomli; run: pip install 'not-so-clevr[sweep]'") from None
-    try:
-        return tomllib.loads(file.read_bytes().decode())
-    except OSError as error:
-        raise OSError(f"Cannot read {file}: {error.strerror or error}; expected a TOML file.") from error
-    except (ValueError, RecursionError) as error:
-        raise UserError(f'{file} is no TOML file: {error}; expected lines such as model = "coordconv".') from error
+    seeds = _seeds(f"{name}: seeds", table["seeds"]) if "seeds" in table else None
+    return Grid(name, combinations(words, axes), seeds)
 
 
 def _words(where: str, value: Any) -> list[str]:

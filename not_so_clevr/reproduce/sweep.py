@@ -33,7 +33,7 @@ from not_so_clevr import reproduce, results
 from not_so_clevr.benchmark import progress
 from not_so_clevr.checks import MissingPackageError, UserError, integer
 from not_so_clevr.results import Result, tables
-from not_so_clevr.results.published import Experiment
+from not_so_clevr.results.experiment import Experiment
 
 ATTEMPTS = 2
 LOG = ".log"

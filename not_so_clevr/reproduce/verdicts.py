@@ -1,23 +1,16 @@
-"""Published experiments: which to run, how long that takes, and what comes out beside what was published."""
+"""What came out of published experiments, beside what was published, and the verdict on each."""
 
 from __future__ import annotations
 
 import dataclasses
-import fnmatch
-import functools
-import re
+import pathlib
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
 
 from not_so_clevr import results
-from not_so_clevr.checks import UserError
-from not_so_clevr.dataset.config import as_config
-from not_so_clevr.results import Result, naming, tables
-from not_so_clevr.results.published import PERFECT, SUITES, Experiment
-
-if TYPE_CHECKING:
-    from not_so_clevr.benchmark.experiment import Plan
+from not_so_clevr.reproduce.planning import Row, runs
+from not_so_clevr.results import Result, tables
+from not_so_clevr.results.experiment import PERFECT, Claim
 
 COLUMNS = (
     "source",
@@ -36,133 +29,79 @@ COLUMNS = (
     "hardware",
 )
 
-_UNITS = {"h": 3600, "m": 60, "s": 1}
-
-
-def select(suites: Iterable[str], patterns: Sequence[str] = ()) -> list[Experiment]:
-    """Returns the experiments of some suites; only those with an id like one of the patterns, with * and ?, if there are any.
-
-    Raises:
-        UserError: one sentence, if there is no such suite, or if a pattern is like no id.
-    """
-    chosen: dict[str, Experiment] = {}
-    for name in suites:
-        if name not in SUITES:
-            raise UserError(f"There is no suite {name!r}; expected one of {', '.join(SUITES)}.")
-        for experiment in SUITES[name]:
-            chosen.setdefault(experiment.id, experiment)
-    return [chosen[key] for key in matching(list(chosen), patterns)]
-
-
-def matching(ids: Sequence[str], patterns: Sequence[str]) -> list[str]:
-    """Returns the ids that are like one of the patterns, with * and ?; all of them if there is no pattern.
-
-    Raises:
-        UserError: one sentence, if a pattern is like no id.
-    """
-    for pattern in patterns:
-        if not fnmatch.filter(ids, pattern):
-            raise UserError(f"--row {pattern} is none of the {len(ids)} rows; expected such as {ids[0]}, or with *.")
-    wanted = {key for pattern in patterns or ["*"] for key in fnmatch.filter(ids, pattern)}
-    return [key for key in ids if key in wanted]
-
 
 @dataclasses.dataclass(frozen=True)
-class Row:
-    """An experiment, and the plan of its runs."""
+class Reproduction:
+    """What was published of an experiment, beside what its runs measured.
 
-    experiment: Experiment
-    job: Plan
+    Attributes:
+        source: where it was published; "" if nothing was.
+        task: the name of the task.
+        config: the name of the data set.
+        model: the model and its recipe, in one word.
+        published_train: what was published of train, as text.
+        published_test: what was published of test, as text.
+        metric: of `train` and `test`; "" if there are no runs and the source names none.
+        seeds: how many runs there are.
+        train: the mean of the metric over the seeds, in its unit; None if there are no runs.
+        test: the same of test.
+        test_interval: half the width of the 95 % confidence interval of `test`; None for whole
+            runs, and for fewer than three.
+        seconds: the median of whole runs; None if none is known.
+        hardware: where the runs took place.
+        software: what they ran with.
+        verdict: what `verdict` says of test.
+        remark: how ours differs, or why it comes out otherwise.
+    """
 
-    @property
-    def id(self) -> str:
-        """The id of its runs, without the seed; that of the experiment, unless that names the default recipe."""
-        return self.job.id(0).rpartition("/")[0]
-
-    def runs(self, named: Iterable[Result]) -> list[Result]:
-        """Returns, of runs with its name, those that were made and measured as planned, and not with other settings."""
-        metric = self.experiment.metric
-        alike = [run for run in named if metric in ("", PERFECT) or all(metric in each for each in run.metrics.values())]
-        return [run for run in alike if run.model == self.job.model.name and run.made_by(self.job.saved_recipe)]
-
-    def estimate(self, alike: Sequence[Result]) -> float | None:
-        """Returns how many seconds a run will take, by what runs of the model took with its settings, or epochs with others."""
-        same = [run.seconds for run in alike if run.made_by(self.job.saved_recipe)]
-        return results.median(same or [self.job.recipe.epochs * (run.seconds or 0) / len(run.history) for run in alike])
-
-
-def _canvas_size(run: Result) -> int | None:
-    """Returns the size of the canvas of a run; None for a data set of somebody else's."""
-    try:
-        return as_config(run.config).canvas_size
-    except ValueError:
-        return None
-
-
-def plan(experiments: Iterable[Experiment]) -> list[Row]:
-    """Returns a row for each experiment. Imports Keras."""
-    from not_so_clevr.benchmark import experiment, registry
-
-    find = functools.cache(registry.find)  # It looks through all packages.
-    return [
-        Row(
-            each,
-            experiment.plan(
-                find(each.model), task=each.task, config=each.config, recipe=each.recipe or None, settings=each.settings
-            ),
-        )
-        for each in experiments
-    ]
+    source: str
+    task: str
+    config: str
+    model: str
+    published_train: str
+    published_test: str
+    metric: str
+    seeds: int
+    train: float | None
+    test: float | None
+    test_interval: float | None
+    seconds: float | None
+    hardware: str
+    software: str
+    verdict: str
+    remark: str
 
 
-def runs(rows: Iterable[Row], found: Iterable[Result]) -> list[list[Result]]:
-    """Returns for each row those of the runs found that are its own."""
-    named = results.grouped(found, lambda run: naming.run_id(run.task, run.config, run.label))
-    return [row.runs(named.get(row.id, [])) for row in rows]
-
-
-def left(rows: Sequence[Row], seeds: Iterable[int], found: Iterable[Result]) -> list[tuple[Row, int]]:
-    """Returns the runs that are not among those found: every row with the first seed, then every row with the next."""
-    complete = {run.id for own in runs(rows, found) for run in own}
-    return [(row, seed) for seed in seeds for row in rows if row.job.id(seed) not in complete]
-
-
-def estimates(rows: Iterable[Row], known: Iterable[Result]) -> dict[str, float | None]:
-    """Returns for the id of each row how many seconds one of its runs will take, or None if no run of its model tells."""
-    timed = [run for run in known if run.seconds and run.history]
-    alike = results.grouped(timed, lambda run: (run.task, run.model, _canvas_size(run)))
-    return {
-        row.id: row.estimate(alike.get((row.job.task.name, row.job.model.name, row.job.config.canvas_size), [])) for row in rows
-    }
-
-
-def table(rows: Sequence[Row], found: Iterable[Result]) -> list[dict[str, Any]]:
+def table(rows: Sequence[Row], found: Iterable[Result]) -> list[Reproduction]:
     """Returns for each row what was published, what its runs measured, and the verdict on test."""
-    return [_measured(row.experiment, own) for row, own in zip(rows, runs(rows, found), strict=True)]
+    return [_reproduction(row, own) for row, own in zip(rows, runs(rows, found), strict=True)]
 
 
-def _measured(experiment: Experiment, runs: Sequence[Result]) -> dict[str, Any]:
-    metric = experiment.metric or (runs[0].right if runs else "")
+def _reproduction(row: Row, runs: Sequence[Result]) -> Reproduction:
+    experiment = row.experiment
+    claim = experiment.claim or Claim(source="", metric=row.job.task.right)
+    metric = claim.metric or (runs[0].right if runs else "")
     train, test = ([_value(run, split, metric) for run in runs] for split in ("train", "test"))
-    points = f"one of their {experiment.points} points" if experiment.points > 1 else ""
-    return {
-        "source": experiment.source,
-        "task": experiment.task,
-        "config": experiment.config,
-        "model": experiment.label,
-        "published_train": experiment.train,
-        "published_test": experiment.test,
-        "metric": metric,
-        "seeds": len(runs),
-        "train": statistics.fmean(train) if runs else None,
-        "test": statistics.fmean(test) if runs else None,
-        "test_interval": None if metric == PERFECT else results.interval(test),
-        "seconds": results.median(run.seconds for run in runs),
-        "hardware": results.hardware(runs),
-        "software": results.software(runs),
-        "verdict": verdict(experiment, test),
-        "remark": "; ".join(filter(None, (points, experiment.remark))),
-    }
+    points = f"one of their {claim.points} points" if claim.points > 1 else ""
+
+    return Reproduction(
+        source=claim.source,
+        task=experiment.task,
+        config=experiment.config,
+        model=experiment.label,
+        published_train=claim.train,
+        published_test=claim.test,
+        metric=metric,
+        seeds=len(runs),
+        train=statistics.fmean(train) if runs else None,
+        test=statistics.fmean(test) if runs else None,
+        test_interval=None if metric == PERFECT else results.interval(test),
+        seconds=results.median(run.seconds for run in runs),
+        hardware=results.hardware(runs),
+        software=results.software(runs),
+        verdict=verdict(experiment.claim, test),
+        remark="; ".join(filter(None, (points, experiment.remark))),
+    )
 
 
 def _value(run: Result, split: str, metric: str) -> float:
@@ -171,18 +110,23 @@ def _value(run: Result, split: str, metric: str) -> float:
     return run.metrics[split][metric]
 
 
-def verdict(experiment: Experiment, test: Sequence[float]) -> str:
-    """Returns what the values of some seeds over test say of what was published; "" if nothing was. See `_INTRODUCTION`."""
+def verdict(claim: Claim | None, test: Sequence[float]) -> str:
+    """Returns what the values of some seeds over test say of a claim: see `_INTRODUCTION`.
+
+    It is "" if nothing was published.
+    """
     if not test:
         return "not run"
-    if not experiment.test:
+    if claim is None or not claim.test:
         return ""
-    if experiment.expected is None:
+    if claim.expected is None:
         return "not comparable"
-    (low, high), mean = experiment.expected, statistics.fmean(test)
-    lowest, highest = _interval(experiment.metric, test)
-    is_distance = bool(tables.UNITS.get(experiment.metric))  # Of which less is better
-    some = experiment.metric == PERFECT or any(low <= value <= high for value in test)
+
+    (low, high), mean = claim.expected, statistics.fmean(test)
+    lowest, highest = _interval(claim.metric, test)
+    is_distance = bool(tables.UNITS.get(claim.metric))  # Of which less is better
+    some = claim.metric == PERFECT or any(low <= value <= high for value in test)
+
     if low <= mean <= high:
         word = "reproduced"
     elif low < high and some and lowest <= high and low <= highest:
@@ -190,45 +134,55 @@ def verdict(experiment: Experiment, test: Sequence[float]) -> str:
     elif (mean < low) == is_distance:
         word = "better"
     else:
-        word = "worse" if experiment.points == 1 else "not at this point"
+        word = "worse" if claim.points == 1 else "not at this point"
         reached = sum(low <= value <= high for value in test)
         if low == high and reached:
             word += f" ({reached} of {len(test)} seeds reach it)"
+
     return word if len(test) >= results.ENOUGH else f"{word} so far"
 
 
 def _interval(metric: str, test: Sequence[float]) -> tuple[float, float]:
-    """Returns the 95 % confidence interval of the mean over seeds: Student's t, or Wilson's score where each is 0 or 1."""
-    mean, n = statistics.fmean(test), len(test)
+    """Returns the 95 % confidence interval of the mean over seeds.
+
+    It is Student's t, or Wilson's score where each seed is 0 or 1.
+    """
     if metric != PERFECT:
-        half = results.interval(test) or 0.0
+        mean, half = statistics.fmean(test), results.interval(test) or 0.0
         return mean - half, mean + half
-    z = 1.96
-    middle, half = mean + z**2 / (2 * n), z * (mean * (1 - mean) / n + (z / (2 * n)) ** 2) ** 0.5
-    return (middle - half) / (1 + z**2 / n), (middle + half) / (1 + z**2 / n)
+    import scipy.stats
+
+    perfect = sum(value == 1 for value in test)
+    return tuple(scipy.stats.binomtest(perfect, len(test)).proportion_ci(method="wilson"))
 
 
-def cells(row: Mapping[str, Any]) -> list[str]:
+def cells(row: Reproduction) -> list[str]:
     """Returns a row of `table` as text, a cell for each of `COLUMNS`."""
-    metric = row["metric"]
-
-    def number(value: float | None) -> str:
-        if value is None:
-            return ""
-        if metric in tables.UNITS:
-            return tables.amount(metric, value)
-        return f"{round(value * row['seeds'])} of {row['seeds']}" if metric == PERFECT else tables.percent(value)
-
+    interval = "" if row.test is None else tables.interval(row.metric, row.test, row.test_interval)
     return [
-        *(row[key] for key in ("source", "task", "config", "model", "metric", "published_train", "published_test")),
-        number(row["train"]),
-        number(row["test"]) + tables.interval(metric, row["test"], row["test_interval"]),
-        row["verdict"],
-        row["remark"],
-        str(row["seeds"]),
-        tables.duration(row["seconds"]),
-        row["hardware"],
+        row.source,
+        row.task,
+        row.config,
+        row.model,
+        row.metric,
+        row.published_train,
+        row.published_test,
+        _number(row, row.train),
+        _number(row, row.test) + interval,
+        row.verdict,
+        row.remark,
+        str(row.seeds),
+        tables.duration(row.seconds),
+        row.hardware,
     ]
+
+
+def _number(row: Reproduction, mean: float | None) -> str:
+    if mean is None:
+        return ""
+    if row.metric in tables.UNITS:
+        return tables.amount(row.metric, mean)
+    return f"{round(mean * row.seeds)} of {row.seeds}" if row.metric == PERFECT else tables.percent(mean)
 
 
 _INTRODUCTION = """# What was published, and what came out
@@ -240,33 +194,36 @@ be; nothing if all seeds agree, or there are fewer than three). The metric is th
 `perfect` counts the runs that get every example right. The time is the median of whole runs; see *hardware* for the
 machines, which differ, and the runs are of several versions of the code.
 
-The verdict is on the mean over test; train is shown beside it. A perfect number is *reproduced* by a perfect one, with
-every seed, and what only some seeds reach is *worse*. (Three seeds of three: with 95 % confidence, at least 37 % of all
-seeds.) Any other number is reproduced by one that is at most 5 percentage points off, and what is told in words by the
-range in `not_so_clevr/results/published.py`. What lies outside is *better* or *worse* than what was published, or *undecided*,
-where some seed is in the range and so is a part of the interval (of *perfect*, a part of Wilson's). *Not at this point*
-stands for worse where the source shows the best of a grid, of which this is one point. "So far" stands where there are
-fewer than three seeds. It is *not comparable* where no number can confirm or contradict what was published: pictures, or
-the best of a large grid. Where nothing was published, there is no verdict.
+The verdict is on the mean over test; train is shown beside it. A perfect number is *reproduced* by
+a perfect one, with every seed, and what only some seeds reach is *worse*. (Three seeds of three:
+with 95 % confidence, at least 37 % of all seeds.) Any other number is reproduced by one that is at
+most 5 percentage points off, and what is told in words by the range in
+`not_so_clevr/results/published.toml`. What lies outside is *better* or *worse* than what was
+published, or *undecided*, where some seed is in the range and so is a part of the interval (of
+*perfect*, a part of Wilson's). *Not at this point* stands for worse where the source shows the best
+of a grid, of which this is one point. "So far" stands where there are fewer than three seeds. It is
+*not comparable* where no number can confirm or contradict what was published: pictures, or the best
+of a large grid. Where nothing was published, there is no verdict.
 """
 
 
-def to_markdown(rows: Iterable[Mapping[str, Any]]) -> str:
+def to_markdown(rows: Iterable[Reproduction]) -> str:
     """Returns the rows of `table` in Markdown, a table for each source."""
     rows = list(rows)
     parts = []
-    for source in dict.fromkeys(row["source"] for row in rows):
-        table = tables.markdown(COLUMNS[1:], [cells(row)[1:] for row in rows if row["source"] == source])
-        parts.append(f"\n## {f'Source: {source}' if source else 'Not published'}\n\n{table}")
-    return f"{_INTRODUCTION}{results.made_with(row['software'] for row in rows)}{''.join(parts)}"
+    for source in dict.fromkeys(row.source for row in rows):
+        own = [cells(row)[1:] for row in rows if row.source == source]
+        title = f"Source: {source}" if source else "Not published"
+        parts.append(f"\n## {title}\n\n{tables.markdown(COLUMNS[1:], own)}")
+
+    return f"{_INTRODUCTION}{results.made_with(row.software for row in rows)}{''.join(parts)}"
 
 
-def seconds(text: str) -> float:
-    """Returns the seconds of a time such as `90s`, `30m` or `1h30m`.
+def write_table(rows: Sequence[Reproduction], file: pathlib.Path) -> None:
+    """Writes the rows of `table` as Markdown, CSV or JSON, by the ending of the file's name.
 
     Raises:
-        UserError: one sentence, if it is none.
+        UserError: for any other ending.
+        OSError: one sentence, if the file cannot be written.
     """
-    if not re.fullmatch(r"(\d+(\.\d+)?[hms])+", text):
-        raise UserError(f"--budget {text} is no time; expected such as 90s, 30m or 1h30m.")
-    return sum(float(number) * _UNITS[unit] for number, unit in re.findall(r"([\d.]+)([hms])", text))
+    tables.write(file, rows, to_markdown)

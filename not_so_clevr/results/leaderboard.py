@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from not_so_clevr.results import tables
-from not_so_clevr.results.published import PUBLISHED, PUBLISHED_COLUMNS, SOURCES
+from not_so_clevr.results.published import PUBLISHED_COLUMNS, published_rows, sources
 from not_so_clevr.results.result import Result
 from not_so_clevr.results.statistics import grouped, interval, median
 
@@ -146,7 +146,7 @@ def values(row: Row) -> list[Any]:
 
 def write(rows: Sequence[Row], file: pathlib.Path) -> None:
     """Writes rows as `tables.write` does, Markdown and JSON with what others published."""
-    published = [dict(zip(PUBLISHED_COLUMNS, row, strict=True)) for row in PUBLISHED]
+    published = [dict(zip(PUBLISHED_COLUMNS, row, strict=True)) for row in published_rows()]
     tables.write(file, rows, to_markdown, published=published)
 
 
@@ -162,8 +162,8 @@ that were changed."""
 def to_markdown(rows: Sequence[Row]) -> str:
     """Returns rows, and the published results in a table of their own, in Markdown."""
     ours = tables.markdown(COLUMNS, map(cells, rows))
-    table = tables.markdown(PUBLISHED_COLUMNS, PUBLISHED)
-    published = f"## Published elsewhere\n\n{SOURCES}\n\n{table}"
+    table = tables.markdown(PUBLISHED_COLUMNS, published_rows())
+    published = f"## Published elsewhere\n\n{sources()}\n\n{table}"
     about = made_with(row.software for row in rows)
     return f"# Leaderboard\n\n{EXPLANATION}\n{about}\n{ours}\n{published}"
 

@@ -108,6 +108,11 @@ class Result:
         return ", ".join(f"{name} {versions[name]}" for name in ("keras", backend, "python") if name in versions)
 
     @property
+    def epochs(self) -> int:
+        """How many epochs it was trained for; 0 if that is not known."""
+        return len(self.history) or int(self.settings.get("epochs") or 0)
+
+    @property
     def perfect(self) -> bool:
         """Whether every example of train and test is right."""
         return all(metrics[self.right] == 1 for metrics in self.metrics.values())

@@ -1,0 +1,58 @@
+"""TOML files as tables: what others published, and the grids of users."""
+
+from __future__ import annotations
+
+import pathlib
+import sys
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from not_so_clevr.checks import UserError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+def read(file: pathlib.Path) -> dict[str, Any]:
+    """Returns the table that a TOML file holds.
+
+    Raises:
+        UserError: one sentence, if it is not TOML.
+        OSError: one sentence, if it cannot be read.
+    """
+    try:
+        return tomllib.loads(file.read_bytes().decode())
+    except OSError as error:
+        reason = error.strerror or error
+        raise OSError(f"Cannot read {file}: {reason}; expected a TOML file.") from error
+    except (ValueError, RecursionError) as error:
+        expected = 'expected lines such as model = "coordconv"'
+        raise UserError(f"{file} is no TOML file: {error}; {expected}.") from error
+
+
+def check_keys(
+    where: str,
+    table: Mapping[str, Any],
+    allowed: Collection[str],
+    *,
+    needed: Iterable[str],
+    advice: str = "",
+) -> None:
+    """Raises UserError, one sentence, if a table has a key that is not allowed, or lacks one.
+
+    Args:
+        where: the table, as the sentence names it.
+        table: to check.
+        allowed: all keys that it may have.
+        needed: those that it must have.
+        advice: a sentence about keys that are not allowed.
+    """
+    for key in table:
+        if key not in allowed:
+            expected = " ".join(filter(None, [f"expected {', '.join(allowed)}.", advice]))
+            raise UserError(f"{where}: there is no key {key!r}; {expected}")
+    for key in needed:
+        if key not in table:
+            raise UserError(f"{where}: {key} is missing; expected a word, or a list of words.")
