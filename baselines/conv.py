@@ -26,7 +26,7 @@ _AS_ARTICLE_QUADRANT = {"origin": "article", "network": "quadrant"}
     tuned={"regression": Recipe(epochs=20, schedule="cosine")},
     article={"regression": Recipe(epochs=100, weight_decay=1e-3, model=_AS_ARTICLE)},
     article_quadrant={"regression": Recipe(epochs=100, learning_rate=5e-4, weight_decay=5e-4, model=_AS_ARTICLE_QUADRANT)},
-    paper={"regression": Recipe(epochs=100, batch_size=256, l2=4.13e-5)},  # 1e-5 on their scale; see published.toml
+    paper={"regression": Recipe(epochs=100, batch_size=256, l2=4.13e-5)},  # See published.toml
     paper_quadrant={"regression": Recipe(epochs=100, batch_size=256, l2=4.13e-5, model={"network": "quadrant"})},
 )
 def conv(task: Task, *, network: str = "uniform", origin: str = "paper", multiplier: int = 1) -> keras.Model:

@@ -447,8 +447,9 @@ def test_the_markdown_has_a_row_for_each(tmp_path):
 
 
 def test_the_columns_of_files_are_stable(tmp_path):
-    columns = ["source", "task", "config", "model", "published_train", "published_test", "metric", "seeds", "train", "test"]
-    columns += ["test_interval", "seconds", "hardware", "software", "verdict", "remark"]
+    columns = ["source", "task", "config", "model", "published_train", "published_test", "metric"]
+    columns += ["seeds", "train", "test", "test_interval", "seconds", "hardware", "software"]
+    columns += ["verdict", "remark"]
     rows = reproduce.table(reproduce.plan([DECONV]), [run(DECONV, 0.8)])
     for name in ("t.csv", "t.json"):
         reproduce.write_table(rows, tmp_path / name)

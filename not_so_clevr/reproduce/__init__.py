@@ -10,7 +10,15 @@ from not_so_clevr.reproduce.planning import (
     seconds,
     select,
 )
-from not_so_clevr.reproduce.verdicts import COLUMNS, Reproduction, cells, table, to_markdown, verdict, write_table
+from not_so_clevr.reproduce.verdicts import (
+    COLUMNS,
+    Reproduction,
+    cells,
+    table,
+    to_markdown,
+    verdict,
+    write_table,
+)
 
 __all__ = [
     "COLUMNS",

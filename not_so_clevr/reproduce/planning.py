@@ -1,4 +1,4 @@
-"""Experiments to run: chosen by name, planned, with the runs that are there and the time of those that are left."""
+"""Experiments to run: chosen by name and planned; which runs are left, and how long they take."""
 
 from __future__ import annotations
 

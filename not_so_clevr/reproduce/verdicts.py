@@ -182,7 +182,9 @@ def _number(row: Reproduction, mean: float | None) -> str:
         return ""
     if row.metric in tables.UNITS:
         return tables.amount(row.metric, mean)
-    return f"{round(mean * row.seeds)} of {row.seeds}" if row.metric == PERFECT else tables.percent(mean)
+    if row.metric == PERFECT:
+        return f"{round(mean * row.seeds)} of {row.seeds}"
+    return tables.percent(mean)
 
 
 _INTRODUCTION = """# What was published, and what came out

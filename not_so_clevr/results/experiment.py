@@ -77,7 +77,7 @@ def combinations(
     claim: Claim | None = None,
     remark: str = "",
 ) -> list[Experiment]:
-    """Returns an experiment for every combination of names and of settings, the last changing fastest.
+    """Returns an experiment for every combination; the last setting changes fastest.
 
     Args:
         names: tasks, configs, models and recipes.
