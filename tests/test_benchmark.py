@@ -19,7 +19,7 @@ from run_files import result as made_up
 
 import not_so_clevr
 from not_so_clevr import benchmark, results
-from not_so_clevr.benchmark import experiment, training
+from not_so_clevr.benchmark import experiment, loading, networks, training
 from not_so_clevr.benchmark.recipe import Recipe, with_recipes
 from not_so_clevr.dataset import tasks
 from not_so_clevr.dataset.config import NotSoClevrConfig, as_config
@@ -98,7 +98,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not(finished, t
 def test_tfds_and_memory_give_the_same_examples_in_the_same_order(data_dir):
     config = NotSoClevrConfig.from_name("uniform_20_square3")
     for task in tasks.TASKS.values():
-        memory, stored = training.load(config, task(20), "memory"), training.load(config, task(20), "tfds", data_dir)
+        memory, stored = loading.load(config, task(20), "memory"), loading.load(config, task(20), "tfds", data_dir)
         for split in ("train", "test"):
             assert set(stored[split]) == {"label", *task.features}  # Only what the task looks at is read.
             for name in stored[split]:
@@ -508,7 +508,7 @@ def test_what_has_no_name_of_its_own_is_written_by_another_only(predict, name, t
 def test_an_l2_that_would_replace_a_regularizer_is_told_when_the_model_is_checked():
     job = experiment.plan(regular, task="regression", config=SMALL["config"], settings={"l2": 0.1})
     with pytest.raises(ValueError, match="l2=0.1 would replace the regularizer that .*kernel has; leave one of them out."):
-        training.check_model(job)
+        networks.check_model(job)
 
 
 def test_an_error_that_overflows_is_told_and_not_written(tmp_path):
@@ -580,7 +580,11 @@ def far_off(x):
         (wrong_shape, r"test_benchmark:wrong_shape returns shape \(2, 3\) for regression; expected \(2, 2\) for a batch of 2."),
         (nan, r"test_benchmark:nan returns NaN or infinity for the example \(1, 1\)"),
         (broken, r"test_benchmark:broken cannot be built for regression: KeyError: 'colour' \(test_benchmark.py, line \d+\)."),
-        (adds, r"cannot be built for regression: TypeError: unsupported .*\(test_benchmark.py, line \d+\)\.$"),
+        (
+            adds,
+            r"cannot be built for regression: TypeError: unsupported .*\(test_benchmark.py, line \d+\)\.\n"
+            r"  .*test_benchmark.py, line \d+, in adds\n    return 1 \+ \"1\"\n  TypeError: unsupported .*$",
+        ),
         (
             takes_two,
             "takes_two cannot be called with a task: missing a required argument: 'y'; give a missing argument a default",
@@ -847,5 +851,5 @@ def test_what_reads_the_data_takes_no_gpu_from_another_backend(backend, hidden, 
     calls = []
     monkeypatch.setattr(keras.backend, "backend", lambda: backend)
     monkeypatch.setattr(tf.config, "set_visible_devices", lambda *devices: calls.append(devices))
-    training.load(as_config("quadrant_8_square3"), tasks.as_task("regression", 8), data_dir=tmp_path)
+    loading.load(as_config("quadrant_8_square3"), tasks.as_task("regression", 8), data_dir=tmp_path)
     assert calls == hidden

@@ -149,7 +149,7 @@ def train(
     chosen = [seed or 0] if seeds is None else list(range(integer("--seeds", seeds, 1, 10_000)))
     changed = naming.read_all(settings or [])
     checked = as_config(config)
-    from not_so_clevr.benchmark import distribution, experiment, registry, training
+    from not_so_clevr.benchmark import distribution, experiment, networks, registry, training
     from not_so_clevr.benchmark.run_folder import Busy
 
     if distribute:
@@ -159,7 +159,7 @@ def train(
     for each in chosen:
         training.check_arguments(job, seed=each, **options)
     if data == "tfds":
-        training.check_model(job)
+        networks.check_model(job)
         devices.leave_gpus()
         _generate(Builder(config=checked, data_dir=data_dir))
     options |= {"data_dir": data_dir, "distribute": distribute}
@@ -203,10 +203,10 @@ def reproduce_published(
     seeds = integer("--seeds", seeds, 1, 10_000)
     given = None if budget is None else reproduce.seconds(budget)
     found, problems = results.load([runs], none=True) if runs.exists() else ([], [])
-    from not_so_clevr.benchmark import training
+    from not_so_clevr.benchmark import loading
     from not_so_clevr.benchmark.run_folder import Busy
 
-    training.check_data(data)
+    loading.check_data(data)
     planned = reproduce.plan(experiments)
     left = reproduce.left(planned, range(seeds), found)
     terminal.print_left(left, reproduce.estimates(planned, [*found, *_reference()]), only_print)
@@ -262,11 +262,11 @@ def sweep_grid(
     sweep.check_address(address)
     found, problems = results.load([runs], none=True) if runs.exists() else ([], [])
     with sweep.without_gpus():
-        from not_so_clevr.benchmark import training
+        from not_so_clevr.benchmark import loading
 
         planned = chosen.plan(rows or [])
         for row in planned:
-            training.check_data(data, row.job.config)
+            loading.check_data(data, row.job.config)
         left = reproduce.left(planned, chosen.seeds or range(3), found)
         estimates = reproduce.estimates(planned, [*found, *_reference()])
         terminal.print_left(left, estimates, only_print)
@@ -328,18 +328,18 @@ def _trained(
         until: when to stop, by `time.monotonic`; None is returned then.
         **options: those of `training.execute`.
     """
-    from not_so_clevr.benchmark import tracebacks, training
+    from not_so_clevr.benchmark import log, tracebacks, training
 
     try:
         with progress.training(job.id(seed)) as callbacks:
             if until is not None:
-                callbacks.append(training.StopAt(until))
+                callbacks.append(log.StopAt(until))
             result = training.execute(job, seed=seed, callbacks=callbacks, **options)
     except KeyboardInterrupt:
         words = _how_to_go_on(job, seed, again, replaced, options["runs"])
         print(f"not-so-clevr: {job.id(seed)} was interrupted; {words}.", file=sys.stderr)
         raise typer.Exit(130) from None
-    except training.OutOfTime:
+    except log.OutOfTime:
         print(f"{job.id(seed)}: the time is over; {again} continues it.", flush=True)
         return None
     except (UserError, OSError):

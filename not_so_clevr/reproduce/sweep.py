@@ -110,15 +110,15 @@ def runs(left: Sequence[tuple[reproduce.Row, int]], folder: pathlib.Path, estima
         UserError: one sentence, if a model cannot be built, or a run is there that is damaged or was made with other settings.
         OSError: one sentence, if the folder cannot be written.
     """
-    from not_so_clevr.benchmark import training
+    from not_so_clevr.benchmark import networks
     from not_so_clevr.benchmark.run_folder import RunFolder
 
     for row, seed in left:
         RunFolder(folder, row.job.id(seed)).check_resumable(row.job.saved_recipe)
     jobs = [row.job for row, _ in left]
-    networks = {(job.model.name, job.task, repr(job.recipe.model), job.recipe.l2 > 0): job for job in jobs}
-    for job in networks.values():
-        training.check_model(job)
+    different = {(job.model.name, job.task, repr(job.recipe.model), job.recipe.l2 > 0): job for job in jobs}
+    for job in different.values():
+        networks.check_model(job)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
