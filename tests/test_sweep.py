@@ -19,7 +19,7 @@ from subprocesses import COMMAND
 from not_so_clevr import reproduce
 from not_so_clevr.benchmark import progress
 from not_so_clevr.cli import commands as cli
-from not_so_clevr.reproduce import sweep
+from not_so_clevr.reproduce import cluster, sweep, worker
 from not_so_clevr.results import Result
 from not_so_clevr.results.published import Experiment
 
@@ -178,7 +178,7 @@ def test_ctrl_c_says_how_to_go_on(folder, monkeypatch, capsys):
 
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "path", [*sys.path, str(folder)])
-    monkeypatch.setattr(sweep, "cluster", lambda *_: contextlib.nullcontext(2))
+    monkeypatch.setattr(cluster, "cluster", lambda *_: contextlib.nullcontext(2))
     monkeypatch.setattr(sweep, "run", interrupted)
     monkeypatch.setattr(sys, "argv", ["not-so-clevr", "sweep", "grid.toml", "--data", "memory"])
     with pytest.raises(SystemExit) as ended:
@@ -190,7 +190,7 @@ def test_ctrl_c_says_how_to_go_on(folder, monkeypatch, capsys):
 def test_only_print_lists_the_runs_and_starts_nothing(folder, monkeypatch, capsys):
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "path", [*sys.path, str(folder)])
-    monkeypatch.setattr(sweep, "cluster", lambda *_: pytest.fail("Ray started"))
+    monkeypatch.setattr(cluster, "cluster", lambda *_: pytest.fail("Ray started"))
     cli.sweep_grid("grid.toml", only_print=True)
     out = capsys.readouterr().out
     assert out.startswith("3 runs to do, 3 of unknown length\n")
@@ -205,10 +205,10 @@ def test_a_run_that_another_process_is_writing_is_waited_for(tmp_path, monkeypat
     options = {"runs": tmp_path, "data": "memory"}
     folder = tmp_path / experiment.id / "seed0"
     folder.parent.mkdir(parents=True)
-    monkeypatch.setattr(sweep, "_PAUSE", 0.01)
+    monkeypatch.setattr(worker, "_PAUSE", 0.01)
     with concurrent.futures.ThreadPoolExecutor() as other:
         with filelock.FileLock(folder.with_name(".seed0.lock")):
-            waiting = other.submit(sweep._executed, experiment, 0, options)
+            waiting = other.submit(worker._executed, experiment, 0, options)
             wait_until(lambda: "is being written by another process" in capsys.readouterr().out)
             made = made_elsewhere(folder, experiment)
         assert waiting.result(60).metrics == made.metrics
@@ -245,8 +245,8 @@ def processes(base):
 
 CONFINED = """
 import os, pathlib, sys, time
-from not_so_clevr.reproduce import sweep
-with sweep._confined({cpus}, {gpus}) as cores:
+from not_so_clevr.reproduce import worker
+with worker._confined({cpus}, {gpus}) as cores:
     assert sorted(os.sched_getaffinity(0)) == cores
     names = "TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES"
     print(*cores, *(os.environ.get(name) for name in names), flush=True)
@@ -285,7 +285,7 @@ def test_runs_have_cores_of_their_own_and_no_gpu_unless_asked_for(tmp_path):
 def test_frameworks_see_no_gpu_while_a_sweep_is_planned(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
     monkeypatch.delenv("JAX_PLATFORMS", raising=False)
-    with sweep.without_gpus():
+    with worker.without_gpus():
         assert (os.environ["CUDA_VISIBLE_DEVICES"], os.environ["JAX_PLATFORMS"]) == ("", "cpu")
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "3"
     assert "JAX_PLATFORMS" not in os.environ
@@ -331,7 +331,7 @@ def test_the_time_left():
     ],
 )
 def test_the_room_of_a_machine(machine, cpus, gpus, room):
-    assert sweep._room(machine, cpus, gpus) == room
+    assert cluster._room(machine, cpus, gpus) == room
 
 
 def test_the_last_epoch_of_a_log_tells_how_far_a_run_is(tmp_path):
@@ -351,7 +351,7 @@ def test_the_last_epoch_of_a_log_tells_how_far_a_run_is(tmp_path):
 
 def test_without_ray_it_is_told_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(ImportError, match=r"pip install 'not-so-clevr\[sweep\]'"), sweep.cluster(None, 1, 0):
+    with pytest.raises(ImportError, match=r"pip install 'not-so-clevr\[sweep\]'"), cluster.cluster(None, 1, 0):
         pass
 
 
@@ -386,7 +386,7 @@ def test_bad_input_is_one_sentence_before_ray_starts(folder, arguments, sentence
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "path", [*sys.path, str(folder)])
     monkeypatch.delitem(sys.modules, "my_module", raising=False)
-    monkeypatch.setattr(sweep, "cluster", lambda *_: pytest.fail("Ray started"))
+    monkeypatch.setattr(cluster, "cluster", lambda *_: pytest.fail("Ray started"))
     monkeypatch.setattr(
         sys, "argv", ["not-so-clevr", "sweep", *arguments, *([] if "--data" in arguments else ["--data", "memory"])]
     )

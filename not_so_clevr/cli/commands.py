@@ -28,7 +28,7 @@ from not_so_clevr.cli import terminal
 from not_so_clevr.dataset import devices, geometry
 from not_so_clevr.dataset.config import CONFIGS, as_config
 from not_so_clevr.dataset.not_so_clevr_dataset_builder import BEAM_CANVAS_SIZE, Builder, import_beam
-from not_so_clevr.reproduce import grids, sweep
+from not_so_clevr.reproduce import cluster, grids, sweep, worker
 from not_so_clevr.results import naming, tables
 from not_so_clevr.results.published import SUITES
 
@@ -258,10 +258,10 @@ def sweep_grid(
     chosen = grids.read(grid)
     if seeds is not None:
         chosen = dataclasses.replace(chosen, seeds=range(integer("--seeds", seeds, 1, 10_000)))
-    sweep.check_place(cpus_per_run, gpus_per_run)
-    sweep.check_address(address)
+    cluster.check_place(cpus_per_run, gpus_per_run)
+    cluster.check_address(address)
     found, problems = results.load([runs], none=True) if runs.exists() else ([], [])
-    with sweep.without_gpus():
+    with worker.without_gpus():
         from not_so_clevr.benchmark import loading
 
         planned = chosen.plan(rows or [])
@@ -293,7 +293,7 @@ def _swept(todo: Sequence[sweep.Run], address: str | None, cpus: int, gpus: floa
     try:
         with progress.live() as show, contextlib.ExitStack() as stack:
             show(lambda: "Ray starts")
-            slots = stack.enter_context(sweep.cluster(address, cpus, gpus))
+            slots = stack.enter_context(cluster.cluster(address, cpus, gpus))
             for run in sweep.run(todo, cpus=cpus, gpus=gpus, **options):
                 if run and run.result:
                     terminal.print_result(run.result)

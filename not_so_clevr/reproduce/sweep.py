@@ -6,24 +6,14 @@ The sweep reads there how far the run is, so that nothing else must survive but 
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import faulthandler
-import logging
 import os
 import pathlib
-import platform
-import socket
 import statistics
-import sys
 import tempfile
-import time
-import traceback
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import filelock
 import rich.box
 import rich.console
 import rich.markup
@@ -31,25 +21,16 @@ import rich.table
 
 from not_so_clevr import reproduce, results
 from not_so_clevr.benchmark import progress
-from not_so_clevr.checks import MissingPackageError, UserError, integer
+from not_so_clevr.reproduce import worker
 from not_so_clevr.results import Result, tables
-from not_so_clevr.results.published import Experiment
 
 ATTEMPTS = 2
 LOG = ".log"
 
-_RAY = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # Else Ray warns; `_confined` hides GPUs anyway.
-    "RAY_worker_niceness": "0",  # Else runs yield to all else on the machine, as `nice -n 15` does.
-}
-_NO_GPU = {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}
-_PAUSE = 5.0  # Seconds between two tries to begin a run that another process is writing
 _SECONDS = 1.0  # Between two looks at what the runs do
 _SHOWN = 30
 _TAIL = 8192  # Bytes
 _LINES = 10
-_OBJECTS = 100 * 2**20  # Bytes of Ray's object store; only results pass through it.
 
 
 @dataclasses.dataclass(eq=False)
@@ -127,92 +108,6 @@ def runs(left: Sequence[tuple[reproduce.Row, int]], folder: pathlib.Path, estima
     return [Run(row, seed, folder / (row.job.id(seed) + LOG), estimates[row.id]) for row, seed in left]
 
 
-def check_place(cpus: int, gpus: float) -> None:
-    """Raises UserError, one sentence, unless Ray can give a task so many."""
-    integer("--cpus-per-run", cpus, 1, 10_000)
-    if not (0 <= gpus <= 1 or (gpus > 1 and gpus.is_integer())):
-        raise UserError(f"--gpus-per-run={gpus:g} is no share of GPUs; expected 0 to 1, such as 0.5, or a whole number.")
-
-
-def check_address(address: str | None) -> None:
-    """Sees whether there is anything at the address of a cluster, for which Ray itself would wait many minutes.
-
-    Raises:
-        UserError: one sentence, if it is no address.
-        OSError: one sentence, if nothing answers there.
-    """
-    if address in (None, "auto"):
-        return
-    host, _, port = str(address).rpartition(":")
-    if not (host and port.isdecimal() and "//" not in host):
-        raise UserError(f"--address {address} is no address; expected HOST:PORT, such as 10.0.0.1:6379, or auto.")
-    try:
-        socket.create_connection((host, int(port)), timeout=10).close()
-    except (OSError, OverflowError, UnicodeError) as error:
-        raise OSError(f"Nothing answers at --address {address} ({error}); `ray start --head` starts a cluster.") from error
-
-
-@contextlib.contextmanager
-def without_gpus() -> Iterator[None]:
-    """Keeps frameworks that are imported here from taking the memory of GPUs, which is for the runs."""
-    before = {name: os.environ.get(name) for name in _NO_GPU}
-    os.environ |= _NO_GPU
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name)
-            if value is not None:
-                os.environ[name] = value
-
-
-@contextlib.contextmanager
-def cluster(address: str | None, cpus: int, gpus: float) -> Iterator[int]:
-    """Starts Ray on this machine, or joins the cluster at an address; yields how many runs go on there at once.
-
-    Raises:
-        MissingPackageError: one sentence, if there is no Ray.
-        OSError: one sentence, if there is no cluster at the address.
-        UserError: one sentence, if no machine has room for a run.
-    """
-    for name, value in _RAY.items():
-        os.environ.setdefault(name, value)
-    try:
-        import ray
-        import ray._private.worker
-    except ImportError:
-        raise MissingPackageError("Sweeps need Ray; run: pip install 'not-so-clevr[sweep]'") from None
-    ray._private.worker._worker_logs_enabled = False  # Else it prints a paragraph for each process that dies; we tell that.
-    own: dict[str, Any] = {
-        "num_cpus": len(_cores()),
-        "num_gpus": None if gpus else 0,
-        "include_dashboard": False,
-        "object_store_memory": _OBJECTS,
-    }
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
-                ray.init(address or "local", **quiet, **({} if address else own))
-            except RuntimeError:  # On a machine that is busy the half minute may be over that Ray gives itself to start.
-                ray.shutdown()
-                ray.init(address or "local", **quiet, **({} if address else own))
-    except Exception as error:
-        reason = next(filter(None, map(str.strip, str(error).splitlines())), type(error).__name__)
-        place = f"Ray cluster at {address}" if address else "Ray on this machine"
-        raise OSError(f"There is no {place}: {reason}") from error
-    try:
-        machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        slots = sum(_room(machine, cpus, gpus) for machine in machines)
-        if not slots:
-            seen = " or ".join(f"{each.get('CPU', 0):g} CPUs and {each.get('GPU', 0):g} GPUs" for each in machines)
-            raise UserError(f"No machine has {cpus} CPUs and {gpus:g} GPUs for a run; there are {seen}. Ask for less a run.")
-        yield slots
-    finally:
-        ray.shutdown()
-
-
 def run(todo: Sequence[Run], *, cpus: int, gpus: float, **options: Any) -> Iterator[Run | None]:
     """Has Ray make runs; a run that fails is tried once more, from its last epoch.
 
@@ -228,7 +123,7 @@ def run(todo: Sequence[Run], *, cpus: int, gpus: float, **options: Any) -> Itera
     import keras
     import ray
 
-    work = ray.remote(num_cpus=cpus, num_gpus=gpus, max_calls=1, max_retries=0)(_work)
+    work = ray.remote(num_cpus=cpus, num_gpus=gpus, max_calls=1, max_retries=0)(worker.work)
     from not_so_clevr.benchmark import environment
 
     variables = environment.variables() | {"KERAS_BACKEND": keras.backend.backend()}
@@ -303,16 +198,6 @@ def time_left(todo: Sequence[Run], running: Mapping[Run, float], slots: int) -> 
     return max(total / slots, *known)
 
 
-def _room(machine: Mapping[str, float], cpus: int, gpus: float) -> int:
-    """Returns how many runs a machine has room for."""
-    fit = machine.get("CPU", 0) // cpus
-    if gpus >= 1:
-        fit = min(fit, machine.get("GPU", 0) // gpus)
-    elif gpus:  # A run has part of one GPU, never parts of two.
-        fit = min(fit, machine.get("GPU", 0) * int(1 / gpus + 1e-9))
-    return int(fit)
-
-
 def _outcome(reference: Any) -> tuple[Result | None, str]:
     """Returns what a task came to: its result, or why there is none."""
     import ray.exceptions
@@ -327,95 +212,3 @@ def _outcome(reference: Any) -> tuple[Result | None, str]:
         lines = list(filter(None, map(str.strip, str(error).splitlines())))
         return None, f"{type(error).__name__}: {lines[-1] if lines else 'no message'}"
     return (None, outcome) if isinstance(outcome, str) else (outcome, "")
-
-
-def _work(
-    experiment: Experiment,
-    seed: int,
-    log: pathlib.Path,
-    attempt: int,
-    place: Mapping[str, Any],
-    options: Mapping[str, Any],
-) -> Result | str:
-    """Makes a run in this process, which Ray has started for it alone; returns its result, or why there is none."""
-    _print_to(log)
-    with _confined(place["cpus"], place["gpus"]) as cores:
-        print(f"\n{time.strftime('%Y-%m-%d %H:%M:%S')}: attempt {attempt} of {experiment.id}/seed{seed}")
-        print(f"on {platform.node()}, process {os.getpid()}, {'cores ' + ', '.join(map(str, cores)) if cores else 'any cores'}")
-        os.environ |= place["variables"]
-        if os.path.isdir(place["folder"]):
-            os.chdir(place["folder"])  # Models are found there.
-        try:
-            result = _executed(experiment, seed, options)
-            return dataclasses.replace(result, examples={})
-        except (Exception, SystemExit) as error:
-            from not_so_clevr.benchmark import tracebacks
-
-            traceback.print_exc()
-            is_worded = isinstance(error, (UserError, OSError)) and str(error)
-            return str(error) if is_worded else tracebacks.sentence(error)
-
-
-def _executed(experiment: Experiment, seed: int, options: Mapping[str, Any]) -> Result:
-    """Makes a run, or continues it; waits for its end where another process is writing it, and returns what that gave."""
-    from not_so_clevr.benchmark import training
-    from not_so_clevr.benchmark.run_folder import Busy
-
-    (row,) = reproduce.plan([experiment])
-    while True:
-        try:
-            return training.execute(row.job, seed=seed, resume=True, callbacks=[progress.lines()], **options)
-        except Busy as error:
-            print(f"{error} It is waited for.")
-            time.sleep(_PAUSE)
-
-
-def _print_to(log: pathlib.Path) -> None:
-    """Makes this process, and all that it starts, print to the end of a file, the last words of a crash among it."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    stream = log.open("a", buffering=1)
-    for descriptor in (1, 2):
-        os.dup2(stream.fileno(), descriptor)
-    sys.stdout = sys.stderr = stream
-    faulthandler.enable(stream)
-
-
-@contextlib.contextmanager
-def _confined(cpus: int, gpus: float) -> Iterator[list[int]]:
-    """Gives this process as many threads as it was promised cores, and no GPU unless it was promised one.
-
-    Frameworks ask for threads when they are imported. Where the system can bind a process to cores, it is bound to some that no
-    other run has, as far as there are such; yields them.
-    """
-    for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "NPROC"):
-        os.environ[name] = str(cpus)
-    if gpus == 0:
-        os.environ |= _NO_GPU
-    elif gpus < 1:  # Else the first run on a GPU would take all of its memory.
-        os.environ |= {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
-    if not hasattr(os, "sched_setaffinity"):
-        yield []
-        return
-    cores = _cores()
-    with contextlib.ExitStack() as held:
-        own: list[int] = []
-        for core in cores:
-            with contextlib.suppress(filelock.Timeout):
-                if len(own) < cpus:
-                    held.enter_context(filelock.FileLock(_lock(core), timeout=0))
-                    own.append(core)
-        own = sorted([*own, *(core for core in cores if core not in own)][:cpus])
-        os.sched_setaffinity(0, own)
-        yield own
-
-
-def _lock(core: int) -> pathlib.Path:
-    """Returns the file that a run on a core of this machine holds locked, until the run is over or its process dies."""
-    folder = pathlib.Path(tempfile.gettempdir(), f"not_so_clevr-{os.getuid()}")
-    folder.mkdir(exist_ok=True)
-    return folder / f"core{core}.lock"
-
-
-def _cores() -> list[int]:
-    """Returns the cores that this process may use."""
-    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
