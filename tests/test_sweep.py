@@ -16,9 +16,10 @@ import subprocesses
 from run_files import assert_same_run
 from subprocesses import COMMAND
 
-from not_so_clevr import reproduce
+from not_so_clevr import cli, reproduce
 from not_so_clevr.benchmark import progress
-from not_so_clevr.cli import commands as cli
+from not_so_clevr.benchmark.options import RunOptions
+from not_so_clevr.cli import many
 from not_so_clevr.reproduce import cluster, sweep, worker
 from not_so_clevr.results import Result
 from not_so_clevr.results.published import Experiment
@@ -172,14 +173,14 @@ def test_a_sweep_outlives_failures_and_kills(folder):
 
 
 def test_ctrl_c_says_how_to_go_on(folder, monkeypatch, capsys):
-    def interrupted(todo, **_):
-        yield None
+    def interrupted(attempts, *_):
+        yield sweep.Going(attempts, 2)
         raise KeyboardInterrupt
 
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "path", [*sys.path, str(folder)])
     monkeypatch.setattr(cluster, "cluster", lambda *_: contextlib.nullcontext(2))
-    monkeypatch.setattr(sweep, "run", interrupted)
+    monkeypatch.setattr(sweep, "_made", interrupted)
     monkeypatch.setattr(sys, "argv", ["not-so-clevr", "sweep", "grid.toml", "--data", "memory"])
     with pytest.raises(SystemExit) as ended:
         cli.main()
@@ -191,7 +192,7 @@ def test_only_print_lists_the_runs_and_starts_nothing(folder, monkeypatch, capsy
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "path", [*sys.path, str(folder)])
     monkeypatch.setattr(cluster, "cluster", lambda *_: pytest.fail("Ray started"))
-    cli.sweep_grid("grid.toml", only_print=True)
+    many.sweep_grid("grid.toml", only_print=True)
     out = capsys.readouterr().out
     assert out.startswith("3 runs to do, 3 of unknown length\n")
     for name in ("fine", "dies", "raises"):
@@ -202,7 +203,7 @@ def test_only_print_lists_the_runs_and_starts_nothing(folder, monkeypatch, capsy
 def test_a_run_that_another_process_is_writing_is_waited_for(tmp_path, monkeypatch, capsys):
     """And not made again: what the other one has made is the result."""
     experiment = Experiment("regression", "quadrant_16_square3", "coordconv", settings={"epochs": 1})
-    options = {"runs": tmp_path, "data": "memory"}
+    options = RunOptions(runs=tmp_path, data="memory", resume=True)
     folder = tmp_path / experiment.id / "seed0"
     folder.parent.mkdir(parents=True)
     monkeypatch.setattr(worker, "_PAUSE", 0.01)
@@ -226,7 +227,7 @@ def made_elsewhere(folder, experiment):
         metrics=metrics,
         right="within_half_pixel",
         closeness="error",
-        settings=row.job.saved_recipe,
+        settings=row.run.saved_recipe,
     )
     partial = folder.with_name("seed0.incomplete")
     result.write(partial)
@@ -292,15 +293,15 @@ def test_frameworks_see_no_gpu_while_a_sweep_is_planned(monkeypatch):
 
 
 def made(rows, estimate=None, seconds=None):
-    """Runs of some rows, done where there are seconds."""
+    """Attempts at some rows, done where there are seconds."""
     todo = []
     for k, name in enumerate(rows):
         (row,) = reproduce.plan([Experiment("regression", "quadrant_16", "coordconv", settings={"epochs": name})])
-        run = sweep.Run(row, k, pathlib.Path("none"), estimate, attempt=1)
+        attempt = sweep.Attempt(row, k, pathlib.Path("none"), estimate, number=1)
         if seconds and seconds[k]:
             fields = dict.fromkeys(("model", "recipe", "task", "config", "right", "closeness"), "")
-            run.result = Result(**fields, seed=k, metrics={}, seconds=seconds[k])
-        todo.append(run)
+            attempt.result = Result(**fields, seed=k, metrics={}, seconds=seconds[k])
+        todo.append(attempt)
     return todo
 
 

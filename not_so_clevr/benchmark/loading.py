@@ -15,21 +15,18 @@ from not_so_clevr.dataset.config import NotSoClevrConfig
 from not_so_clevr.dataset.examples import Drawn
 from not_so_clevr.dataset.tasks import Task
 
-DATA = ("tfds", "memory")
 
-
-def check_data(data: str, config: NotSoClevrConfig | None = None) -> None:
-    """Raises UserError, one sentence, unless `data` is one of `DATA`, and has room in memory for a data set that is read."""
-    if data not in DATA:
-        raise UserError(f"data={data!r} is unknown; expected one of {', '.join(DATA)}.")
-    if data == "tfds" and config is not None:
-        pixels = config.num_examples * config.canvas_size**2
-        needed, there = 2 * pixels, environment.memory()  # Canvases or one-hot targets, twice while they are sorted
-        if there is not None and needed > there:
-            raise UserError(
-                f"{config.name} takes {needed / 1e9:.0f} GB of memory when it is read, and this machine has {there / 1e9:.0f} "
-                "GB; use data='memory' (--data memory), which draws each batch when it is needed."
-            )
+def check_memory(config: NotSoClevrConfig) -> None:
+    """Raises UserError, one sentence, if memory cannot hold a data set that is read from disk."""
+    pixels = config.num_examples * config.canvas_size**2
+    needed = 2 * pixels  # Canvases or one-hot targets, twice while they are sorted
+    there = environment.memory()
+    if there is not None and needed > there:
+        raise UserError(
+            f"{config.name} takes {needed / 1e9:.0f} GB of memory when it is read, and this machine "
+            f"has {there / 1e9:.0f} GB; use data='memory' (--data memory), which draws each batch "
+            "when it is needed."
+        )
 
 
 def load(

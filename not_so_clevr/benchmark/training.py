@@ -1,4 +1,4 @@
-"""The harness: trains a model on a task, or asks any function for predictions, and measures on every example.
+"""Training one run, and measuring it on every example.
 
 Training runs on whatever backend Keras has; the same seed on the same machine gives the same weights, bit for bit. For JAX on
 GPUs this has to be asked for from outside: `XLA_FLAGS=--xla_gpu_deterministic_ops=true` in the environment. For TensorFlow on
@@ -8,7 +8,6 @@ CPUs without AVX-512 the command sets `TF_ENABLE_ONEDNN_OPTS=1`; a script that i
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import pathlib
 import time
 from collections.abc import Mapping, Sequence
@@ -22,12 +21,14 @@ from not_so_clevr.benchmark import (
     evaluation,
     loading,
     networks,
+    progress,
     registry,
 )
-from not_so_clevr.benchmark.experiment import Build, Plan, as_model, plan
+from not_so_clevr.benchmark.experiment import Build, Run, as_model, plan
 from not_so_clevr.benchmark.log import Log
+from not_so_clevr.benchmark.options import RunOptions
 from not_so_clevr.benchmark.run_folder import RunFolder, claimed
-from not_so_clevr.checks import MissingPackageError, UserError, integer
+from not_so_clevr.checks import UserError
 from not_so_clevr.dataset.batches import Batches, Examples
 from not_so_clevr.dataset.config import NotSoClevrConfig
 from not_so_clevr.dataset.tasks import Task
@@ -51,6 +52,7 @@ def run(
     tensorboard: bool = False,
     distribute: bool = False,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    verbose: str | int = "auto",
 ) -> Result:
     """Trains a model and measures it on every example of train and test. Nothing is selected on the test split.
 
@@ -75,6 +77,8 @@ def run(
         tensorboard: write logs for TensorBoard into the run's folder.
         distribute: share each batch among all GPUs (all of the CPU devices where there is none), on JAX or TensorFlow.
         callbacks: of Keras, for the training. At the end of an epoch they see the metrics of test as `val_<metric>`.
+        verbose: 1 shows a bar on standard error (a line every 10 s where that is no terminal), 0
+            nothing; "auto" is 1 in a terminal or a notebook, else 0.
 
     Raises:
         UserError: one sentence about what is wrong with an argument, or with the model, before any training; or if the loss or
@@ -87,12 +91,11 @@ def run(
     if name is not None:
         build = as_model(build)
         build = dataclasses.replace(build, name=name, findable=build.findable and build.name == name)
-    job = plan(build, task=task, config=config, recipe=recipe, settings=settings)
-    if runs is not None and name is None and not (job.model.findable or isinstance(build, registry.Model)):
-        raise UserError(evaluation.SEVERAL.format(name=job.model.name, argument="name"))
-    return execute(
-        job,
-        seed=seed,
+    planned = plan(build, task=task, config=config, recipe=recipe, settings=settings, seed=seed)
+    is_named = name is not None or planned.model.findable or isinstance(build, registry.Model)
+    if runs is not None and not is_named:
+        raise UserError(evaluation.SEVERAL.format(name=planned.model.name, argument="name"))
+    options = RunOptions(
         data=data,
         data_dir=data_dir,
         runs=runs,
@@ -100,114 +103,127 @@ def run(
         replace=replace,
         tensorboard=tensorboard,
         distribute=distribute,
-        callbacks=callbacks,
+        callbacks=keras.tree.flatten(callbacks or []),
+        verbose=verbose,
     )
+    return execute(planned, options)
 
 
-def execute(
-    job: Plan,
-    *,
-    seed: int = 0,
-    data: str = "tfds",
-    data_dir: str | pathlib.Path | None = None,
-    runs: str | pathlib.Path | None = None,
-    resume: bool = False,
-    replace: bool = False,
-    tensorboard: bool = False,
-    distribute: bool = False,
-    callbacks: Sequence[keras.callbacks.Callback] = (),
-) -> Result:
-    """Does what was planned; `run` tells the arguments and the errors."""
-    seed = check_arguments(job, seed=seed, data=data, runs=runs, resume=resume, replace=replace, tensorboard=tensorboard)
-    names = distribution.devices() if distribute else []
-    parts = max(1, len(names))
-    with distribution.over(names), claimed(runs, job.id(seed), resume=resume, replace=replace) as folder:
-        if folder is not None and resume and folder.complete:
-            return folder.result(job.saved_recipe).with_examples()
-        began = time.perf_counter()
-        about = environment.describe()
-        keras.utils.set_random_seed(seed)
-        environment.make_deterministic()
-        environment.keep_memory()
-        network = networks.built(job)  # Before anything takes long
-        splits = {
-            split: Examples(arrays, job.task) for split, arrays in loading.load(job.config, job.task, data, data_dir).items()
-        }
-        batches = Batches(splits["train"], job.recipe.batch_size, seed, parts=parts)
-        if names:
-            distribution.check(network, job.model.name, parts, batches.sizes)
-            about["device"] = f"{parts} devices: {', '.join(names)} of {about['device']}"
-        predict = distribution.predictor(network, parts)
-        settings = job.saved_recipe
-        if network.compiled:
-            networks.check_compiled(network, job)
-            settings = settings | dict.fromkeys(networks.of_the_optimizer())
-        else:
-            job.recipe.compile(network, job.task.loss, batches.steps_per_epoch)
-        log = Log(network, predict, job, splits["test"], folder)
-        if folder is not None and resume:
-            log.restore()
-            batches.first_step = len(log.epochs) * batches.steps_per_epoch
-        if folder is not None and replace:
-            folder.clear()
-        boards = [keras.callbacks.TensorBoard(folder.partial / "tensorboard")] if folder is not None and tensorboard else []
-        network.fit(
-            batches.for_fit(),
-            initial_epoch=len(log.epochs),
-            epochs=job.recipe.epochs,
-            steps_per_epoch=batches.steps_per_epoch,
-            verbose=0,
-            shuffle=False,  # `Batches` has an order of its own.
-            callbacks=[log, *boards, *keras.tree.flatten(callbacks or [])],
-        )
-        measured = {split: evaluation.measured(predict, each, job.model.name) for split, each in splits.items()}
-        evaluation.paint(predict, splits["test"], measured["test"], job.model.name)
-        result = Result(
-            model=job.model.name,
-            recipe=job.recipe_name,
-            task=job.task.name,
-            config=job.config.name,
-            seed=seed,
-            metrics=evaluation.means(measured, job.task),
-            right=job.task.right,
-            closeness=job.task.closeness,
-            settings=settings,
-            parameters=registry.parameters(network),
-            history=log.epochs,
-            seconds=log.seconds_before + time.perf_counter() - began,
-            examples_per_second=len(splits["train"]) * len(log.epochs) / sum(epoch["seconds"] for epoch in log.epochs),
-            environment=about,
-            # If no callback stopped it
-            command=None if len(log.epochs) < job.recipe.epochs else job.command(seed, data, distribute),
-            examples=measured,
-        )
+def execute(run: Run, options: RunOptions) -> Result:
+    """Trains a run and measures it, or returns the result of a complete one that is resumed.
+
+    Args:
+        run: what to train.
+        options: how.
+
+    Raises:
+        Exception: whatever `benchmark.run` raises.
+    """
+    options.check(run)
+    devices = distribution.devices() if options.distribute else []
+    claim = claimed(options.runs, run.id, resume=options.resume, replace=options.replace)
+    with distribution.over(devices), claim as folder:
+        if folder is not None and options.resume and folder.complete:
+            return folder.result(run.saved_recipe).with_examples()
+
+        with progress.training(run.id, options.verbose) as bar:
+            training = _Training(run, options, devices, folder)
+            training.fit(bar)
+            result = training.result()
         if folder is not None:
-            folder.finish(result, network)
+            folder.finish(result, training.network)
         return result
 
 
-def check_arguments(
-    job: Plan,
-    *,
-    seed: int,
-    data: str,
-    runs: str | pathlib.Path | None,
-    resume: bool,
-    replace: bool,
-    tensorboard: bool,
-) -> int:
-    """Returns the seed. Raises what `run` raises for its arguments, and if there is a run that is not to be touched."""
-    seed = integer("seed", seed, 0, 2**32 - 1)
-    loading.check_data(data, job.config)
-    if resume and replace:
-        raise UserError("resume and replace were both asked for; a run can be continued or replaced, not both.")
-    if tensorboard and runs is None:
-        raise UserError("tensorboard needs a folder to write to; give runs=, such as runs='runs'.")
-    if tensorboard and not importlib.util.find_spec("tensorboard"):
-        raise MissingPackageError("TensorBoard is not installed; run: pip install 'not-so-clevr[tensorboard]'")
-    if runs is not None:
-        folder = RunFolder(runs, job.id(seed))
-        folder.check_free(resume=resume, replace=replace)
-        if resume:
-            folder.check_resumable(job.saved_recipe)
-    return seed
+class _Training:
+    """A run under way: its network, its examples and its log.
+
+    Args:
+        run: what to train.
+        options: how.
+        devices: that share each batch; none for the one that the backend chooses.
+        folder: of the run, if it is written.
+    """
+
+    def __init__(self, run: Run, options: RunOptions, devices: list[str], folder: RunFolder | None) -> None:
+        self.run, self.options, self.folder = run, options, folder
+        self.began = time.perf_counter()
+        self.environment = environment.describe()
+        keras.utils.set_random_seed(run.seed)
+        environment.make_deterministic()
+        environment.keep_memory()
+
+        self.network = networks.build(run)  # Before anything takes long
+        arrays = loading.load(run.config, run.task, options.data, options.data_dir)
+        self.splits = {split: Examples(each, run.task) for split, each in arrays.items()}
+        parts = max(1, len(devices))
+        size = run.recipe.batch_size
+        self.batches = Batches(self.splits["train"], size, run.seed, parts=parts)
+        if devices:
+            distribution.check(self.network, run.model.name, parts, self.batches.sizes)
+            where = self.environment["device"]
+            self.environment["device"] = f"{parts} devices: {', '.join(devices)} of {where}"
+
+        self.predict = distribution.predictor(self.network, parts)
+        self.settings = self._compile()
+        self.log = Log(self.network, self.predict, run, self.splits["test"], folder)
+
+    def _compile(self) -> dict[str, Any]:
+        """Compiles the network unless it comes compiled; returns the settings that it is trained by."""
+        run = self.run
+        if self.network.compiled:
+            networks.check_compiled(self.network, run)
+            return run.saved_recipe | dict.fromkeys(networks.of_the_optimizer())
+        run.recipe.compile(self.network, run.task.loss, self.batches.steps_per_epoch)
+        return run.saved_recipe
+
+    def fit(self, bar: Sequence[keras.callbacks.Callback]) -> None:
+        """Trains the network, from where an interrupted run stopped if that is to be resumed."""
+        boards = []
+        if self.folder is not None:
+            if self.options.resume:
+                self.log.restore()
+                self.batches.first_step = len(self.log.epochs) * self.batches.steps_per_epoch
+            if self.options.replace:
+                self.folder.clear()
+            if self.options.tensorboard:
+                boards = [keras.callbacks.TensorBoard(self.folder.partial / "tensorboard")]
+
+        self.network.fit(
+            self.batches.for_fit(),
+            initial_epoch=len(self.log.epochs),
+            epochs=self.run.recipe.epochs,
+            steps_per_epoch=self.batches.steps_per_epoch,
+            verbose=0,
+            shuffle=False,  # `Batches` has an order of its own.
+            callbacks=[self.log, *boards, *bar, *self.options.callbacks],
+        )
+
+    def result(self) -> Result:
+        """Measures the network on every example; returns all that is to be told of the run."""
+        run, epochs = self.run, self.log.epochs
+        name = run.model.name
+        measured = {split: evaluation.measured(self.predict, each, name) for split, each in self.splits.items()}
+        evaluation.paint(self.predict, self.splits["test"], measured["test"], name)
+
+        seen = len(self.splits["train"]) * len(epochs)
+        is_whole = len(epochs) == run.recipe.epochs  # No callback stopped it.
+        command = run.command(self.options.data, self.options.distribute)
+        return Result(
+            model=name,
+            recipe=run.recipe_name,
+            task=run.task.name,
+            config=run.config.name,
+            seed=run.seed,
+            metrics=evaluation.means(measured, run.task),
+            right=run.task.right,
+            closeness=run.task.closeness,
+            settings=self.settings,
+            parameters=registry.parameters(self.network),
+            history=epochs,
+            seconds=self.log.seconds_before + time.perf_counter() - self.began,
+            examples_per_second=seen / sum(epoch["seconds"] for epoch in epochs),
+            environment=self.environment,
+            command=command if is_whole else None,
+            examples=measured,
+        )

@@ -1,5 +1,6 @@
 """Published experiments: running them, and the verdict on each."""
 
+from not_so_clevr.reproduce.suites import Planned, reference, run
 from not_so_clevr.reproduce.verdicts import (
     COLUMNS,
     Row,
@@ -18,12 +19,15 @@ from not_so_clevr.reproduce.verdicts import (
 
 __all__ = [
     "COLUMNS",
+    "Planned",
     "Row",
     "cells",
     "estimates",
     "left",
     "matching",
     "plan",
+    "reference",
+    "run",
     "runs",
     "seconds",
     "select",

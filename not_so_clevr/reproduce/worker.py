@@ -19,6 +19,7 @@ import filelock
 
 from not_so_clevr import reproduce
 from not_so_clevr.benchmark import progress
+from not_so_clevr.benchmark.options import RunOptions
 from not_so_clevr.checks import UserError
 from not_so_clevr.results import Result
 from not_so_clevr.results.published import Experiment
@@ -47,7 +48,7 @@ def work(
     log: pathlib.Path,
     attempt: int,
     place: Mapping[str, Any],
-    options: Mapping[str, Any],
+    options: RunOptions,
 ) -> Result | str:
     """Makes a run in this process, which Ray has started for it alone; returns its result, or why there is none."""
     _print_to(log)
@@ -68,15 +69,16 @@ def work(
             return str(error) if is_worded else tracebacks.sentence(error)
 
 
-def _executed(experiment: Experiment, seed: int, options: Mapping[str, Any]) -> Result:
+def _executed(experiment: Experiment, seed: int, options: RunOptions) -> Result:
     """Makes a run, or continues it; waits for its end where another process is writing it, and returns what that gave."""
     from not_so_clevr.benchmark import training
     from not_so_clevr.benchmark.run_folder import Busy
 
     (row,) = reproduce.plan([experiment])
+    options = dataclasses.replace(options, callbacks=[progress.lines()])
     while True:
         try:
-            return training.execute(row.job, seed=seed, resume=True, callbacks=[progress.lines()], **options)
+            return training.execute(row.run.with_seed(seed), options)
         except Busy as error:
             print(f"{error} It is waited for.")
             time.sleep(_PAUSE)
