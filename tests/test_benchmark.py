@@ -19,7 +19,8 @@ from run_files import result as made_up
 
 import not_so_clevr
 from not_so_clevr import benchmark, results
-from not_so_clevr.benchmark import experiment, training
+from not_so_clevr.benchmark import experiment, loading, networks
+from not_so_clevr.benchmark.options import RunOptions
 from not_so_clevr.benchmark.recipe import Recipe, with_recipes
 from not_so_clevr.dataset import tasks
 from not_so_clevr.dataset.config import NotSoClevrConfig, as_config
@@ -67,13 +68,13 @@ def test_a_result_tells_everything_about_the_run(finished):
 
 
 def test_the_command_that_makes_a_run_again_tells_everything_but_defaults():
-    job = experiment.plan("coordconv", task="regression", config="quadrant", recipe="article", settings={"epochs": 1})
+    run = experiment.plan("coordconv", task="regression", config="quadrant", recipe="article", settings={"epochs": 1})
     common = "not-so-clevr train coordconv --task regression --config quadrant"
-    assert job.command(3) == f"{common} --seed 3 --recipe article --set epochs=1"
-    assert experiment.plan("coordconv", task="regression", config="quadrant").command(0, distribute=True) == (
+    assert run.with_seed(3).command() == f"{common} --seed 3 --recipe article --set epochs=1"
+    assert experiment.plan("coordconv", task="regression", config="quadrant").command(distribute=True) == (
         f"{common} --seed 0 --distribute"
     )
-    assert job.command(3, "memory") == f"{common} --seed 3 --recipe article --set epochs=1 --data memory"
+    assert run.with_seed(3).command("memory") == f"{common} --seed 3 --recipe article --set epochs=1 --data memory"
 
 
 def test_metrics_are_those_of_the_saved_weights_on_every_example(finished):
@@ -98,7 +99,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not(finished, t
 def test_tfds_and_memory_give_the_same_examples_in_the_same_order(data_dir):
     config = NotSoClevrConfig.from_name("uniform_20_square3")
     for task in tasks.TASKS.values():
-        memory, stored = training.load(config, task(20), "memory"), training.load(config, task(20), "tfds", data_dir)
+        memory, stored = loading.load(config, task(20), "memory"), loading.load(config, task(20), "tfds", data_dir)
         for split in ("train", "test"):
             assert set(stored[split]) == {"label", *task.features}  # Only what the task looks at is read.
             for name in stored[split]:
@@ -506,9 +507,9 @@ def test_what_has_no_name_of_its_own_is_written_by_another_only(predict, name, t
 
 
 def test_an_l2_that_would_replace_a_regularizer_is_told_when_the_model_is_checked():
-    job = experiment.plan(regular, task="regression", config=SMALL["config"], settings={"l2": 0.1})
+    run = experiment.plan(regular, task="regression", config=SMALL["config"], settings={"l2": 0.1})
     with pytest.raises(ValueError, match="l2=0.1 would replace the regularizer that .*kernel has; leave one of them out."):
-        training.check_model(job)
+        networks.check_model(run)
 
 
 def test_an_error_that_overflows_is_told_and_not_written(tmp_path):
@@ -580,7 +581,11 @@ def far_off(x):
         (wrong_shape, r"test_benchmark:wrong_shape returns shape \(2, 3\) for regression; expected \(2, 2\) for a batch of 2."),
         (nan, r"test_benchmark:nan returns NaN or infinity for the example \(1, 1\)"),
         (broken, r"test_benchmark:broken cannot be built for regression: KeyError: 'colour' \(test_benchmark.py, line \d+\)."),
-        (adds, r"cannot be built for regression: TypeError: unsupported .*\(test_benchmark.py, line \d+\)\.$"),
+        (
+            adds,
+            r"cannot be built for regression: TypeError: unsupported .*\(test_benchmark.py, line \d+\)\.\n"
+            r"  .*test_benchmark.py, line \d+, in adds\n    return 1 \+ \"1\"\n  TypeError: unsupported .*$",
+        ),
         (
             takes_two,
             "takes_two cannot be called with a task: missing a required argument: 'y'; give a missing argument a default",
@@ -674,32 +679,32 @@ def test_runs_of_different_settings_are_not_taken_for_each_other(tmp_path):
         benchmark.run(build, settings={"x": "a.b", "epochs": 1}, resume=True, **common)
 
 
-def begun(job, seed, settings, runs):
+def begun(run, seed, settings, runs):
     """Leaves a run that was interrupted."""
-    partial = runs / (job.id(seed) + results.INCOMPLETE)
+    partial = runs / (run.with_seed(seed).id + results.INCOMPLETE)
     partial.mkdir(parents=True)
     np.savez(partial / "checkpoint.npz", log=np.asarray(json.dumps({"recipe": settings, "seconds": 1.0, "epochs": []})))
 
 
 @pytest.mark.parametrize("done", [True, False])
 def test_other_settings_are_told_before_the_first_of_several_seeds_is_trained(done, tmp_path):
-    job = experiment.plan("coordconv", task="regression", config="quadrant_16_square3")
-    other = job.saved_recipe | {"batch_size": 16}
+    run = experiment.plan("coordconv", task="regression", config="quadrant_16_square3")
+    other = run.saved_recipe | {"batch_size": 16}
     if done:
-        made_up("coordconv", task="regression", seed=1, settings=other).write(tmp_path / job.id(1))
+        made_up("coordconv", task="regression", seed=1, settings=other).write(tmp_path / run.with_seed(1).id)
     else:
-        begun(job, 1, other, tmp_path)
-    resume = {"data": "memory", "runs": tmp_path, "resume": True, "replace": False, "tensorboard": False}
-    assert training.check_arguments(job, seed=0, **resume) == 0
+        begun(run, 1, other, tmp_path)
+    options = RunOptions(data="memory", runs=tmp_path, resume=True)
+    options.check(run)
     with pytest.raises(ValueError, match="seed1.* was (made|begun) with other settings, .*'batch_size': 16"):
-        training.check_arguments(job, seed=1, **resume)
+        options.check(run.with_seed(1))
 
 
 def test_a_run_that_was_begun_before_a_setting_was_there_is_resumed(tmp_path):
-    job = experiment.plan("coordconv", task="regression", config="quadrant_16_square3")
-    begun(job, 0, {name: value for name, value in job.saved_recipe.items() if name != "loss"}, tmp_path)
-    resume = {"data": "memory", "runs": tmp_path, "resume": True, "replace": False, "tensorboard": False}
-    assert training.check_arguments(job, seed=0, **resume) == 0
+    run = experiment.plan("coordconv", task="regression", config="quadrant_16_square3")
+    begun(run, 0, {name: value for name, value in run.saved_recipe.items() if name != "loss"}, tmp_path)
+    options = RunOptions(data="memory", runs=tmp_path, resume=True)
+    options.check(run)
 
 
 def test_a_function_that_cannot_be_found_again_needs_a_name(tmp_path):
@@ -731,7 +736,7 @@ def test_numbers_of_numpy_are_settings_as_any_other():
     ours = {"learning_rate": np.float64(0.01), "epochs": np.int64(2), "x": [np.float32(0.5), True]}
     plain = {"learning_rate": 0.01, "epochs": 2, "x": [0.5, True]}
     one, other = (experiment.plan(with_x, settings=settings, **common) for settings in (ours, plain))
-    assert (one.id(0), one.command(0), one.recipe) == (other.id(0), other.command(0), other.recipe)
+    assert (one.id, one.command(), one.recipe) == (other.id, other.command(), other.recipe)
 
 
 @pytest.mark.parametrize("value", [keras.activations.relu, {1}, float("nan")])
@@ -800,7 +805,7 @@ def with_x(task, x):
 
 @pytest.mark.parametrize("value", ["1", "true", "None", "a b", "relu", 1, 0.5, True, [1, 2]])
 def test_the_command_sets_what_was_set(value):
-    command = experiment.plan(with_x, settings={"x": value}, task="regression", config="quadrant").command(0)
+    command = experiment.plan(with_x, settings={"x": value}, task="regression", config="quadrant").command()
     assert naming.read(shlex.split(command)[-1]) == ("x", value)
 
 
@@ -833,7 +838,7 @@ def test_channels_first_is_refused(monkeypatch):
 
 
 def test_a_data_set_that_memory_cannot_hold_is_refused(monkeypatch, tmp_path):
-    monkeypatch.setattr(training.environment, "memory", lambda: 24 * 10**9)
+    monkeypatch.setattr(loading.environment, "memory", lambda: 24 * 10**9)
     sentence = "quadrant_512 takes 133 GB of memory when it is read, and this machine has 24 GB; use data='memory'"
     with pytest.raises(ValueError, match=sentence):  # 254,016 one-hots of 262,144 bytes, twice
         benchmark.run("coordconv", task="regression", config="quadrant_512", data_dir=tmp_path)
@@ -847,5 +852,5 @@ def test_what_reads_the_data_takes_no_gpu_from_another_backend(backend, hidden, 
     calls = []
     monkeypatch.setattr(keras.backend, "backend", lambda: backend)
     monkeypatch.setattr(tf.config, "set_visible_devices", lambda *devices: calls.append(devices))
-    training.load(as_config("quadrant_8_square3"), tasks.as_task("regression", 8), data_dir=tmp_path)
+    loading.load(as_config("quadrant_8_square3"), tasks.as_task("regression", 8), data_dir=tmp_path)
     assert calls == hidden

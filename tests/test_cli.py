@@ -11,8 +11,9 @@ from subprocesses import command as run
 
 import not_so_clevr
 from not_so_clevr.benchmark import run_folder
-from not_so_clevr.cli import commands as cli
+from not_so_clevr.cli import data, options
 from not_so_clevr.dataset import picture
+from not_so_clevr.dataset.not_so_clevr_dataset_builder import Builder
 
 
 def test_version():
@@ -42,9 +43,9 @@ def test_an_interrupt_says_so(tmp_path, monkeypatch, capsys):
     def interrupted(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli.Builder, "download_and_prepare", interrupted)
+    monkeypatch.setattr(Builder, "download_and_prepare", interrupted)
     with pytest.raises(typer.Exit) as error:
-        cli.generate(["quadrant_32"], data_dir=tmp_path)
+        data.generate(["quadrant_32"], data_dir=tmp_path)
     assert error.value.exit_code == 130
     sentence = "not-so-clevr: quadrant_32 was interrupted; nothing of it was kept, and the same command begins it anew."
     assert capsys.readouterr().err.splitlines()[-1] == sentence
@@ -91,7 +92,7 @@ def test_a_home_that_nobody_has_is_a_sentence_and_no_traceback():
 
 
 def test_a_remote_folder_is_left_to_tfds_or_refused(tmp_path):
-    assert cli._path_of_data("gs://bucket/data") == "gs://bucket/data"
+    assert options.path_of_data("gs://bucket/data") == "gs://bucket/data"
     result = run("leaderboard", "gs://bucket/runs", cwd=tmp_path)
     assert result.returncode == 2
     assert "gs://bucket/runs is remote; expected a place on this machine." in unboxed(result.stderr)

@@ -1,5 +1,6 @@
 """`not-so-clevr train`, `list` and `leaderboard`, with a model from the current folder among them."""
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -18,6 +19,9 @@ from tensorflow_datasets.core import constants
 
 from not_so_clevr import benchmark, cli, results
 from not_so_clevr.benchmark import distribution, registry, training
+from not_so_clevr.benchmark.options import RunOptions
+from not_so_clevr.checks import UserError
+from not_so_clevr.cli.training import list_models
 from not_so_clevr.results import published
 from not_so_clevr.results.experiment import Experiment
 
@@ -141,24 +145,24 @@ def test_options_of_train_reach_the_training_and_ctrl_c_says_how_to_go_on(
 ):
     asked = []
 
-    def interrupted(job, callbacks, **keywords):
-        asked.append((job, keywords))
+    def interrupted(run, options):
+        asked.append((run, options))
         raise KeyboardInterrupt
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(benchmark, "execute", interrupted)
+    monkeypatch.setattr(training, "execute", interrupted)
     monkeypatch.setattr(distribution, "devices", list)
     monkeypatch.setattr(sys, "argv", ["not-so-clevr", "train", "coordconv", *TASK, "--data", "memory", *options])
     with pytest.raises(SystemExit) as ended:
         cli.main()
-    ((job, keywords),) = asked
-    switches = dict.fromkeys(("resume", "replace", "tensorboard", "distribute"), False)
-    usual = {"seed": 0, "runs": pathlib.Path("runs"), "data": "memory", "data_dir": None} | switches
-    assert keywords == usual | changed
-    assert job.recipe == registry.find("coordconv").recipe(recipe, "regression")[1]
+    ((asked_for, keywords),) = asked
+    usual = {"runs": pathlib.Path("runs"), "data": "memory", "verbose": 1} | changed
+    assert asked_for.seed == usual.pop("seed", 0)
+    assert keywords == RunOptions(**usual)
+    assert asked_for.recipe == registry.find("coordconv").recipe(recipe, "regression")[1]
     assert ended.value.code == 130
     instead = " instead of --replace" if "--replace" in options else ""
-    said = f"{job.id(keywords['seed'])} was interrupted; the same command with --resume{instead} continues it.\n"
+    said = f"{asked_for.id} was interrupted; the same command with --resume{instead} continues it.\n"
     assert capsys.readouterr().err.endswith(f"not-so-clevr: {said}")
 
 
@@ -183,22 +187,23 @@ def test_an_interrupted_replacement_says_which_runs_are_the_old_ones_and_is_cont
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    def execute(job, seed, callbacks, **options):
-        if seed == 1 and moment == "build":
+    def execute(run, options):
+        if run.seed == 1 and moment == "build":
             raise KeyboardInterrupt
-        if seed == 1:
-            callbacks = [*callbacks, type("Interrupt", (keras.callbacks.Callback,), {moment: interrupted})()]
-        return benchmark_execute(job, seed=seed, callbacks=callbacks, **options)
+        if run.seed == 1:
+            interrupt = type("Interrupt", (keras.callbacks.Callback,), {moment: interrupted})()
+            options = dataclasses.replace(options, callbacks=[interrupt])
+        return benchmark_execute(run, options)
 
     benchmark_execute = training.execute
-    monkeypatch.setattr(benchmark, "execute", execute)
+    monkeypatch.setattr(training, "execute", execute)
     monkeypatch.setattr(sys, "argv", [*command, "--replace"])
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert ended.value.code == 130
     assert capsys.readouterr().err.endswith(f"/seed1 was interrupted; {words}\n")
 
-    monkeypatch.setattr(benchmark, "execute", benchmark_execute)
+    monkeypatch.setattr(training, "execute", benchmark_execute)
     monkeypatch.setattr(sys, "argv", [*command, "--resume"])
     with pytest.raises(SystemExit):
         cli.main()
@@ -209,13 +214,13 @@ def test_an_interrupted_replacement_says_which_runs_are_the_old_ones_and_is_cont
 def test_a_seed_that_diverges_keeps_no_other_back(tmp_path, monkeypatch, capsys):
     """The others are trained, the table is printed, and at the end it is told."""
 
-    def execute(job, seed, **options):
-        if seed == 1:
-            raise ValueError("The loss of coordconv became nan in epoch 1.")
-        return benchmark_execute(job, seed=seed, **options)
+    def execute(run, options):
+        if run.seed == 1:
+            raise UserError("The loss of coordconv became nan in epoch 1.")
+        return benchmark_execute(run, options)
 
     benchmark_execute = training.execute
-    monkeypatch.setattr(benchmark, "execute", execute)
+    monkeypatch.setattr(training, "execute", execute)
     monkeypatch.setattr(sys, "argv", ["not-so-clevr", "train", "coordconv", *QUICK, "--seeds", "3", "--runs", str(tmp_path)])
     with pytest.raises(SystemExit) as ended:
         cli.main()
@@ -327,9 +332,9 @@ def test_list_shows_every_model_with_source_and_parameters(folder):
 
 def test_a_package_that_is_broken_hides_no_model_of_another(monkeypatch, capsys):
     monkeypatch.setattr(registry, "names", lambda: ["absent:build", "conv"])
-    cli.list_models()
+    list_models()
     lines = capsys.readouterr().out.splitlines()
-    assert any(line.startswith("| absent:build |  |  |  | ValueError: Cannot import 'absent': there is no") for line in lines)
+    assert any(line.startswith("| absent:build |  |  |  | UserError: Cannot import 'absent': there is no") for line in lines)
     assert any(line.startswith("| conv | regression | ") for line in lines)
 
 
@@ -397,6 +402,13 @@ def test_bad_input_gives_one_sentence_and_status_2(folder, arguments, sentence):
     subprocesses.assert_refused(result.returncode, result.stderr, sentence)
     left = [path for path in folder.rglob("*") if path not in before and path.is_file()]
     assert [path.name for path in left if path.suffix not in (".lock", ".pyc")] == []
+
+
+def test_an_error_in_training_shows_the_lines_of_the_model(folder):
+    error = run(folder, "train", "my_pkg.my_module:late", *QUICK).stderr
+    line = MINE.splitlines().index('            raise RuntimeError("only in training")') + 1
+    frame = f"  {folder}/my_pkg/my_module.py, line {line}, in call"
+    assert f'{frame}\n    raise RuntimeError("only in training")\n' in error
 
 
 def test_the_module_of_the_command_is_not_shadowed_by_a_folder_of_the_user(folder):

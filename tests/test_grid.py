@@ -43,7 +43,7 @@ def test_the_example_is_every_combination(write):
         for l2 in ("0.0", "0.001")
     ]
     (one,) = read.plan(["*/quadrant/*-l2=0.0-learning_rate=0.005"])
-    assert (one.job.recipe.learning_rate, one.job.recipe.l2, one.job.config.name) == (0.005, 0.0, "quadrant")
+    assert (one.run.recipe.learning_rate, one.run.recipe.l2, one.run.config.name) == (0.005, 0.0, "quadrant")
 
 
 def test_it_is_the_grid_of_the_paper(write):

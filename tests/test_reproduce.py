@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 
 from not_so_clevr import reproduce
 from not_so_clevr.benchmark import registry
-from not_so_clevr.cli import commands as cli
-from not_so_clevr.cli import terminal
+from not_so_clevr.cli import many, terminal
 from not_so_clevr.dataset.config import as_config
 from not_so_clevr.results import Result, naming, published
 from not_so_clevr.results.experiment import PERFECT, Claim, Experiment
@@ -39,7 +38,7 @@ def run(experiment, test, seed=0, **changes):
         "metrics": {"train": values, "test": values},
         "right": "accuracy",
         "closeness": "distance",
-        "settings": row.job.saved_recipe,
+        "settings": row.run.saved_recipe,
         "seconds": 60.0,
         "history": [{"epoch": k + 1, "loss": 0.5, "test": values} for k in range(200)],
     }
@@ -81,7 +80,7 @@ def test_the_grids_are_every_combination_of_what_the_paper_tells_on_both_splits(
         assert (len(found), set(found)) == (number, set(points))
     assert len(SUITES[suite]) == 2 * number
     for row in reproduce.plan([SUITES[suite][0], SUITES[suite][-1]]):
-        recipe = row.job.recipe
+        recipe = row.run.recipe
         assert (recipe.epochs, recipe.weight_decay) == (epochs, 0)
         assert (recipe.schedule, recipe.step_epochs) == ("step" if model == "deconv" else "constant", 200)
 
@@ -102,15 +101,15 @@ def test_every_row_can_be_planned_and_is_called_what_its_run_will_be_called(suit
     for experiment in SUITES[suite][:: max(len(SUITES[suite]) // 6, 1)]:
         model = registry.find(experiment.model)
         (row,) = reproduce.plan([experiment])
-        job = row.job
-        assert job.id(3) == f"{experiment.id}/seed3"
-        model.build(job.task, **job.recipe.model)
+        planned = row.run
+        assert planned.with_seed(3).id == f"{experiment.id}/seed3"
+        model.build(planned.task, **planned.recipe.model)
         if (claim := experiment.claim) and claim.expected:
             low, high = claim.expected
             assert 0 <= low <= high
             assert (claim.metric == "error") == (high > 1)
         if claim and claim.metric:
-            assert claim.metric == PERFECT or claim.metric in job.task.metrics
+            assert claim.metric == PERFECT or claim.metric in planned.task.metrics
 
 
 def test_ids_are_stable():
@@ -272,7 +271,7 @@ def test_rows_share_what_takes_long_to_find_out(monkeypatch):
     assert [seed for _, seed in reproduce.left(rows, [0, 1], iter(found))] == [1, 1]
     assert list(reproduce.estimates(rows, iter(found)).values()) == [70, 70]
     assert [row.test for row in reproduce.table(rows, iter(found))] == [0.8, 0.7]
-    assert rows[0].job.saved_recipe is rows[0].job.saved_recipe
+    assert rows[0].run.saved_recipe is rows[0].run.saved_recipe
 
 
 def test_a_run_takes_as_long_as_its_like_or_as_as_many_epochs():
@@ -359,7 +358,7 @@ def test_a_training_that_fails_keeps_no_other_back(tmp_path, monkeypatch, capsys
     diverges = dataclasses.replace(small, settings={"epochs": 2, "learning_rate": 1e30})
     monkeypatch.setitem(SUITES, "article", (diverges, small))
     with pytest.raises(ValueError, match="The loss of coordconv became"):
-        cli.reproduce_published(["article"], seeds=1, runs=tmp_path, data="memory")
+        many.reproduce_published(["article"], seeds=1, runs=tmp_path, data="memory")
     table = [line.split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
     verdict = reproduce.COLUMNS.index("verdict")
     assert [cells[verdict] for cells in table[-2:]] == ["not run", "reproduced so far"]
@@ -372,7 +371,7 @@ def test_a_run_that_is_made_elsewhere_keeps_no_other_back(tmp_path, monkeypatch,
     lock = tmp_path / small.id / ".seed0.lock"
     lock.parent.mkdir(parents=True)
     with filelock.FileLock(lock), pytest.raises(ValueError, match="seed0 is being written by another process"):
-        cli.reproduce_published(["article"], seeds=1, runs=tmp_path, data="memory")
+        many.reproduce_published(["article"], seeds=1, runs=tmp_path, data="memory")
     out = capsys.readouterr().out
     assert "| not run |" in out
     assert "| reproduced so far |" in out
@@ -402,7 +401,7 @@ def test_every_row_is_run_with_the_first_seed_before_any_with_the_next():
 
 def test_only_print_lists_the_runs_with_their_estimates(tmp_path, capsys):
     run(DECONV, 0.8).write(tmp_path / f"{DECONV.id}/seed0")
-    cli.reproduce_published(["article"], rows=["classification/uniform/*"], seeds=2, only_print=True, runs=tmp_path)
+    many.reproduce_published(["article"], rows=["classification/uniform/*"], seeds=2, only_print=True, runs=tmp_path)
     listed = [line for line in capsys.readouterr().out.splitlines() if "/seed" in line]
     assert [line.split(" | ")[0] for line in listed] == [
         "| classification/uniform/coordconv-article/seed0",

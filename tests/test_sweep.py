@@ -16,10 +16,11 @@ import subprocesses
 from run_files import assert_same_run
 from subprocesses import COMMAND
 
-from not_so_clevr import reproduce
+from not_so_clevr import cli, reproduce
 from not_so_clevr.benchmark import progress
-from not_so_clevr.cli import commands as cli
-from not_so_clevr.reproduce import sweep
+from not_so_clevr.benchmark.options import RunOptions
+from not_so_clevr.cli import many
+from not_so_clevr.reproduce import cluster, sweep, worker
 from not_so_clevr.results import Result
 from not_so_clevr.results.experiment import Experiment
 
@@ -172,14 +173,14 @@ def test_a_sweep_outlives_failures_and_kills(folder):
 
 
 def test_ctrl_c_says_how_to_go_on(folder, monkeypatch, capsys):
-    def interrupted(todo, **_):
-        yield None
+    def interrupted(attempts, *_):
+        yield sweep.Going(attempts, 2)
         raise KeyboardInterrupt
 
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "path", [*sys.path, str(folder)])
-    monkeypatch.setattr(sweep, "cluster", lambda *_: contextlib.nullcontext(2))
-    monkeypatch.setattr(sweep, "run", interrupted)
+    monkeypatch.setattr(cluster, "cluster", lambda *_: contextlib.nullcontext(2))
+    monkeypatch.setattr(sweep, "_made", interrupted)
     monkeypatch.setattr(sys, "argv", ["not-so-clevr", "sweep", "grid.toml", "--data", "memory"])
     with pytest.raises(SystemExit) as ended:
         cli.main()
@@ -190,8 +191,8 @@ def test_ctrl_c_says_how_to_go_on(folder, monkeypatch, capsys):
 def test_only_print_lists_the_runs_and_starts_nothing(folder, monkeypatch, capsys):
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "path", [*sys.path, str(folder)])
-    monkeypatch.setattr(sweep, "cluster", lambda *_: pytest.fail("Ray started"))
-    cli.sweep_grid("grid.toml", only_print=True)
+    monkeypatch.setattr(cluster, "cluster", lambda *_: pytest.fail("Ray started"))
+    many.sweep_grid("grid.toml", only_print=True)
     out = capsys.readouterr().out
     assert out.startswith("3 runs to do, 3 of unknown length\n")
     for name in ("fine", "dies", "raises"):
@@ -202,13 +203,13 @@ def test_only_print_lists_the_runs_and_starts_nothing(folder, monkeypatch, capsy
 def test_a_run_that_another_process_is_writing_is_waited_for(tmp_path, monkeypatch, capsys):
     """And not made again: what the other one has made is the result."""
     experiment = Experiment("regression", "quadrant_16_square3", "coordconv", settings={"epochs": 1})
-    options = {"runs": tmp_path, "data": "memory"}
+    options = RunOptions(runs=tmp_path, data="memory", resume=True)
     folder = tmp_path / experiment.id / "seed0"
     folder.parent.mkdir(parents=True)
-    monkeypatch.setattr(sweep, "_PAUSE", 0.01)
+    monkeypatch.setattr(worker, "_PAUSE", 0.01)
     with concurrent.futures.ThreadPoolExecutor() as other:
         with filelock.FileLock(folder.with_name(".seed0.lock")):
-            waiting = other.submit(sweep._executed, experiment, 0, options)
+            waiting = other.submit(worker._executed, experiment, 0, options)
             wait_until(lambda: "is being written by another process" in capsys.readouterr().out)
             made = made_elsewhere(folder, experiment)
         assert waiting.result(60).metrics == made.metrics
@@ -226,7 +227,7 @@ def made_elsewhere(folder, experiment):
         metrics=metrics,
         right="within_half_pixel",
         closeness="error",
-        settings=row.job.saved_recipe,
+        settings=row.run.saved_recipe,
     )
     partial = folder.with_name("seed0.incomplete")
     result.write(partial)
@@ -245,8 +246,8 @@ def processes(base):
 
 CONFINED = """
 import os, pathlib, sys, time
-from not_so_clevr.reproduce import sweep
-with sweep._confined({cpus}, {gpus}) as cores:
+from not_so_clevr.reproduce import worker
+with worker._confined({cpus}, {gpus}) as cores:
     assert sorted(os.sched_getaffinity(0)) == cores
     names = "TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES"
     print(*cores, *(os.environ.get(name) for name in names), flush=True)
@@ -285,22 +286,22 @@ def test_runs_have_cores_of_their_own_and_no_gpu_unless_asked_for(tmp_path):
 def test_frameworks_see_no_gpu_while_a_sweep_is_planned(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
     monkeypatch.delenv("JAX_PLATFORMS", raising=False)
-    with sweep.without_gpus():
+    with worker.without_gpus():
         assert (os.environ["CUDA_VISIBLE_DEVICES"], os.environ["JAX_PLATFORMS"]) == ("", "cpu")
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "3"
     assert "JAX_PLATFORMS" not in os.environ
 
 
 def made(rows, estimate=None, seconds=None):
-    """Runs of some rows, done where there are seconds."""
+    """Attempts at some rows, done where there are seconds."""
     todo = []
     for k, name in enumerate(rows):
         (row,) = reproduce.plan([Experiment("regression", "quadrant_16", "coordconv", settings={"epochs": name})])
-        run = sweep.Run(row, k, pathlib.Path("none"), estimate, attempt=1)
+        attempt = sweep.Attempt(row, k, pathlib.Path("none"), estimate, number=1)
         if seconds and seconds[k]:
             fields = dict.fromkeys(("model", "recipe", "task", "config", "right", "closeness"), "")
-            run.result = Result(**fields, seed=k, metrics={}, seconds=seconds[k])
-        todo.append(run)
+            attempt.result = Result(**fields, seed=k, metrics={}, seconds=seconds[k])
+        todo.append(attempt)
     return todo
 
 
@@ -331,7 +332,7 @@ def test_the_time_left():
     ],
 )
 def test_the_room_of_a_machine(machine, cpus, gpus, room):
-    assert sweep._room(machine, cpus, gpus) == room
+    assert cluster._room(machine, cpus, gpus) == room
 
 
 def test_the_last_epoch_of_a_log_tells_how_far_a_run_is(tmp_path):
@@ -351,7 +352,7 @@ def test_the_last_epoch_of_a_log_tells_how_far_a_run_is(tmp_path):
 
 def test_without_ray_it_is_told_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(ImportError, match=r"pip install 'not-so-clevr\[sweep\]'"), sweep.cluster(None, 1, 0):
+    with pytest.raises(ImportError, match=r"pip install 'not-so-clevr\[sweep\]'"), cluster.cluster(None, 1, 0):
         pass
 
 
@@ -386,7 +387,7 @@ def test_bad_input_is_one_sentence_before_ray_starts(folder, arguments, sentence
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "path", [*sys.path, str(folder)])
     monkeypatch.delitem(sys.modules, "my_module", raising=False)
-    monkeypatch.setattr(sweep, "cluster", lambda *_: pytest.fail("Ray started"))
+    monkeypatch.setattr(cluster, "cluster", lambda *_: pytest.fail("Ray started"))
     monkeypatch.setattr(
         sys, "argv", ["not-so-clevr", "sweep", *arguments, *([] if "--data" in arguments else ["--data", "memory"])]
     )

@@ -9,8 +9,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from not_so_clevr.benchmark.evaluation import evaluate
     from not_so_clevr.benchmark.recipe import Recipe, with_recipes
-    from not_so_clevr.benchmark.training import evaluate, run
+    from not_so_clevr.benchmark.training import run
     from not_so_clevr.dataset.tasks import Task
 
 __all__ = ["Recipe", "Task", "evaluate", "run", "with_recipes"]
@@ -18,7 +19,7 @@ __all__ = ["Recipe", "Task", "evaluate", "run", "with_recipes"]
 _MODULES = {
     "Recipe": "not_so_clevr.benchmark.recipe",
     "Task": "not_so_clevr.dataset.tasks",
-    "evaluate": "not_so_clevr.benchmark.training",
+    "evaluate": "not_so_clevr.benchmark.evaluation",
     "run": "not_so_clevr.benchmark.training",
     "with_recipes": "not_so_clevr.benchmark.recipe",
 }

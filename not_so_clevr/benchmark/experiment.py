@@ -1,4 +1,4 @@
-"""All of a run but its seed, checked before anything is built: model, task, data set, recipe and settings."""
+"""A run: model, task, data set, recipe, settings and seed, checked before anything is built."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from not_so_clevr.benchmark import registry
 from not_so_clevr.benchmark.recipe import Recipe
-from not_so_clevr.checks import UserError
+from not_so_clevr.checks import UserError, integer
 from not_so_clevr.dataset.config import NotSoClevrConfig, as_config
 from not_so_clevr.dataset.tasks import Task, as_task
 from not_so_clevr.results import naming
@@ -24,31 +24,50 @@ Build = Callable[..., keras.Model]
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
-    """All of a run but its seed, checked; what `plan` returns."""
+class Run:
+    """A checked experiment and a seed; `plan` returns it.
+
+    Attributes:
+        model: the model.
+        task: the task.
+        config: the data set.
+        recipe: all hyper-parameters.
+        recipe_name: of the recipe, with the settings that were changed; "" for the default recipe.
+        settings: the changes that the user made.
+        arguments: the words of the command line that stand for recipe and settings.
+        seed: of the weights and of the order of the examples.
+    """
 
     model: registry.Model
     task: Task
     config: NotSoClevrConfig
     recipe: Recipe
-    recipe_name: str  # With the settings that were changed; "" for the model's default recipe as it is
+    recipe_name: str
     settings: Mapping[str, Any]
     arguments: Sequence[str]
+    seed: int = 0
+
+    @property
+    def id(self) -> str:
+        """The id: task, config, model with changed settings, and seed."""
+        label = naming.label(self.model.name, self.recipe_name)
+        return naming.run_id(self.task.name, self.config.name, label, self.seed)
 
     @functools.cached_property
     def saved_recipe(self) -> dict[str, Any]:
         """The recipe's values as a file gives them back."""
         return json.loads(json.dumps(dataclasses.asdict(self.recipe)))
 
-    def id(self, seed: int) -> str:
-        """Returns the id of the run with this seed."""
-        return naming.run_id(self.task.name, self.config.name, naming.label(self.model.name, self.recipe_name), seed)
+    def with_seed(self, seed: int) -> Run:
+        """Returns the same run with another seed. Raises UserError unless it is 0 to 2^32 - 1."""
+        return dataclasses.replace(self, seed=integer("seed", seed, 0, 2**32 - 1))
 
-    def command(self, seed: int, data: str = "tfds", distribute: bool = False) -> str | None:
-        """Returns the command line that makes the run with this seed, if there is one."""
+    def command(self, data: str = "tfds", distribute: bool = False) -> str | None:
+        """Returns the command line that makes the run; None if its model cannot be found by name."""
         if not self.model.findable:
             return None
-        what = ["--task", self.task.name, "--config", self.config.name, "--seed", str(seed), *self.arguments]
+        seed = ["--seed", str(self.seed)]
+        what = ["--task", self.task.name, "--config", self.config.name, *seed, *self.arguments]
         where = [*["--data", data] * (data != "tfds"), *["--distribute"] * distribute]
         return shlex.join(["not-so-clevr", "train", self.model.name, *what, *where])
 
@@ -60,33 +79,42 @@ def plan(
     config: str | NotSoClevrConfig,
     recipe: str | None = None,
     settings: Mapping[str, Any] | None = None,
-) -> Plan:
-    """Returns what `benchmark.run` would do with these arguments, which it tells.
+    seed: int = 0,
+) -> Run:
+    """Returns the run that `benchmark.run` would make with these arguments, which it describes.
 
     Raises:
-        UserError: one sentence, if one is wrong.
+        UserError: one sentence, if one of them is wrong.
     """
     model = as_model(build)
     config = as_config(config)
     task = as_task(task, config.canvas_size)
     name, chosen = model.recipe(recipe, task.name)
-    is_default = name == next(iter(model.recipes))
+
     if not isinstance(settings, (Mapping, type(None))):
         raise UserError(f"settings={settings!r} is no dict; give one, such as {{'epochs': 3}}.")
     settings = {key: _plain(value) for key, value in (settings or {}).items()}
-    arguments = [] if is_default else ["--recipe", name]
+    whole = chosen.replace(settings)
+    own = {key: _plain(value) for key, value in whole.model.items()}
+    whole = dataclasses.replace(whole, model=own)
+    _check_whole(model, task, whole, settings)
+
+    changed_recipe = "" if name == next(iter(model.recipes)) else name
+    arguments = ["--recipe", name] if changed_recipe else []
     for key, value in sorted(settings.items()):
         arguments += ["--set", naming.write(key, value)]
-    recipe_name = naming.changed("" if is_default else name, settings)
-    whole = chosen.replace(settings)
-    whole = dataclasses.replace(whole, model={key: _plain(value) for key, value in whole.model.items()})
-    _check_savable(whole.model)
-    if whole.loss != "task" and task.name != "rendering":
-        raise UserError(f"loss={whole.loss!r} is for rendering; leave it out for {task.name}.")
+    recipe_name = naming.changed(changed_recipe, settings)
+    return Run(model, task, config, whole, recipe_name, settings, arguments).with_seed(seed)
+
+
+def _check_whole(model: registry.Model, task: Task, recipe: Recipe, settings: Mapping[str, Any]) -> None:
+    """Raises UserError, one sentence, unless the model and the task can have the recipe."""
+    _check_savable(recipe.model)
+    if recipe.loss != "task" and task.name != "rendering":
+        raise UserError(f"loss={recipe.loss!r} is for rendering; leave it out for {task.name}.")
     if (signature := _signature(model)) is not None:
         _check_settings(model, signature, settings)
-        _check_arguments(model, signature, task, whole.model)
-    return Plan(model, task, config, whole, recipe_name, settings, arguments)
+        _check_arguments(model, signature, task, recipe.model)
 
 
 def _check_savable(settings: Mapping[str, Any]) -> None:

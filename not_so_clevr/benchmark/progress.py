@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import importlib.util
 import re
 import sys
 import time
@@ -23,6 +24,7 @@ _SECONDS = 10.0  # Between two lines where there is no terminal
 def bars(unit: str) -> rich.progress.Progress:
     """Returns bars that count `unit`; a task may tell more in its field `state`."""
     console = rich.console.Console(stderr=True)
+    has_widgets = console.is_jupyter and bool(importlib.util.find_spec("ipywidgets"))
     return rich.progress.Progress(
         rich.progress.TextColumn("{task.description}"),
         rich.progress.BarColumn(),
@@ -31,15 +33,53 @@ def bars(unit: str) -> rich.progress.Progress:
         rich.progress.TimeRemainingColumn(),
         rich.progress.TextColumn("left"),
         console=console,
-        disable=not console.is_terminal,
+        disable=not (console.is_terminal or has_widgets),
         redirect_stdout=False,
         redirect_stderr=False,
     )
 
 
+def is_shown(verbose: str | int) -> bool:
+    """Returns whether `verbose`, "auto", 0 or 1, shows anything here."""
+    if verbose != "auto":
+        return bool(verbose)
+    console = rich.console.Console(stderr=True)
+    return console.is_terminal or console.is_jupyter
+
+
 @contextlib.contextmanager
-def training(name: str) -> Iterator[list[keras.callbacks.Callback]]:
-    """Shows the bar of a training, with its epoch, its loss and how good it was on test; yields the callbacks that feed it."""
+def generation(verbose: str | int) -> Iterator[Callable[[str, int, int], None]]:
+    """Shows a bar for each data set that is generated; yields the function that feeds them.
+
+    Args:
+        verbose: "auto", 0 or 1, as for `benchmark.run`.
+    """
+    with bars("examples") if is_shown(verbose) else contextlib.nullcontext() as shown:
+        of: dict[str, rich.progress.TaskID] = {}
+
+        def on_progress(name: str, done: int, total: int) -> None:
+            if shown is not None:
+                bar = of[name] if name in of else shown.add_task(name, total=total, state="")
+                of[name] = bar
+                shown.update(bar, completed=done)
+
+        yield on_progress
+
+
+@contextlib.contextmanager
+def training(name: str, verbose: str | int) -> Iterator[list[keras.callbacks.Callback]]:
+    """Shows the bar of a training: epoch, loss, metrics of test, time left.
+
+    Args:
+        name: of the run.
+        verbose: "auto", 0 or 1, as for `benchmark.run`.
+
+    Yields:
+        The callbacks that feed it.
+    """
+    if not is_shown(verbose):
+        yield []
+        return
     import keras
 
     class Bar(keras.callbacks.Callback):

@@ -1,4 +1,4 @@
-"""The harness: trains a model on a task, or asks any function for predictions, and measures on every example.
+"""Training one run, and measuring it on every example.
 
 Training runs on whatever backend Keras has; the same seed on the same machine gives the same weights, bit for bit. For JAX on
 GPUs this has to be asked for from outside: `XLA_FLAGS=--xla_gpu_deterministic_ops=true` in the environment. For TensorFlow on
@@ -8,40 +8,31 @@ CPUs without AVX-512 the command sets `TF_ENABLE_ONEDNN_OPTS=1`; a script that i
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
-import inspect
-import math
-import numbers
 import pathlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
-import numpy as np
-import numpy.typing as npt
 
 from not_so_clevr.benchmark import (
     distribution,
     environment,
     evaluation,
+    loading,
+    networks,
+    progress,
     registry,
-    tracebacks,
 )
-from not_so_clevr.benchmark.experiment import Build, Plan, as_model, plan
-from not_so_clevr.benchmark.recipe import Recipe
+from not_so_clevr.benchmark.experiment import Build, Run, as_model, plan
+from not_so_clevr.benchmark.log import Log
+from not_so_clevr.benchmark.options import RunOptions
 from not_so_clevr.benchmark.run_folder import RunFolder, claimed
-from not_so_clevr.checks import MissingPackageError, UserError, integer
-from not_so_clevr.dataset import devices
-from not_so_clevr.dataset.batches import Arrays, Batches, Examples
-from not_so_clevr.dataset.config import NotSoClevrConfig, as_config
-from not_so_clevr.dataset.examples import Drawn
-from not_so_clevr.dataset.tasks import Task, as_task
-from not_so_clevr.results import Result, naming
-
-DATA = ("tfds", "memory")
-
-_SEVERAL = "{name} may be one of several; give it a name with {argument}=, to tell its runs apart."
+from not_so_clevr.checks import UserError
+from not_so_clevr.dataset.batches import Batches, Examples
+from not_so_clevr.dataset.config import NotSoClevrConfig
+from not_so_clevr.dataset.tasks import Task
+from not_so_clevr.results import Result
 
 
 def run(
@@ -61,6 +52,7 @@ def run(
     tensorboard: bool = False,
     distribute: bool = False,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    verbose: str | int = "auto",
 ) -> Result:
     """Trains a model and measures it on every example of train and test. Nothing is selected on the test split.
 
@@ -85,6 +77,8 @@ def run(
         tensorboard: write logs for TensorBoard into the run's folder.
         distribute: share each batch among all GPUs (all of the CPU devices where there is none), on JAX or TensorFlow.
         callbacks: of Keras, for the training. At the end of an epoch they see the metrics of test as `val_<metric>`.
+        verbose: 1 shows a bar on standard error (a line every 10 s where that is no terminal), 0
+            nothing; "auto" is 1 in a terminal or a notebook, else 0.
 
     Raises:
         UserError: one sentence about what is wrong with an argument, or with the model, before any training; or if the loss or
@@ -97,12 +91,11 @@ def run(
     if name is not None:
         build = as_model(build)
         build = dataclasses.replace(build, name=name, findable=build.findable and build.name == name)
-    job = plan(build, task=task, config=config, recipe=recipe, settings=settings)
-    if runs is not None and name is None and not (job.model.findable or isinstance(build, registry.Model)):
-        raise UserError(_SEVERAL.format(name=job.model.name, argument="name"))
-    return execute(
-        job,
-        seed=seed,
+    planned = plan(build, task=task, config=config, recipe=recipe, settings=settings, seed=seed)
+    is_named = name is not None or planned.model.findable or isinstance(build, registry.Model)
+    if runs is not None and not is_named:
+        raise UserError(evaluation.SEVERAL.format(name=planned.model.name, argument="name"))
+    options = RunOptions(
         data=data,
         data_dir=data_dir,
         runs=runs,
@@ -110,357 +103,127 @@ def run(
         replace=replace,
         tensorboard=tensorboard,
         distribute=distribute,
-        callbacks=callbacks,
+        callbacks=keras.tree.flatten(callbacks or []),
+        verbose=verbose,
     )
+    return execute(planned, options)
 
 
-def execute(
-    job: Plan,
-    *,
-    seed: int = 0,
-    data: str = "tfds",
-    data_dir: str | pathlib.Path | None = None,
-    runs: str | pathlib.Path | None = None,
-    resume: bool = False,
-    replace: bool = False,
-    tensorboard: bool = False,
-    distribute: bool = False,
-    callbacks: Sequence[keras.callbacks.Callback] = (),
-) -> Result:
-    """Does what was planned; `run` tells the arguments and the errors."""
-    seed = check_arguments(job, seed=seed, data=data, runs=runs, resume=resume, replace=replace, tensorboard=tensorboard)
-    names = distribution.devices() if distribute else []
-    parts = max(1, len(names))
-    with distribution.over(names), claimed(runs, job.id(seed), resume=resume, replace=replace) as folder:
-        if folder is not None and resume and folder.complete:
-            return folder.result(job.saved_recipe).with_examples()
-        began = time.perf_counter()
-        about = environment.describe()
-        keras.utils.set_random_seed(seed)
-        environment.make_deterministic()
-        environment.keep_memory()
-        network = _built(job)  # Before anything takes long
-        splits = {split: Examples(arrays, job.task) for split, arrays in load(job.config, job.task, data, data_dir).items()}
-        batches = Batches(splits["train"], job.recipe.batch_size, seed, parts=parts)
-        if names:
-            distribution.check(network, job.model.name, parts, batches.sizes)
-            about["device"] = f"{parts} devices: {', '.join(names)} of {about['device']}"
-        predict = distribution.predictor(network, parts)
-        settings = job.saved_recipe
-        if network.compiled:
-            _check_compiled(network, job)
-            settings = settings | dict.fromkeys(_of_the_optimizer())
-        else:
-            job.recipe.compile(network, job.task.loss, batches.steps_per_epoch)
-        log = _Log(network, predict, job, splits["test"], folder)
-        if folder is not None and resume:
-            log.restore()
-            batches.first_step = len(log.epochs) * batches.steps_per_epoch
-        if folder is not None and replace:
-            folder.clear()
-        boards = [keras.callbacks.TensorBoard(folder.partial / "tensorboard")] if folder is not None and tensorboard else []
-        network.fit(
-            batches.for_fit(),
-            initial_epoch=len(log.epochs),
-            epochs=job.recipe.epochs,
-            steps_per_epoch=batches.steps_per_epoch,
-            verbose=0,
-            shuffle=False,  # `Batches` has an order of its own.
-            callbacks=[log, *boards, *keras.tree.flatten(callbacks or [])],
-        )
-        measured = {split: evaluation.measured(predict, each, job.model.name) for split, each in splits.items()}
-        evaluation.paint(predict, splits["test"], measured["test"], job.model.name)
-        result = Result(
-            model=job.model.name,
-            recipe=job.recipe_name,
-            task=job.task.name,
-            config=job.config.name,
-            seed=seed,
-            metrics=evaluation.means(measured, job.task),
-            right=job.task.right,
-            closeness=job.task.closeness,
-            settings=settings,
-            parameters=registry.parameters(network),
-            history=log.epochs,
-            seconds=log.seconds_before + time.perf_counter() - began,
-            examples_per_second=len(splits["train"]) * len(log.epochs) / sum(epoch["seconds"] for epoch in log.epochs),
-            environment=about,
-            # If no callback stopped it
-            command=None if len(log.epochs) < job.recipe.epochs else job.command(seed, data, distribute),
-            examples=measured,
-        )
-        if folder is not None:
-            folder.finish(result, network)
-        return result
-
-
-def evaluate(
-    predict: Callable[[npt.NDArray[np.float32]], Any],
-    *,
-    task: str | Task,
-    config: str | NotSoClevrConfig,
-    model: str | None = None,
-    seed: int = 0,
-    parameters: int | None = None,
-    seconds: float | None = None,
-    runs: str | pathlib.Path | None = None,
-    replace: bool = False,
-) -> Result:
-    """Measures a function from array to array, whatever framework made it, on every example of train and test.
+def execute(run: Run, options: RunOptions) -> Result:
+    """Trains a run and measures it, or returns the result of a complete one that is resumed.
 
     Args:
-        predict: from x, float32 `[B, *task.input_shape]`, to predictions, `[B, *task.output_shape]`: logits for classification
-            and rendering, coordinates from -1 to 1 for regression; see `tasks`. B is 64, less for the last batch, and once
-            more 8 for rendering, for the canvases that are kept.
-        task: "classification", "regression" or "rendering".
-        config: a config of the data set or its name.
-        model: its name; if None, that of the function. What has none of its own (a method, a lambda) needs one to be written.
-        seed: with which the model was trained, to tell several apart.
-        parameters: the number of trainable weights, if it is to be shown.
-        seconds: of training, if they are to be shown.
-        runs: the folder of all runs, in which this one is written; if None, nothing is written.
-        replace: replace the run with the same id.
+        run: what to train.
+        options: how.
 
     Raises:
-        UserError: one sentence, if an argument or a prediction is not as above.
-        FileExistsError: one sentence, if there is a run with the same id and it is not to be replaced.
-        OSError: one sentence, if the run's folder cannot be written.
+        Exception: whatever `benchmark.run` raises.
     """
-    config = as_config(config)
-    task = as_task(task, config.canvas_size)
-    seed = integer("seed", seed, 0, 2**32 - 1)
-    parameters = None if parameters is None else integer("parameters", parameters, 0, 2**63)
-    if seconds is not None and not (isinstance(seconds, numbers.Real) and 0 <= seconds < math.inf):
-        raise UserError(f"seconds={seconds!r} is no time; expected a number of 0 or more, or None.")
-    if not callable(predict):
-        raise UserError(f"predict={predict!r} is no function; expected one from x to predictions, such as model.predict.")
-    name = str(model or getattr(predict, "__name__", type(predict).__name__))
-    if runs is not None and not model and (not inspect.isfunction(predict) or name == "<lambda>"):
-        raise UserError(_SEVERAL.format(name=name, argument="model"))
-    run_id = naming.run_id(task.name, config.name, naming.label(name, ""), seed)
-    with claimed(runs, run_id, replace=replace, trained=False) as folder:
-        splits = {split: Examples(arrays, task) for split, arrays in load(config, task, "memory").items()}
-        measured = {split: evaluation.measured(predict, each, name) for split, each in splits.items()}
-        if task.name == "rendering" and all(evaluation.all_white(columns) for columns in measured.values()):
-            raise UserError(f"{name} paints every pixel white; expected logits, below 0 for black, and not probabilities.")
-        evaluation.paint(predict, splits["test"], measured["test"], name)
-        result = Result(
-            model=name,
-            recipe="",
-            task=task.name,
-            config=config.name,
-            seed=seed,
-            metrics=evaluation.means(measured, task),
-            right=task.right,
-            closeness=task.closeness,
-            parameters=parameters,
-            seconds=None if seconds is None else float(seconds),
-            environment={key: value for key, value in environment.describe().items() if key != "backend"},
-            examples=measured,
-        )
+    options.check(run)
+    devices = distribution.devices() if options.distribute else []
+    claim = claimed(options.runs, run.id, resume=options.resume, replace=options.replace)
+    with distribution.over(devices), claim as folder:
+        if folder is not None and options.resume and folder.complete:
+            return folder.result(run.saved_recipe).with_examples()
+
+        with progress.training(run.id, options.verbose) as bar:
+            training = _Training(run, options, devices, folder)
+            training.fit(bar)
+            result = training.result()
         if folder is not None:
-            folder.clear()
-            folder.finish(result)
+            folder.finish(result, training.network)
         return result
 
 
-def load(
-    config: NotSoClevrConfig, task: Task, data: str = "tfds", data_dir: str | pathlib.Path | None = None
-) -> Mapping[str, Arrays | Drawn]:
-    """Returns what a task needs of what `load_arrays` returns, row-major: read with TFDS, or drawn when it is asked for.
+class _Training:
+    """A run under way: its network, its examples and its log.
 
-    Raises:
-        OSError: one sentence, if the data set on disk is not whole.
+    Args:
+        run: what to train.
+        options: how.
+        devices: that share each batch; none for the one that the backend chooses.
+        folder: of the run, if it is written.
     """
-    centres = config.split_centres()
-    if data == "memory":
-        return {split: Drawn(some, config) for split, some in centres.items()}
-    import tensorflow_datasets as tfds
 
-    devices.leave_gpus()
-    only = tfds.decode.PartialDecoding(dict.fromkeys(("label", *task.features), True))
-    loaded = tfds.load(f"not_so_clevr/{config.name}", batch_size=-1, data_dir=data_dir, decoders=only)
-    splits: dict[str, Arrays | Drawn] = {}
-    for split in ("train", "test"):
-        arrays = tfds.as_numpy(loaded[split])
-        order = np.argsort(arrays["label"])
-        if len(order) != len(centres[split]):
-            raise OSError(
-                f"{config.name} on disk has {len(order)} of {len(centres[split])} {split} examples, as max_examples_per_split "
-                "leaves them; delete it, and it is generated anew."
-            )
-        splits[split] = {name: values[order] for name, values in arrays.items()}
-    return splits
+    def __init__(self, run: Run, options: RunOptions, devices: list[str], folder: RunFolder | None) -> None:
+        self.run, self.options, self.folder = run, options, folder
+        self.began = time.perf_counter()
+        self.environment = environment.describe()
+        keras.utils.set_random_seed(run.seed)
+        environment.make_deterministic()
+        environment.keep_memory()
 
+        self.network = networks.build(run)  # Before anything takes long
+        arrays = loading.load(run.config, run.task, options.data, options.data_dir)
+        self.splits = {split: Examples(each, run.task) for split, each in arrays.items()}
+        parts = max(1, len(devices))
+        size = run.recipe.batch_size
+        self.batches = Batches(self.splits["train"], size, run.seed, parts=parts)
+        if devices:
+            distribution.check(self.network, run.model.name, parts, self.batches.sizes)
+            where = self.environment["device"]
+            self.environment["device"] = f"{parts} devices: {', '.join(devices)} of {where}"
 
-class OutOfTime(Exception):  # noqa: N818 - no error: the run is saved, and goes on when it is resumed.
-    """The time that was given to a run is over."""
+        self.predict = distribution.predictor(self.network, parts)
+        self.settings = self._compile()
+        self.log = Log(self.network, self.predict, run, self.splits["test"], folder)
 
+    def _compile(self) -> dict[str, Any]:
+        """Compiles the network unless it comes compiled; returns the settings that it is trained by."""
+        run = self.run
+        if self.network.compiled:
+            networks.check_compiled(self.network, run)
+            return run.saved_recipe | dict.fromkeys(networks.of_the_optimizer())
+        run.recipe.compile(self.network, run.task.loss, self.batches.steps_per_epoch)
+        return run.saved_recipe
 
-class StopAt(keras.callbacks.Callback):
-    """Raises `OutOfTime` at the end of the first epoch that ends after a time of `time.monotonic`, unless it is the last."""
-
-    def __init__(self, until: float) -> None:
-        super().__init__()
-        self.until = until
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        if time.monotonic() > self.until and epoch + 1 < self.params["epochs"]:
-            raise OutOfTime
-
-
-class _Log(keras.callbacks.Callback):
-    """Records each epoch: its loss, the metrics of test, the seconds of training. Saves it, if there is a folder."""
-
-    def __init__(
-        self,
-        network: keras.Model,
-        predict: Callable[..., Any],
-        job: Plan,
-        test: Examples,
-        folder: RunFolder | None,
-    ) -> None:
-        super().__init__()
-        self.network = network
-        self.predict = predict
-        self.job = job
-        self.test = test
-        self.folder = folder
-        self.epochs: list[dict[str, Any]] = []
-        self.seconds_before = 0.0
-        self.started = time.perf_counter()
-
-    def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        self.epoch_started = time.perf_counter()
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        seconds = time.perf_counter() - self.epoch_started
-        logs = {} if logs is None else logs
-        if "loss" not in logs:
-            there = f"only {', '.join(logs)}" if logs else "nothing"
-            raise UserError(f"The train_step of {self.job.model.name} returns no loss, {there}; return it as 'loss'.")
-        loss = float(logs["loss"])
-        if not math.isfinite(loss):
-            raise UserError(
-                f"The loss of {self.job.model.name} became {loss} in epoch {epoch + 1}; "
-                "lower the learning rate, or look for a division by 0 or a logarithm of 0."
-            )
-        measured = evaluation.measured(self.predict, self.test, self.job.model.name)
-        test = evaluation.means({"test": measured}, self.job.task)["test"]
-        logs.update({f"val_{metric}": value for metric, value in test.items()})
-        self.epochs.append({"epoch": epoch + 1, "loss": loss, "test": test, "seconds": seconds})
+    def fit(self, bar: Sequence[keras.callbacks.Callback]) -> None:
+        """Trains the network, from where an interrupted run stopped if that is to be resumed."""
+        boards = []
         if self.folder is not None:
-            total = self.seconds_before + time.perf_counter() - self.started
-            self.folder.save(self.network, {"recipe": self.job.saved_recipe, "seconds": total, "epochs": self.epochs})
+            if self.options.resume:
+                self.log.restore()
+                self.batches.first_step = len(self.log.epochs) * self.batches.steps_per_epoch
+            if self.options.replace:
+                self.folder.clear()
+            if self.options.tensorboard:
+                boards = [keras.callbacks.TensorBoard(self.folder.partial / "tensorboard")]
 
-    def restore(self) -> None:
-        """Continues where the last run stopped, if it came far enough to save anything."""
-        assert self.folder is not None
-        self.network.optimizer.build(self.network.trainable_variables)
-        log = self.folder.restore(self.network, self.job.saved_recipe)
-        if log:
-            self.epochs = log["epochs"]
-            self.seconds_before = log["seconds"]
-
-
-def check_arguments(
-    job: Plan,
-    *,
-    seed: int,
-    data: str,
-    runs: str | pathlib.Path | None,
-    resume: bool,
-    replace: bool,
-    tensorboard: bool,
-) -> int:
-    """Returns the seed. Raises what `run` raises for its arguments, and if there is a run that is not to be touched."""
-    seed = integer("seed", seed, 0, 2**32 - 1)
-    check_data(data, job.config)
-    if resume and replace:
-        raise UserError("resume and replace were both asked for; a run can be continued or replaced, not both.")
-    if tensorboard and runs is None:
-        raise UserError("tensorboard needs a folder to write to; give runs=, such as runs='runs'.")
-    if tensorboard and not importlib.util.find_spec("tensorboard"):
-        raise MissingPackageError("TensorBoard is not installed; run: pip install 'not-so-clevr[tensorboard]'")
-    if runs is not None:
-        folder = RunFolder(runs, job.id(seed))
-        folder.check_free(resume=resume, replace=replace)
-        if resume:
-            folder.check_resumable(job.saved_recipe)
-    return seed
-
-
-def check_data(data: str, config: NotSoClevrConfig | None = None) -> None:
-    """Raises UserError, one sentence, unless `data` is one of `DATA`, and has room in memory for a data set that is read."""
-    if data not in DATA:
-        raise UserError(f"data={data!r} is unknown; expected one of {', '.join(DATA)}.")
-    if data == "tfds" and config is not None:
-        pixels = config.num_examples * config.canvas_size**2
-        needed, there = 2 * pixels, environment.memory()  # Canvases or one-hot targets, twice while they are sorted
-        if there is not None and needed > there:
-            raise UserError(
-                f"{config.name} takes {needed / 1e9:.0f} GB of memory when it is read, and this machine has {there / 1e9:.0f} "
-                "GB; use data='memory' (--data memory), which draws each batch when it is needed."
-            )
-
-
-def check_model(job: Plan) -> None:
-    """Raises UserError, one sentence, unless the model can be built, and gives finite numbers of the right shape."""
-    network = _built(job)
-    if network.compiled:
-        _check_compiled(network, job)
-
-
-def _of_the_optimizer() -> set[str]:
-    """Returns the settings of a recipe that a model ignores if it comes compiled."""
-    return set(Recipe.names()) - {"epochs", "batch_size"}
-
-
-def _check_compiled(network: keras.Model, job: Plan) -> None:
-    """Raises UserError if a network that comes compiled was trained before, or is to be trained by settings it ignores."""
-    ignored = sorted(_of_the_optimizer() & set(job.settings))
-    if ignored:
-        raise UserError(f"{job.model.name} comes compiled, so {', '.join(ignored)} would change nothing; leave it out.")
-    if int(network.optimizer.iterations) > 0:
-        raise UserError(f"{job.model.name} has been trained already; expected a new network at each call of the function.")
-
-
-def _built(job: Plan) -> keras.Model:
-    """Returns the network, once it was seen to give finite numbers of the right shape for two examples of train.
-
-    Raises:
-        UserError: one sentence, if it does not.
-    """
-    if keras.config.image_data_format() != "channels_last":
-        raise UserError(
-            "Keras' image_data_format is channels_first, and the tasks have channels last; change it in ~/.keras/keras.json, "
-            "or call keras.config.set_image_data_format('channels_last')."
+        self.network.fit(
+            self.batches.for_fit(),
+            initial_epoch=len(self.log.epochs),
+            epochs=self.run.recipe.epochs,
+            steps_per_epoch=self.batches.steps_per_epoch,
+            verbose=0,
+            shuffle=False,  # `Batches` has an order of its own.
+            callbacks=[self.log, *boards, *bar, *self.options.callbacks],
         )
-    examples = Examples(Drawn(job.config.split_centres()["train"][:2], job.config), job.task)
-    x, _ = examples.xy(slice(2))
-    try:
-        network = job.model.build(job.task, **job.recipe.model)
-        predictions = network(x) if isinstance(network, keras.Model) else None
-    except (Exception, SystemExit) as error:
-        within = error.__traceback__ and error.__traceback__.tb_next  # The function's body, if it was entered
-        takes_no_task = isinstance(error, TypeError) and not within
-        hint = " (A function from array to array is measured by benchmark.evaluate.)" if takes_no_task else ""
-        text = f"{job.model.name} cannot be built for {job.task.name}: {tracebacks.sentence(error)}.{hint}"
-        raise UserError(tracebacks.with_frames(text, error)) from error
-    if not isinstance(network, keras.Model):
-        raise UserError(f"{job.model.name} returns {type(network).__name__}; expected a keras.Model.")
-    _check_logits(network, evaluation.checked(predictions, examples, slice(2), job.model.name), job)
-    if not network.compiled:
-        job.recipe.check(network)
-    return network
 
+    def result(self) -> Result:
+        """Measures the network on every example; returns all that is to be told of the run."""
+        run, epochs = self.run, self.log.epochs
+        name = run.model.name
+        measured = {split: evaluation.measured(self.predict, each, name) for split, each in self.splits.items()}
+        evaluation.paint(self.predict, self.splits["test"], measured["test"], name)
 
-def _check_logits(network: keras.Model, predictions: npt.NDArray[np.float32], job: Plan) -> None:
-    """Raises UserError, one sentence, if a network gives probabilities, as one does that ends in a softmax or a sigmoid."""
-    flat = predictions.reshape(len(predictions), -1)
-    squashed = any(getattr(layer, "activation", None) is keras.activations.sigmoid for layer in network.layers)
-    are_shares = (flat >= 0).all() and np.allclose(flat.sum(axis=1), 1, atol=1e-3)
-    are_probabilities = squashed and ((flat > 0) & (flat < 1)).all()
-    if (job.task.name == "classification" and are_shares) or (job.task.name == "rendering" and are_probabilities):
-        last = "softmax" if are_shares else "sigmoid"
-        raise UserError(f"{job.model.name} returns probabilities; expected logits: leave out the {last} at the end.")
+        seen = len(self.splits["train"]) * len(epochs)
+        is_whole = len(epochs) == run.recipe.epochs  # No callback stopped it.
+        command = run.command(self.options.data, self.options.distribute)
+        return Result(
+            model=name,
+            recipe=run.recipe_name,
+            task=run.task.name,
+            config=run.config.name,
+            seed=run.seed,
+            metrics=evaluation.means(measured, run.task),
+            right=run.task.right,
+            closeness=run.task.closeness,
+            settings=self.settings,
+            parameters=registry.parameters(self.network),
+            history=epochs,
+            seconds=self.log.seconds_before + time.perf_counter() - self.began,
+            examples_per_second=seen / sum(epoch["seconds"] for epoch in epochs),
+            environment=self.environment,
+            command=command if is_whole else None,
+            examples=measured,
+        )

@@ -13,11 +13,15 @@ import rich.markup
 import rich.table
 
 from not_so_clevr import reproduce, results
+from not_so_clevr.benchmark import progress
+from not_so_clevr.checks import UserError
+from not_so_clevr.reproduce import sweep
 from not_so_clevr.results import tables
 from not_so_clevr.results.published import PUBLISHED_COLUMNS, published_rows
 
 _LEAST = 16  # Characters that a column gets at least whose cells may take several lines
 _GAP = "  "
+_SHOWN = 30  # Runs of a sweep
 
 
 def print_table(
@@ -90,10 +94,52 @@ def print_left(left: Sequence[tuple[reproduce.Row, int]], seconds: Mapping[str, 
     print(f"{len(left)} runs to do, {' and '.join(parts)}", flush=True)
     if each:
         texts = [tables.duration(time) if time else "?" for time in times]
-        rows = [[row.job.id(seed), text] for (row, seed), text in zip(left, texts, strict=True)]
+        rows = [[row.run.with_seed(seed).id, text] for (row, seed), text in zip(left, texts, strict=True)]
         print_table(["run", "estimate"], rows, wide=["run"])
 
 
 def print_result(result: results.Result) -> None:
     shares = ", ".join(f"{tables.percent(values[result.right])} of {split}" for split, values in result.metrics.items())
     print(f"{result.id}: {shares} right, in {result.seconds or 0:.0f} s", flush=True)
+
+
+def sweep_table(attempts: Sequence[sweep.Attempt], slots: int) -> rich.console.RenderableType:
+    """Returns a table of the runs that go on, below a line that counts them all and tells the time that is left."""
+    if not slots:
+        return "Ray starts"
+    printed = {each: each.printed() for each in attempts if each.number and not each.over}
+    epochs = {each: progress.Epoch.read(text) for each, text in printed.items() if text}
+    table = rich.table.Table("run", box=rich.box.SIMPLE_HEAD)
+    for column in ("epoch", "state", "left"):
+        table.add_column(column, no_wrap=True)
+    for attempt, epoch in list(epochs.items())[:_SHOWN]:
+        cells = ("", "begins", "?")
+        if epoch:
+            cells = (f"{epoch.done} of {epoch.total}", epoch.state, tables.duration(epoch.left))
+        table.add_row(rich.markup.escape(attempt.run.id), *cells)
+
+    running = {attempt: epoch.left for attempt, epoch in epochs.items() if epoch}
+    left = sweep.time_left(attempts, running, slots)
+    about = "" if left is None else f"; about {tables.duration(left)} left"
+    return rich.console.Group(f"{_counts(attempts, len(epochs))}{about}", table)
+
+
+def _counts(attempts: Sequence[sweep.Attempt], running: int) -> str:
+    """Returns how many runs of a sweep are in which state, as text."""
+    counts = {
+        "running": running,
+        "waiting": sum(not each.over for each in attempts) - running,
+        "done": sum(each.result is not None for each in attempts),
+        "failed": sum(each.over and each.result is None for each in attempts),
+    }
+    return ", ".join(f"{number} {word}" for word, number in counts.items() if number)
+
+
+def tell(problems: Iterable[str], failures: Iterable[str] = ()) -> None:
+    """Raises UserError if there are problems with files, or failed runs; called when all else is shown.
+
+    The text of a failure may have lines: frames of the user's own code.
+    """
+    sentences = dict.fromkeys([*map(tables.plain, problems), *failures])
+    if sentences:
+        raise UserError("\nnot-so-clevr: ".join(sentences))

@@ -10,6 +10,7 @@ from not_so_clevr.reproduce.planning import (
     seconds,
     select,
 )
+from not_so_clevr.reproduce.suites import Planned, run
 from not_so_clevr.reproduce.verdicts import (
     COLUMNS,
     Reproduction,
@@ -22,6 +23,7 @@ from not_so_clevr.reproduce.verdicts import (
 
 __all__ = [
     "COLUMNS",
+    "Planned",
     "Reproduction",
     "Row",
     "cells",
@@ -29,6 +31,7 @@ __all__ = [
     "left",
     "matching",
     "plan",
+    "run",
     "runs",
     "seconds",
     "select",

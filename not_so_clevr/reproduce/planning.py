@@ -16,7 +16,7 @@ from not_so_clevr.results import Result, naming, published
 from not_so_clevr.results.experiment import PERFECT, Experiment
 
 if TYPE_CHECKING:
-    from not_so_clevr.benchmark.experiment import Plan
+    from not_so_clevr.benchmark.experiment import Run
 
 _UNITS = {"h": 3600, "m": 60, "s": 1}
 
@@ -52,26 +52,26 @@ def matching(ids: Sequence[str], patterns: Sequence[str]) -> list[str]:
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """An experiment, and the plan of its runs."""
+    """An experiment, and its run with seed 0."""
 
     experiment: Experiment
-    job: Plan
+    run: Run
 
     @property
     def id(self) -> str:
         """The id of its runs, without the seed; that of the experiment, unless that names the default recipe."""
-        return self.job.id(0).rpartition("/")[0]
+        return self.run.id.rpartition("/")[0]
 
     def runs(self, named: Iterable[Result]) -> list[Result]:
         """Returns, of runs with its name, those that were made and measured as planned, and not with other settings."""
         metric = self.experiment.claim.metric if self.experiment.claim else ""
         alike = [run for run in named if metric in ("", PERFECT) or all(metric in each for each in run.metrics.values())]
-        return [run for run in alike if run.model == self.job.model.name and run.made_by(self.job.saved_recipe)]
+        return [run for run in alike if run.model == self.run.model.name and run.made_by(self.run.saved_recipe)]
 
     def estimate(self, alike: Sequence[Result]) -> float | None:
         """Returns how many seconds a run will take, by what runs of the model took with its settings, or epochs with others."""
-        same = [run.seconds for run in alike if run.made_by(self.job.saved_recipe)]
-        return results.median(same or [self.job.recipe.epochs * (run.seconds or 0) / run.epochs for run in alike])
+        same = [run.seconds for run in alike if run.made_by(self.run.saved_recipe)]
+        return results.median(same or [self.run.recipe.epochs * (run.seconds or 0) / run.epochs for run in alike])
 
 
 def _canvas_size(run: Result) -> int | None:
@@ -107,7 +107,7 @@ def runs(rows: Iterable[Row], found: Iterable[Result]) -> list[list[Result]]:
 def left(rows: Sequence[Row], seeds: Iterable[int], found: Iterable[Result]) -> list[tuple[Row, int]]:
     """Returns the runs that are not among those found: every row with the first seed, then every row with the next."""
     complete = {run.id for own in runs(rows, found) for run in own}
-    return [(row, seed) for seed in seeds for row in rows if row.job.id(seed) not in complete]
+    return [(row, seed) for seed in seeds for row in rows if row.run.with_seed(seed).id not in complete]
 
 
 def estimates(rows: Iterable[Row], known: Iterable[Result]) -> dict[str, float | None]:
@@ -115,7 +115,7 @@ def estimates(rows: Iterable[Row], known: Iterable[Result]) -> dict[str, float |
     timed = [run for run in known if run.seconds and run.epochs]
     alike = results.grouped(timed, lambda run: (run.task, run.model, _canvas_size(run)))
     return {
-        row.id: row.estimate(alike.get((row.job.task.name, row.job.model.name, row.job.config.canvas_size), [])) for row in rows
+        row.id: row.estimate(alike.get((row.run.task.name, row.run.model.name, row.run.config.canvas_size), [])) for row in rows
     }
 
 

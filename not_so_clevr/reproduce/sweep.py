@@ -6,64 +6,46 @@ The sweep reads there how far the run is, so that nothing else must survive but 
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import faulthandler
-import logging
 import os
 import pathlib
-import platform
-import socket
 import statistics
-import sys
 import tempfile
-import time
-import traceback
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import filelock
-import rich.box
-import rich.console
-import rich.markup
-import rich.table
+from not_so_clevr import files, reproduce, results
+from not_so_clevr.benchmark.events import Event, Failed, Finished
+from not_so_clevr.benchmark.options import RunOptions
+from not_so_clevr.checks import UserError
+from not_so_clevr.reproduce import cluster, suites, worker
+from not_so_clevr.reproduce.grids import Grid
+from not_so_clevr.reproduce.suites import Planned
+from not_so_clevr.results import Result
 
-from not_so_clevr import reproduce, results
-from not_so_clevr.benchmark import progress
-from not_so_clevr.checks import MissingPackageError, UserError, integer
-from not_so_clevr.results import Result, tables
-from not_so_clevr.results.experiment import Experiment
+if TYPE_CHECKING:
+    from not_so_clevr.benchmark.experiment import Run
 
 ATTEMPTS = 2
 LOG = ".log"
 
-_RAY = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # Else Ray warns; `_confined` hides GPUs anyway.
-    "RAY_worker_niceness": "0",  # Else runs yield to all else on the machine, as `nice -n 15` does.
-}
-_NO_GPU = {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}
-_PAUSE = 5.0  # Seconds between two tries to begin a run that another process is writing
 _SECONDS = 1.0  # Between two looks at what the runs do
-_SHOWN = 30
 _TAIL = 8192  # Bytes
 _LINES = 10
-_OBJECTS = 100 * 2**20  # Bytes of Ray's object store; only results pass through it.
 
 
 @dataclasses.dataclass(eq=False)
-class Run:
-    """A run of a sweep.
+class Attempt:
+    """The attempts to make a run on Ray, and what the last one came to.
 
     Attributes:
-        row: what it does.
+        row: the experiment.
         seed: of the run.
-        log: the file with all that it prints.
-        estimate: the seconds that it was thought to take, or None.
-        attempt: 0 before it was handed to Ray, then 1 or 2.
-        offset: where in the log the attempt begins, in bytes.
-        result: what came of it, once it is done.
+        log: the file with all that its processes print.
+        estimate: the seconds that the run was thought to take, or None.
+        number: 0 before the run was handed to Ray, then 1 or 2.
+        offset: where in the log the last attempt begins, in bytes.
+        result: of the run, once it is complete.
         failure: why the last attempt failed, in one line; "" if it did not, or has not yet.
     """
 
@@ -71,18 +53,18 @@ class Run:
     seed: int
     log: pathlib.Path
     estimate: float | None = None
-    attempt: int = 0
+    number: int = 0
     offset: int = 0
     result: Result | None = None
     failure: str = ""
 
     @property
-    def id(self) -> str:
-        return self.row.job.id(self.seed)
+    def run(self) -> Run:
+        return self.row.run.with_seed(self.seed)
 
     @property
     def over(self) -> bool:
-        return self.result is not None or (self.attempt >= ATTEMPTS and bool(self.failure))
+        return self.result is not None or (self.number >= ATTEMPTS and bool(self.failure))
 
     def printed(self) -> str:
         """Returns the end of what the last attempt has printed; "" if it has not begun."""
@@ -98,219 +80,162 @@ class Run:
         return "\n".join(line[:200] for line in self.printed().rstrip().splitlines()[-_LINES:])
 
 
-def runs(left: Sequence[tuple[reproduce.Row, int]], folder: pathlib.Path, estimates: Mapping[str, float | None]) -> list[Run]:
-    """Returns the runs that are left, once nothing was seen to stand in their way.
+@dataclasses.dataclass(frozen=True)
+class Going:
+    """How far a sweep is: an event of each second.
+
+    Attributes:
+        attempts: one for each run; they change while the sweep goes on.
+        slots: how many runs go on at once; 0 before Ray has started.
+    """
+
+    attempts: Sequence[Attempt]
+    slots: int = 0
+
+
+def run(
+    grid: Grid,
+    options: RunOptions,
+    *,
+    rows: Sequence[str] = (),
+    address: str | None = None,
+    cpus: int = 1,
+    gpus: float = 0,
+) -> Iterator[Event | Planned | Going]:
+    """Has Ray make the runs of a grid that are not there, many at once.
+
+    A run that fails is tried once more, from its last epoch.
 
     Args:
-        left: rows and seeds.
-        folder: of all runs.
-        estimates: the seconds of a run by the id of its row.
+        grid: as `grids.read` returns it; three seeds if it has none.
+        options: of each run; without callbacks, and neither resume nor replace: runs are resumed.
+        rows: only these experiments: ids, or patterns with *.
+        address: of a Ray cluster, or "auto"; None for this machine.
+        cpus: cores for a run, and so threads.
+        gpus: for a run; less than 1 to share one.
+
+    Yields:
+        Planned; then, if runs are left, Going each second, and Finished or Failed for each attempt.
 
     Raises:
-        UserError: one sentence, if a model cannot be built, or a run is there that is damaged or was made with other settings.
-        OSError: one sentence, if the folder cannot be written.
+        UserError: one sentence, if an argument is wrong, a model cannot be built, a run is there
+            that is damaged or was made with other settings, or no machine has room for a run.
+        OSError: one sentence, if a folder cannot be written, or there is no such cluster.
+        MissingPackageError: one sentence, if there is no Ray.
     """
-    from not_so_clevr.benchmark import training
-    from not_so_clevr.benchmark.run_folder import RunFolder
+    cluster.check_place(cpus, gpus)
+    cluster.check_address(address)
+    options = _for_workers(options)
+    with worker.without_gpus():
+        planned = suites.plan(grid.plan(rows), grid.seeds or range(3), options.runs)
+    yield planned
 
-    for row, seed in left:
-        RunFolder(folder, row.job.id(seed)).check_resumable(row.job.saved_recipe)
-    jobs = [row.job for row, _ in left]
-    networks = {(job.model.name, job.task, repr(job.recipe.model), job.recipe.l2 > 0): job for job in jobs}
-    for job in networks.values():
-        training.check_model(job)
+    with worker.without_gpus():
+        attempts = _checked(planned, options)
+    if attempts:
+        yield Going(attempts)
+        with cluster.cluster(address, cpus, gpus) as slots:
+            yield from _made(attempts, options, slots, cpus, gpus)
+
+
+def _for_workers(options: RunOptions) -> RunOptions:
+    """Returns options for processes elsewhere, with absolute paths."""
+    if options.runs is None or options.callbacks or options.replace:
+        raise UserError(
+            f"runs={options.runs!r}, callbacks={options.callbacks!r}, replace={options.replace!r}: "
+            "a sweep needs a folder of runs, and takes neither callbacks nor replace."
+        )
+    data_dir = options.data_dir
+    if data_dir is not None and "://" not in str(data_dir):
+        data_dir = files.expanded(data_dir).resolve()
+    runs = files.expanded(options.runs).resolve()
+    return dataclasses.replace(options, runs=runs, data_dir=data_dir, resume=True)
+
+
+def _checked(planned: Planned, options: RunOptions) -> list[Attempt]:
+    """Returns an attempt for each run that is left, once nothing stands in the way of any."""
+    from not_so_clevr.benchmark import networks, runner
+
+    for each in planned.runs:
+        options.check(each)
+    networks.check_models(planned.runs)
+    folder = pathlib.Path(str(options.runs))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
-        raise OSError(f"Cannot write {folder}: {error.strerror or error}; choose another folder with --runs.") from error
-    return [Run(row, seed, folder / (row.job.id(seed) + LOG), estimates[row.id]) for row, seed in left]
+        reason = error.strerror or error
+        raise OSError(f"Cannot write {folder}: {reason}; choose another folder with --runs.") from error
+    runner.prepare(planned.runs, options)
+    return [
+        Attempt(row, seed, folder / (row.run.with_seed(seed).id + LOG), planned.seconds[row.id]) for row, seed in planned.left
+    ]
 
 
-def check_place(cpus: int, gpus: float) -> None:
-    """Raises UserError, one sentence, unless Ray can give a task so many."""
-    integer("--cpus-per-run", cpus, 1, 10_000)
-    if not (0 <= gpus <= 1 or (gpus > 1 and gpus.is_integer())):
-        raise UserError(f"--gpus-per-run={gpus:g} is no share of GPUs; expected 0 to 1, such as 0.5, or a whole number.")
-
-
-def check_address(address: str | None) -> None:
-    """Sees whether there is anything at the address of a cluster, for which Ray itself would wait many minutes.
-
-    Raises:
-        UserError: one sentence, if it is no address.
-        OSError: one sentence, if nothing answers there.
-    """
-    if address in (None, "auto"):
-        return
-    host, _, port = str(address).rpartition(":")
-    if not (host and port.isdecimal() and "//" not in host):
-        raise UserError(f"--address {address} is no address; expected HOST:PORT, such as 10.0.0.1:6379, or auto.")
-    try:
-        socket.create_connection((host, int(port)), timeout=10).close()
-    except (OSError, OverflowError, UnicodeError) as error:
-        raise OSError(f"Nothing answers at --address {address} ({error}); `ray start --head` starts a cluster.") from error
-
-
-@contextlib.contextmanager
-def without_gpus() -> Iterator[None]:
-    """Keeps frameworks that are imported here from taking the memory of GPUs, which is for the runs."""
-    before = {name: os.environ.get(name) for name in _NO_GPU}
-    os.environ |= _NO_GPU
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name)
-            if value is not None:
-                os.environ[name] = value
-
-
-@contextlib.contextmanager
-def cluster(address: str | None, cpus: int, gpus: float) -> Iterator[int]:
-    """Starts Ray on this machine, or joins the cluster at an address; yields how many runs go on there at once.
-
-    Raises:
-        MissingPackageError: one sentence, if there is no Ray.
-        OSError: one sentence, if there is no cluster at the address.
-        UserError: one sentence, if no machine has room for a run.
-    """
-    for name, value in _RAY.items():
-        os.environ.setdefault(name, value)
-    try:
-        import ray
-        import ray._private.worker
-    except ImportError:
-        raise MissingPackageError("Sweeps need Ray; run: pip install 'not-so-clevr[sweep]'") from None
-    ray._private.worker._worker_logs_enabled = False  # Else it prints a paragraph for each process that dies; we tell that.
-    own: dict[str, Any] = {
-        "num_cpus": len(_cores()),
-        "num_gpus": None if gpus else 0,
-        "include_dashboard": False,
-        "object_store_memory": _OBJECTS,
-    }
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
-                ray.init(address or "local", **quiet, **({} if address else own))
-            except RuntimeError:  # On a machine that is busy the half minute may be over that Ray gives itself to start.
-                ray.shutdown()
-                ray.init(address or "local", **quiet, **({} if address else own))
-    except Exception as error:
-        reason = next(filter(None, map(str.strip, str(error).splitlines())), type(error).__name__)
-        place = f"Ray cluster at {address}" if address else "Ray on this machine"
-        raise OSError(f"There is no {place}: {reason}") from error
-    try:
-        machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        slots = sum(_room(machine, cpus, gpus) for machine in machines)
-        if not slots:
-            seen = " or ".join(f"{each.get('CPU', 0):g} CPUs and {each.get('GPU', 0):g} GPUs" for each in machines)
-            raise UserError(f"No machine has {cpus} CPUs and {gpus:g} GPUs for a run; there are {seen}. Ask for less a run.")
-        yield slots
-    finally:
-        ray.shutdown()
-
-
-def run(todo: Sequence[Run], *, cpus: int, gpus: float, **options: Any) -> Iterator[Run | None]:
-    """Has Ray make runs; a run that fails is tried once more, from its last epoch.
-
-    Args:
-        todo: the runs.
-        cpus: cores for a run, and so threads.
-        gpus: for a run.
-        **options: of `training.execute`, with absolute paths.
-
-    Yields:
-        A run as soon as an attempt has given a result or a failure; None each second in which there is none.
-    """
+def _made(attempts: Sequence[Attempt], options: RunOptions, slots: int, cpus: int, gpus: float) -> Iterator[Event | Going]:
+    """Hands runs to Ray; yields what comes of them."""
     import keras
     import ray
 
-    work = ray.remote(num_cpus=cpus, num_gpus=gpus, max_calls=1, max_retries=0)(_work)
     from not_so_clevr.benchmark import environment
 
+    work = ray.remote(num_cpus=cpus, num_gpus=gpus, max_calls=1, max_retries=0)(worker.work)
     variables = environment.variables() | {"KERAS_BACKEND": keras.backend.backend()}
     place = {"folder": os.getcwd(), "variables": variables, "cpus": cpus, "gpus": gpus}
+    options = dataclasses.replace(options, verbose=0)
 
-    def hand_over(run: Run) -> Any:
-        run.attempt, run.failure = run.attempt + 1, ""
-        run.offset = run.log.stat().st_size if run.log.exists() else 0
-        return work.options(name=run.id).remote(run.row.experiment, run.seed, run.log, run.attempt, place, options)
+    def hand_over(attempt: Attempt) -> Any:
+        attempt.number, attempt.failure = attempt.number + 1, ""
+        attempt.offset = attempt.log.stat().st_size if attempt.log.exists() else 0
+        what = (attempt.row.experiment, attempt.seed, attempt.log, attempt.number)
+        return work.options(name=attempt.run.id).remote(*what, place, options)
 
-    pending = {hand_over(run): run for run in todo}
+    pending = {hand_over(attempt): attempt for attempt in attempts}
     while pending:
         done, _ = ray.wait(list(pending), timeout=_SECONDS)
-        if not done:
-            yield None
         for reference in done:
-            run = pending.pop(reference)
-            run.result, run.failure = _outcome(reference)
-            yield run
-            if not run.over:
-                pending[hand_over(run)] = run
+            attempt = pending.pop(reference)
+            attempt.result, attempt.failure = _outcome(reference)
+            if attempt.result is not None:
+                yield Finished(attempt.run, attempt.result)
+            else:
+                yield Failed(attempt.run, attempt.failure, again=not attempt.over)
+            if not attempt.over:
+                pending[hand_over(attempt)] = attempt
+        yield Going(attempts, slots)
 
 
-def shown(todo: Sequence[Run], slots: int) -> rich.console.RenderableType:
-    """Returns a table of the runs that go on, below a line that counts them all and tells the time that is left."""
-    epochs = {run: progress.Epoch.read(text) for run in todo if not run.over and run.attempt and (text := run.printed())}
-    table = rich.table.Table("run", box=rich.box.SIMPLE_HEAD)
-    for column in ("epoch", "state", "left"):
-        table.add_column(column, no_wrap=True)
-    for run, epoch in list(epochs.items())[:_SHOWN]:
-        cells = (f"{epoch.done} of {epoch.total}", epoch.state, tables.duration(epoch.left)) if epoch else ("", "begins", "?")
-        table.add_row(rich.markup.escape(run.id), *cells)
-    counts = {
-        "running": len(epochs),
-        "waiting": sum(not run.over for run in todo) - len(epochs),
-        "done": sum(run.result is not None for run in todo),
-        "failed": sum(run.over and run.result is None for run in todo),
-    }
-    line = ", ".join(f"{number} {word}" for word, number in counts.items() if number)
-    left = time_left(todo, {run: epoch.left for run, epoch in epochs.items() if epoch}, slots)
-    return rich.console.Group(f"{line}; about {tables.duration(left)} left" if left is not None else line, table)
-
-
-def time_left(todo: Sequence[Run], running: Mapping[Run, float], slots: int) -> float | None:
+def time_left(attempts: Sequence[Attempt], running: Mapping[Attempt, float], slots: int) -> float | None:
     """Returns the seconds that a sweep will still take, or None if nothing tells them.
 
     Args:
-        todo: its runs.
+        attempts: those of the sweep.
         running: the seconds that those have left that tell it.
         slots: how many go on at once.
 
     A run takes as long as others of its row did; else as was estimated, times how wrong the estimates of the others were; else
     as long as the others.
     """
-    done = [(run, run.result.seconds) for run in todo if run.result is not None and run.result.seconds]
+    done = [(each, each.result.seconds) for each in attempts if each.result and each.result.seconds]
     typical = results.median(seconds for _, seconds in done)
-    factor = results.median(seconds / run.estimate for run, seconds in done if run.estimate) or 1.0
+    ratios = (seconds / each.estimate for each, seconds in done if each.estimate)
+    factor = results.median(ratios) or 1.0
     alike: dict[str, list[float]] = {}
     for each, seconds in done:
         alike.setdefault(each.row.id, []).append(seconds)
 
-    def whole(run: Run) -> float | None:
-        if run.row.id in alike:
-            return statistics.fmean(alike[run.row.id])
-        return typical if run.estimate is None else factor * run.estimate
+    def whole(attempt: Attempt) -> float | None:
+        if attempt.row.id in alike:
+            return statistics.fmean(alike[attempt.row.id])
+        return typical if attempt.estimate is None else factor * attempt.estimate
 
-    times = [running[run] if run in running else whole(run) for run in todo if not run.over]
+    left = [attempt for attempt in attempts if not attempt.over]
+    times = [running[each] if each in running else whole(each) for each in left]
     known = [each for each in times if each is not None]
     if not known:
         return None if times else 0.0
     total = statistics.fmean(known) * len(times)
     return max(total / slots, *known)
-
-
-def _room(machine: Mapping[str, float], cpus: int, gpus: float) -> int:
-    """Returns how many runs a machine has room for."""
-    fit = machine.get("CPU", 0) // cpus
-    if gpus >= 1:
-        fit = min(fit, machine.get("GPU", 0) // gpus)
-    elif gpus:  # A run has part of one GPU, never parts of two.
-        fit = min(fit, machine.get("GPU", 0) * int(1 / gpus + 1e-9))
-    return int(fit)
 
 
 def _outcome(reference: Any) -> tuple[Result | None, str]:
@@ -327,95 +252,3 @@ def _outcome(reference: Any) -> tuple[Result | None, str]:
         lines = list(filter(None, map(str.strip, str(error).splitlines())))
         return None, f"{type(error).__name__}: {lines[-1] if lines else 'no message'}"
     return (None, outcome) if isinstance(outcome, str) else (outcome, "")
-
-
-def _work(
-    experiment: Experiment,
-    seed: int,
-    log: pathlib.Path,
-    attempt: int,
-    place: Mapping[str, Any],
-    options: Mapping[str, Any],
-) -> Result | str:
-    """Makes a run in this process, which Ray has started for it alone; returns its result, or why there is none."""
-    _print_to(log)
-    with _confined(place["cpus"], place["gpus"]) as cores:
-        print(f"\n{time.strftime('%Y-%m-%d %H:%M:%S')}: attempt {attempt} of {experiment.id}/seed{seed}")
-        print(f"on {platform.node()}, process {os.getpid()}, {'cores ' + ', '.join(map(str, cores)) if cores else 'any cores'}")
-        os.environ |= place["variables"]
-        if os.path.isdir(place["folder"]):
-            os.chdir(place["folder"])  # Models are found there.
-        try:
-            result = _executed(experiment, seed, options)
-            return dataclasses.replace(result, examples={})
-        except (Exception, SystemExit) as error:
-            from not_so_clevr.benchmark import tracebacks
-
-            traceback.print_exc()
-            is_worded = isinstance(error, (UserError, OSError)) and str(error)
-            return str(error) if is_worded else tracebacks.sentence(error)
-
-
-def _executed(experiment: Experiment, seed: int, options: Mapping[str, Any]) -> Result:
-    """Makes a run, or continues it; waits for its end where another process is writing it, and returns what that gave."""
-    from not_so_clevr.benchmark import training
-    from not_so_clevr.benchmark.run_folder import Busy
-
-    (row,) = reproduce.plan([experiment])
-    while True:
-        try:
-            return training.execute(row.job, seed=seed, resume=True, callbacks=[progress.lines()], **options)
-        except Busy as error:
-            print(f"{error} It is waited for.")
-            time.sleep(_PAUSE)
-
-
-def _print_to(log: pathlib.Path) -> None:
-    """Makes this process, and all that it starts, print to the end of a file, the last words of a crash among it."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    stream = log.open("a", buffering=1)
-    for descriptor in (1, 2):
-        os.dup2(stream.fileno(), descriptor)
-    sys.stdout = sys.stderr = stream
-    faulthandler.enable(stream)
-
-
-@contextlib.contextmanager
-def _confined(cpus: int, gpus: float) -> Iterator[list[int]]:
-    """Gives this process as many threads as it was promised cores, and no GPU unless it was promised one.
-
-    Frameworks ask for threads when they are imported. Where the system can bind a process to cores, it is bound to some that no
-    other run has, as far as there are such; yields them.
-    """
-    for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "NPROC"):
-        os.environ[name] = str(cpus)
-    if gpus == 0:
-        os.environ |= _NO_GPU
-    elif gpus < 1:  # Else the first run on a GPU would take all of its memory.
-        os.environ |= {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
-    if not hasattr(os, "sched_setaffinity"):
-        yield []
-        return
-    cores = _cores()
-    with contextlib.ExitStack() as held:
-        own: list[int] = []
-        for core in cores:
-            with contextlib.suppress(filelock.Timeout):
-                if len(own) < cpus:
-                    held.enter_context(filelock.FileLock(_lock(core), timeout=0))
-                    own.append(core)
-        own = sorted([*own, *(core for core in cores if core not in own)][:cpus])
-        os.sched_setaffinity(0, own)
-        yield own
-
-
-def _lock(core: int) -> pathlib.Path:
-    """Returns the file that a run on a core of this machine holds locked, until the run is over or its process dies."""
-    folder = pathlib.Path(tempfile.gettempdir(), f"not_so_clevr-{os.getuid()}")
-    folder.mkdir(exist_ok=True)
-    return folder / f"core{core}.lock"
-
-
-def _cores() -> list[int]:
-    """Returns the cores that this process may use."""
-    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))

@@ -79,7 +79,7 @@ def table(rows: Sequence[Row], found: Iterable[Result]) -> list[Reproduction]:
 
 def _reproduction(row: Row, runs: Sequence[Result]) -> Reproduction:
     experiment = row.experiment
-    claim = experiment.claim or Claim(source="", metric=row.job.task.right)
+    claim = experiment.claim or Claim(source="", metric=row.run.task.right)
     metric = claim.metric or (runs[0].right if runs else "")
     train, test = ([_value(run, split, metric) for run in runs] for split in ("train", "test"))
     points = f"one of their {claim.points} points" if claim.points > 1 else ""

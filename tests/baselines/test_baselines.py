@@ -211,7 +211,7 @@ def test_the_committed_results_keep_the_promises(committed):
 
 def test_the_committed_results_are_those_of_the_recipes_and_networks_of_today(committed):
     """The command of each would make a run of the same id, with the same settings and as many parameters."""
-    jobs = {}
+    plans = {}
     for run in committed:
         words = shlex.split(run.command)
         options = collections.defaultdict(list)
@@ -219,8 +219,9 @@ def test_the_committed_results_are_those_of_the_recipes_and_networks_of_today(co
             options[name].append(value)
         (task,), (config,), (seed,), recipe = (options[f"--{name}"] for name in ("task", "config", "seed", "recipe"))
         settings = naming.read_all(options["--set"])
-        job = experiment.plan(words[2], task=task, config=config, recipe=recipe[0] if recipe else None, settings=settings)
-        assert (words[:2], job.id(int(seed)), job.saved_recipe) == (["not-so-clevr", "train"], run.id, run.settings)
-        jobs[run.label, run.task] = job, run
-    for job, run in jobs.values():
-        assert registry.parameters(job.model.build(job.task, **job.recipe.model)) == run.parameters
+        options = {"recipe": recipe[0] if recipe else None, "settings": settings, "seed": int(seed)}
+        planned = experiment.plan(words[2], task=task, config=config, **options)
+        assert (words[:2], planned.id, planned.saved_recipe) == (["not-so-clevr", "train"], run.id, run.settings)
+        plans[run.label, run.task] = planned, run
+    for planned, run in plans.values():
+        assert registry.parameters(planned.model.build(planned.task, **planned.recipe.model)) == run.parameters

@@ -11,7 +11,7 @@ from keras import layers
 
 from not_so_clevr import benchmark as harness
 from not_so_clevr.baselines.layers import AddCoords, CoordConv2D
-from not_so_clevr.benchmark import environment, registry, training
+from not_so_clevr.benchmark import environment, loading, registry
 from not_so_clevr.dataset import tasks
 from not_so_clevr.dataset.config import as_config
 
@@ -147,7 +147,7 @@ def fit(name, task, settings):
     model = registry.find(name)
     recipe = model.recipe(None, task.name)[1].replace(settings)
     network = model.build(task)
-    splits = {split: task.xy(arrays) for split, arrays in training.load(as_config("quadrant"), task, "memory").items()}
+    splits = {split: task.xy(arrays) for split, arrays in loading.load(as_config("quadrant"), task, "memory").items()}
     recipe.compile(network, task.loss, -(-2352 // recipe.batch_size))
     network.fit(*splits["train"], batch_size=recipe.batch_size, epochs=recipe.epochs, validation_data=splits["test"], verbose=0)
     return [network.evaluate(*splits[split], verbose=0) for split in splits]
