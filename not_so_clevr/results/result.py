@@ -1,4 +1,4 @@
-"""Results of runs: one folder a run, the summary over seeds, and the leaderboard.
+"""The outcome of a run, and the files in its folder.
 
 A run's id says what it is: `classification/quadrant/coordconv/seed0`. Its folder holds
 
@@ -38,7 +38,7 @@ REPLACED = ".replaced"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Result:
-    """What came of a run, or of the evaluation of a function.
+    """The outcome of a training run or an evaluation.
 
     Attributes:
         model: the name of the model.
