@@ -114,7 +114,7 @@ def needed(run: Result, root: pathlib.Path = ROOT) -> Iterator[tuple[str, npt.ND
     """Yields split/column and the values of a run that figures or sentences look at."""
     wanted: set[str] = set()
     if run.id.startswith(MAPS):
-        wanted |= {f"{split}/{run.closeness}" for split in ("train", "test")}
+        wanted |= {f"{split}/{run.distance_metric}" for split in ("train", "test")}
     if run.id.startswith(PAINTINGS):
         wanted |= {f"test/{name}" for name in (results.SHOWN, results.PAINTED)}
     if run.id.rpartition("/")[0] in _in_sentences(root):

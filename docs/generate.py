@@ -70,9 +70,9 @@ def _cost(runs: Sequence[Result]) -> list[str]:
 
 def _until_right(run: Result) -> float | None:
     """Returns the seconds of training after which every example of test is right, then and later; None if that is never so."""
-    wrong = [k for k, epoch in enumerate(run.history) if epoch["test"][run.right] < 1]
+    wrong = [k for k, epoch in enumerate(run.history) if epoch["test"][run.accuracy_metric] < 1]
     epochs = run.history[: wrong[-1] + 2 if wrong else 1]
-    return sum(epoch["seconds"] for epoch in epochs) if epochs[-1]["test"][run.right] == 1 else None
+    return sum(epoch["seconds"] for epoch in epochs) if epochs[-1]["test"][run.accuracy_metric] == 1 else None
 
 
 _HEADLINE = """## The headline
@@ -110,7 +110,7 @@ def quadrant(runs: Sequence[Result], columns: Sequence[str] = _SUMMARY, link: st
 
 def _of_rivals(runs: Sequence[Result]) -> str:
     rivals = [run for run in runs if run.config == "quadrant" and run.model in _RIVALS]
-    best = tables.percent(max(run.metrics["test"][run.right] for run in rivals))
+    best = tables.percent(max(run.metrics["test"][run.accuracy_metric] for run in rivals))
     return f"""Of {len(rivals)} runs on `quadrant` without CoordConv, whatever the task, the network and its recipe,
   the best is right on {best} of test."""
 
@@ -130,7 +130,7 @@ def _of_published(runs: Sequence[Result], link: str) -> str:
     outcomes = "with every seed", "with every seed on test alone", "with some seeds", "with no seed"
     grids: set[tuple[str, ...]] = set()
     for each, own in zip(told, reproduce.runs(reproduce.plan(told), runs), strict=True):
-        on_test = [run.metrics["test"][run.right] == 1 for run in own]
+        on_test = [run.metrics["test"][run.accuracy_metric] == 1 for run in own]
         perfect = [run.perfect for run in own]
         reached = bool(own) and all(perfect), bool(own) and all(on_test), any(perfect), True
         claim = each.claim.source, each.task, each.config

@@ -67,7 +67,7 @@ def perfect(runs: Sequence[Result]) -> str:
 
 def right(runs: Sequence[Result], split: str) -> str:
     """How many are right on every example of a split at the end."""
-    return _count(runs, lambda run: run.metrics[split][run.right] == 1)
+    return _count(runs, lambda run: run.metrics[split][run.accuracy_metric] == 1)
 
 
 def black(runs: Sequence[Result]) -> str:
@@ -97,46 +97,48 @@ def constant(runs: Sequence[Result], coordinates: str) -> str:
 
 def of_train(runs: Sequence[Result], metric: str = "") -> str:
     """A metric of train at the end; if it is not given, the share that is right."""
-    return _values(metric, [run.metrics["train"][metric or run.right] for run in runs])
+    return _values(metric, [run.metrics["train"][metric or run.accuracy_metric] for run in runs])
 
 
 def of_test(runs: Sequence[Result], metric: str = "") -> str:
     """A metric of test at the end; if it is not given, the share that is right."""
-    return _values(metric, [run.metrics["test"][metric or run.right] for run in runs])
+    return _values(metric, [run.metrics["test"][metric or run.accuracy_metric] for run in runs])
 
 
 def imperfect(runs: Sequence[Result], split: str) -> str:
     """The share of a split that is right, of those runs that are not right on all of it."""
-    shares = [run.metrics[split][run.right] for run in runs]
+    shares = [run.metrics[split][run.accuracy_metric] for run in runs]
     return _values("", [share for share in shares if share < 1])
 
 
 def mean(runs: Sequence[Result]) -> str:
     """The share of test that is right, in the mean over the runs."""
-    return tables.percent(statistics.fmean(run.metrics["test"][run.right] for run in runs))
+    return tables.percent(statistics.fmean(run.metrics["test"][run.accuracy_metric] for run in runs))
 
 
 def lowest(runs: Sequence[Result]) -> str:
     """The lowest share of test that is right."""
-    return tables.percent(min(run.metrics["test"][run.right] for run in runs))
+    return tables.percent(min(run.metrics["test"][run.accuracy_metric] for run in runs))
 
 
 def best(runs: Sequence[Result], metric: str = "") -> str:
     """The highest that a metric of test comes to after any epoch."""
-    return _values(metric, [max(epoch["test"][metric or run.right] for epoch in run.history) for run in runs])
+    return _values(metric, [max(epoch["test"][metric or run.accuracy_metric] for epoch in run.history) for run in runs])
 
 
 def after(runs: Sequence[Result], epoch: str, metric: str = "") -> str:
     """A metric of test after an epoch."""
     by_number = ({each["epoch"]: each["test"] for each in run.history} for run in runs)
-    return _values(metric, [tests[int(epoch)][metric or run.right] for run, tests in zip(runs, by_number, strict=True)])
+    return _values(
+        metric, [tests[int(epoch)][metric or run.accuracy_metric] for run, tests in zip(runs, by_number, strict=True)]
+    )
 
 
 def first(runs: Sequence[Result], metric: str = "", at_most: str = "") -> str:
     """After which epoch every test example is right for the first time, or a metric of test is so low, or above 0."""
 
     def is_so(run: Result, test: Mapping[str, float]) -> bool:
-        return test[run.right] == 1 if not metric else test[metric] <= float(at_most) if at_most else test[metric] > 0
+        return test[run.accuracy_metric] == 1 if not metric else test[metric] <= float(at_most) if at_most else test[metric] > 0
 
     epochs = ([epoch["epoch"] for epoch in run.history if is_so(run, epoch["test"])] for run in runs)
     return _of_some([some[0] for some in epochs if some], runs)
@@ -144,19 +146,19 @@ def first(runs: Sequence[Result], metric: str = "", at_most: str = "") -> str:
 
 def settled(runs: Sequence[Result]) -> str:
     """From which epoch on every test example is right, to the end."""
-    wrong = [[0, *(epoch["epoch"] for epoch in run.history if epoch["test"][run.right] < 1)] for run in runs]
+    wrong = [[0, *(epoch["epoch"] for epoch in run.history if epoch["test"][run.accuracy_metric] < 1)] for run in runs]
     return _of_some([max(some) + 1 for run, some in zip(runs, wrong, strict=True) if max(some) < len(run.history)], runs)
 
 
 def epochs_right(runs: Sequence[Result]) -> str:
     """All epochs after which every test example is right."""
-    found = [epoch["epoch"] for run in runs for epoch in run.history if epoch["test"][run.right] == 1]
+    found = [epoch["epoch"] for run in runs for epoch in run.history if epoch["test"][run.accuracy_metric] == 1]
     return _listed([str(epoch) for epoch in found])
 
 
 def none_right(runs: Sequence[Result]) -> str:
     """The share of all epochs after which no test example is right."""
-    return tables.percent(float(np.mean([epoch["test"][run.right] == 0 for run in runs for epoch in run.history])))
+    return tables.percent(float(np.mean([epoch["test"][run.accuracy_metric] == 0 for run in runs for epoch in run.history])))
 
 
 def answer(runs: Sequence[Result]) -> str:
@@ -171,7 +173,9 @@ def off(runs: Sequence[Result], where: str) -> str:
     It is the root of the mean square, in pixels: a singular value of all errors as vectors.
     """
     component = {"along": 0, "across": 1}[where]
-    errors = [_train(run)["predicted"] - _train(run)["coordinates"] for run in runs if run.metrics["train"][run.right] < 1]
+    errors = [
+        _train(run)["predicted"] - _train(run)["coordinates"] for run in runs if run.metrics["train"][run.accuracy_metric] < 1
+    ]
     return _values("distance", [np.linalg.svd(each, compute_uv=False)[component] / len(each) ** 0.5 for each in errors])
 
 

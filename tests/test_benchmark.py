@@ -358,7 +358,7 @@ def test_evaluate_gives_an_oracle_full_marks_and_writes_a_run(name, tmp_path):
     result = benchmark.evaluate(oracle, task=name, config="quadrant_16_square3", runs=tmp_path, parameters=5, seconds=1.5)
     assert result.perfect
     assert (result.label, result.parameters, result.seconds, result.history) == ("oracle", 5, 1.5, ())
-    assert json.loads((tmp_path / result.id / results.FILE).read_text())["metrics"]["test"][task.right] == 1
+    assert json.loads((tmp_path / result.id / results.FILE).read_text())["metrics"]["test"][task.accuracy_metric] == 1
     errors = np.load(tmp_path / result.id / results.ERRORS)
     if name == "rendering":
         canvases = arrays["test"]["image"][errors["test/shown"], ..., 0]

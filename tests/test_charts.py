@@ -53,6 +53,8 @@ def test_costs_stand_at_parameters_and_at_the_median_of_seconds(runs):
     points = [axes.containers[0].lines[0].get_xydata().tolist() for axes in both.axes]
     assert points == [[[1234, 100]], [[11, 100]]]
     for right in (13, 23):  # The mean of three is rounded up, and down.
-        assert charts.costs([dataclasses.replace(run, metrics={"test": {run.right: right / 784}}) for run in runs[:3]])
+        assert charts.costs(
+            [dataclasses.replace(run, metrics={"test": {run.accuracy_metric: right / 784}}) for run in runs[:3]]
+        )
     unknown = [dataclasses.replace(run, parameters=None, seconds=float("nan")) for run in runs]
     assert charts.costs(unknown) is None

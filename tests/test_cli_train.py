@@ -294,7 +294,13 @@ def on_terminal(folder, columns, *arguments):
 
 def write_run(folder, config, model):
     metrics = {split: {"accuracy": 0.5, "distance": 1.0} for split in ("train", "test")}
-    kind = {"task": "classification", "right": "accuracy", "closeness": "distance", "metrics": metrics, "seed": 0}
+    kind = {
+        "task": "classification",
+        "accuracy_metric": "accuracy",
+        "distance_metric": "distance",
+        "metrics": metrics,
+        "seed": 0,
+    }
     results.Result(model=model, recipe="", config=config, **kind).write(folder / "runs" / config / model)
 
 

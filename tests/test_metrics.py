@@ -29,7 +29,7 @@ def one_hot(rows, columns):
 
 
 def rectangles(top, bottom, left, right):
-    """Logits that are positive in rows top..bottom and columns left..right of each canvas."""
+    """Logits that are positive in rows top..bottom and columns left..accuracy_metric of each canvas."""
     rows, columns = np.arange(SIZE)[None, :, None], np.arange(SIZE)[None, None, :]
     top, bottom, left, right = (np.reshape(edge, (-1, 1, 1)) for edge in (top, bottom, left, right))
     inside = (rows >= top) & (rows <= bottom) & (columns >= left) & (columns <= right)

@@ -18,7 +18,7 @@ from not_so_clevr.results import Result, record
 def result(test=1.0, *, seed=0, model="net", config="quadrant", train=1.0, **changes):
     metrics = {split: {"accuracy": share, "distance": 4 * (1 - share)} for split, share in (("train", train), ("test", test))}
     values = {"model": model, "recipe": "", "task": "classification", "config": config, "seed": seed, "metrics": metrics}
-    values |= {"right": "accuracy", "closeness": "distance", "parameters": 1234, "seconds": 10.0 + seed}
+    values |= {"accuracy_metric": "accuracy", "distance_metric": "distance", "parameters": 1234, "seconds": 10.0 + seed}
     return Result(**(values | changes))
 
 
@@ -147,7 +147,10 @@ def test_the_same_run_counts_once_and_two_of_one_name_are_told_apart(tmp_path):
     [
         ({"settings": {"epochs": 999}}, "settings"),
         ({"parameters": 5, "settings": {"epochs": 999}}, "settings and parameters"),
-        ({"closeness": "iou", "metrics": {key: {"accuracy": 1.0, "iou": 1.0} for key in ("train", "test")}}, "closeness"),
+        (
+            {"distance_metric": "iou", "metrics": {key: {"accuracy": 1.0, "iou": 1.0} for key in ("train", "test")}},
+            "distance_metric",
+        ),
     ],
 )
 def test_runs_of_one_name_differ_in_their_seed_alone(tmp_path, other, words):

@@ -225,8 +225,8 @@ def made_elsewhere(folder, experiment):
         config="quadrant_16_square3",
         seed=0,
         metrics=metrics,
-        right="within_half_pixel",
-        closeness="error",
+        accuracy_metric="within_half_pixel",
+        distance_metric="error",
         settings=row.run.saved_recipe,
     )
     partial = folder.with_name("seed0.incomplete")
@@ -299,7 +299,7 @@ def made(rows, estimate=None, seconds=None):
         (row,) = reproduce.plan([Experiment("regression", "quadrant_16", "coordconv", settings={"epochs": name})])
         attempt = sweep.Attempt(row, k, pathlib.Path("none"), estimate, number=1)
         if seconds and seconds[k]:
-            fields = dict.fromkeys(("model", "recipe", "task", "config", "right", "closeness"), "")
+            fields = dict.fromkeys(("model", "recipe", "task", "config", "accuracy_metric", "distance_metric"), "")
             attempt.result = Result(**fields, seed=k, metrics={}, seconds=seconds[k])
         todo.append(attempt)
     return todo
@@ -380,7 +380,12 @@ def test_bad_input_is_one_sentence_before_ray_starts(folder, arguments, sentence
     (folder / "wrong.toml").write_text(GRID.replace(":fine", ":wrong"))
     (folder / "task.toml").write_text(GRID.replace('"regression"', '"x"'))
     (folder / "other.toml").write_text(GRID.replace("[5]", "[6]"))
-    result = dict.fromkeys(("model", "recipe", "right"), "r") | {"closeness": "error", "task": "t", "config": "c", "seed": 6}
+    result = dict.fromkeys(("model", "recipe", "accuracy_metric"), "r") | {
+        "distance_metric": "error",
+        "task": "t",
+        "config": "c",
+        "seed": 6,
+    }
     metrics = {split: {"r": 1.0, "error": 1.0} for split in ("train", "test")}
     other = folder / "runs" / "regression" / "quadrant_16_square3" / "my_module.fine-epochs=150" / "seed6"
     Result(**result, metrics=metrics).write(other)

@@ -60,7 +60,7 @@ def test_losses_have_known_values():
 
 
 def test_each_task_has_a_metric_of_what_is_right_and_one_of_how_close_the_rest_is():
-    assert {name: (task.right, task.closeness) for name, task in tasks.TASKS.items()} == {
+    assert {name: (task.accuracy_metric, task.distance_metric) for name, task in tasks.TASKS.items()} == {
         "classification": ("accuracy", "distance"),
         "regression": ("within_half_pixel", "error"),
         "rendering": ("exact", "iou"),

@@ -99,7 +99,9 @@ def print_left(left: Sequence[tuple[reproduce.Row, int]], seconds: Mapping[str, 
 
 
 def print_result(result: results.Result) -> None:
-    shares = ", ".join(f"{tables.percent(values[result.right])} of {split}" for split, values in result.metrics.items())
+    shares = ", ".join(
+        f"{tables.percent(values[result.accuracy_metric])} of {split}" for split, values in result.metrics.items()
+    )
     print(f"{result.id}: {shares} right, in {result.seconds or 0:.0f} s", flush=True)
 
 

@@ -32,8 +32,8 @@ class Task:
     Attributes:
         canvas_size: S, in pixels.
         name: as on the command line.
-        right: the metric that is 1 for an example that is right, else 0.
-        closeness: the metric that tells how close the others are.
+        accuracy_metric: the metric that is 1 for an example that is right, else 0.
+        distance_metric: the metric that tells how close the others are.
         features: of the data set, those that `xy` looks at.
         input_shape: of one x, without the batch.
         output_shape: of one y and of one prediction, without the batch.
@@ -44,8 +44,8 @@ class Task:
     canvas_size: int = geometry.CANVAS_SIZE
 
     name: ClassVar[str]
-    right: ClassVar[str]
-    closeness: ClassVar[str]
+    accuracy_metric: ClassVar[str]
+    distance_metric: ClassVar[str]
     features: ClassVar[tuple[str, ...]]
 
     def __post_init__(self) -> None:
@@ -101,8 +101,8 @@ class Classification(Task):
     """Coordinates -> the pixel there; the loss is softmax cross-entropy over the pixels."""
 
     name = "classification"
-    right = "accuracy"
-    closeness = "distance"
+    accuracy_metric = "accuracy"
+    distance_metric = "distance"
     features = ("coordinates", "one_hot")
 
     @property
@@ -132,8 +132,8 @@ class Regression(Task):
     """One-hot image -> the coordinates of the pixel; the loss is the mean squared error."""
 
     name = "regression"
-    right = "within_half_pixel"
-    closeness = "error"
+    accuracy_metric = "within_half_pixel"
+    distance_metric = "error"
     features = ("one_hot", "coordinates")
 
     @property
@@ -166,8 +166,8 @@ class Rendering(Task):
     """Coordinates -> the canvas with the square there; the loss is sigmoid cross-entropy, the mean over the pixels."""
 
     name = "rendering"
-    right = "exact"
-    closeness = "iou"
+    accuracy_metric = "exact"
+    distance_metric = "iou"
     features = ("coordinates", "image")
 
     @property

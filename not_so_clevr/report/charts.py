@@ -34,7 +34,7 @@ def history(runs: Sequence[Result], metric: str = "") -> dict[int, list[float]]:
     values: dict[int, list[float]] = {}
     for run in runs:
         for epoch in run.history:
-            values.setdefault(epoch["epoch"], []).append(epoch["test"][metric or run.right])
+            values.setdefault(epoch["epoch"], []).append(epoch["test"][metric or run.accuracy_metric])
     return dict(sorted(values.items()))
 
 
@@ -84,7 +84,7 @@ def costs(runs: Sequence[Result], order: Sequence[str] = ()) -> Figure | None:
     handles = {}
     for label, same in reversed(models.items()):  # So that the first is on top.
         look = _look(label, order or sorted(models)) | {"linestyle": "none"}
-        shares = [100 * run.metrics["test"][run.right] for run in same]
+        shares = [100 * run.metrics["test"][run.accuracy_metric] for run in same]
         mean = sum(shares) / len(shares)
         spread = [[max(0.0, mean - min(shares))], [max(0.0, max(shares) - mean)]]  # A mean is rounded.
         handles[label] = Line2D([], [], **look)

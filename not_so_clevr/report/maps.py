@@ -40,14 +40,14 @@ def error_map(runs: Sequence[Result]) -> npt.NDArray[np.float64]:
     for run in runs:
         for columns in run.examples.values():
             pixels = tuple(columns["coordinates"].T)
-            np.add.at(total, pixels, off(run, columns[run.closeness]))
+            np.add.at(total, pixels, off(run, columns[run.distance_metric]))
             np.add.at(count, pixels, 1)
     return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
 
 
 def off(run: Result, closeness: Any) -> Any:
     """Returns how far off answers are, 0 if not at all: pixels, or 1 - IoU."""
-    return 1 - closeness if run.closeness == "iou" else closeness
+    return 1 - closeness if run.distance_metric == "iou" else closeness
 
 
 def outline(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
@@ -104,7 +104,7 @@ def comparison(tasks: Sequence[Sequence[Sequence[Result]]]) -> Figure:
         highest = max(*map(np.nanmax, maps), _least(models[0][0]))
         for cell, runs, each in zip(column, models, maps, strict=True):
             image = _map(cell, each, runs[0], highest)
-            right = sum(run.metrics["test"][run.right] for run in runs) / len(runs)
+            right = sum(run.metrics["test"][run.accuracy_metric] for run in runs) / len(runs)
             cell.set(
                 title=f"{runs[0].task}\n{style.wrapped(runs[0].label, 26)}: {tables.percent(right)} of test right",
                 xticks=[],
@@ -130,7 +130,7 @@ def predictions(runs: Sequence[Result]) -> Figure | None:
         test = run.examples["test"]
         chosen = np.random.RandomState(0).permutation(len(test["coordinates"]))[:ARROWS]
         true, predicted = test["coordinates"][chosen], test[results.PREDICTED][chosen]
-        right = test[run.right][chosen] == 1
+        right = test[run.accuracy_metric][chosen] == 1
         _held_out(cell, run.config, linewidth=1)
         lines = np.stack([true, predicted, np.full_like(predicted, np.nan)], axis=1).reshape(-1, 2)
         cell.plot(*lines.T[::-1], color=_WRONG, linewidth=0.7, alpha=0.6)
@@ -175,7 +175,9 @@ def having(column: str, runs: Iterable[Result]) -> list[Result]:
 
 def worst(runs: Iterable[Result]) -> Result:
     """Returns the run that is least often right on test, and of several of them the one that is the farthest off."""
-    return min(runs, key=lambda run: (run.metrics["test"][run.right], -off(run, run.metrics["test"][run.closeness])))
+    return min(
+        runs, key=lambda run: (run.metrics["test"][run.accuracy_metric], -off(run, run.metrics["test"][run.distance_metric]))
+    )
 
 
 def _map(cell: Axes, errors: npt.NDArray[np.float64], run: Result, highest: float) -> AxesImage:
@@ -184,7 +186,7 @@ def _map(cell: Axes, errors: npt.NDArray[np.float64], run: Result, highest: floa
     Distances are on a scale that is linear below a pixel and logarithmic above: on one that is linear up to the 80 pixels of
     the worst model of a page, one that is 2 pixels off looks perfect.
     """
-    scale = Normalize(0, highest) if run.closeness == "iou" else AsinhNorm(1, 0, highest)
+    scale = Normalize(0, highest) if run.distance_metric == "iou" else AsinhNorm(1, 0, highest)
     image = cell.imshow(errors, cmap="cividis_r", norm=scale, interpolation="none")
     _held_out(cell, run.config)
     return image
@@ -192,8 +194,10 @@ def _map(cell: Axes, errors: npt.NDArray[np.float64], run: Result, highest: floa
 
 def _bar(figure: Figure, cells: list[Axes], image: AxesImage, run: Result) -> None:
     """Draws the scale of some maps below them."""
-    is_iou = run.closeness == "iou"
-    bar = figure.colorbar(image, ax=cells, location="bottom", aspect=25, label="1 - IoU" if is_iou else f"{run.closeness}, px")
+    is_iou = run.distance_metric == "iou"
+    bar = figure.colorbar(
+        image, ax=cells, location="bottom", aspect=25, label="1 - IoU" if is_iou else f"{run.distance_metric}, px"
+    )
     if not is_iou:
         ticks = np.array([tick for tick in _TICKS if tick <= image.get_clim()[1]])
         distances = np.diff(np.asarray(image.norm(ticks)), prepend=-1)
@@ -206,7 +210,7 @@ def _bar(figure: Figure, cells: list[Axes], image: AxesImage, run: Result) -> No
 
 def _least(run: Result) -> float:
     """Returns what a scale reaches at least: one up to the noise of float32 would paint a perfect model as a bad one."""
-    return 0.1 if run.closeness == "iou" else 1
+    return 0.1 if run.distance_metric == "iou" else 1
 
 
 def _cells(models: Mapping[str, Sequence[Result]], height: float) -> tuple[Figure, list[Axes]]:

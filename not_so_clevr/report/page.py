@@ -180,19 +180,19 @@ def _drawing(kind: str, figure: Figure | None, text: str, runs: Sequence[Result]
 
 def _errors(runs: Sequence[Result]) -> str:
     seeds = f"mean of {len(runs)} seeds" if len(runs) > 1 else f"seed {runs[0].seed}"
-    right = tables.percent(statistics.fmean(run.metrics["test"][run.right] for run in runs))
-    close = f"{runs[0].closeness} {_close(runs, 'train')} on train, {_close(runs, 'test')} on test"
+    right = tables.percent(statistics.fmean(run.metrics["test"][run.accuracy_metric] for run in runs))
+    close = f"{runs[0].distance_metric} {_close(runs, 'train')} on train, {_close(runs, 'test')} on test"
     return f"{right} of test right; {close}; {seeds}"
 
 
 def _worst(run: Result) -> str:
-    share = tables.percent(run.metrics["test"][run.right])
-    return f"seed {run.seed}, the worst: {share} of test right, {run.closeness} {_close([run], 'test')}"
+    share = tables.percent(run.metrics["test"][run.accuracy_metric])
+    return f"seed {run.seed}, the worst: {share} of test right, {run.distance_metric} {_close([run], 'test')}"
 
 
 def _close(runs: Sequence[Result], split: str) -> str:
     """Returns how close the answers of runs are in the mean: `0.31 px`, or the IoU."""
-    return tables.amount(runs[0].closeness, statistics.fmean(run.metrics[split][run.closeness] for run in runs))
+    return tables.amount(runs[0].distance_metric, statistics.fmean(run.metrics[split][run.distance_metric] for run in runs))
 
 
 def _curves(models: Mapping[str, Sequence[Result]]) -> str:
@@ -227,13 +227,13 @@ def _details(runs: Sequence[Result]) -> dict[str, Any]:
         "config": first.config,
         "link": _anchor(first.task, first.config, first.label),
         "facts": [(name, text) for name, text in facts.items() if text],
-        "columns": ["seed", "train", "test", first.closeness, "time", "examples a second", "commit"],
+        "columns": ["seed", "train", "test", first.distance_metric, "time", "examples a second", "commit"],
         "seeds": [_seed(run) for run in runs],
     }
 
 
 def _seed(run: Result) -> list[str]:
-    shares = (tables.percent(run.metrics[split][run.right]) for split in ("train", "test"))
+    shares = (tables.percent(run.metrics[split][run.accuracy_metric]) for split in ("train", "test"))
     speed = f"{run.examples_per_second:,.0f}" if run.examples_per_second else ""
     return [str(run.seed), *shares, _close([run], "test"), tables.duration(run.seconds), speed, _commit(run)]
 

@@ -79,8 +79,8 @@ def table(rows: Sequence[Row], found: Iterable[Result]) -> list[Reproduction]:
 
 def _reproduction(row: Row, runs: Sequence[Result]) -> Reproduction:
     experiment = row.experiment
-    claim = experiment.claim or Claim(source="", metric=row.run.task.right)
-    metric = claim.metric or (runs[0].right if runs else "")
+    claim = experiment.claim or Claim(source="", metric=row.run.task.accuracy_metric)
+    metric = claim.metric or (runs[0].accuracy_metric if runs else "")
     train, test = ([_value(run, split, metric) for run in runs] for split in ("train", "test"))
     points = f"one of their {claim.points} points" if claim.points > 1 else ""
 
@@ -106,7 +106,7 @@ def _reproduction(row: Row, runs: Sequence[Result]) -> Reproduction:
 
 def _value(run: Result, split: str, metric: str) -> float:
     if metric == PERFECT:
-        return float(run.metrics[split][run.right] == 1)
+        return float(run.metrics[split][run.accuracy_metric] == 1)
     return run.metrics[split][metric]
 
 

@@ -63,20 +63,20 @@ def leaderboard(results: Iterable[Result]) -> list[Row]:
 
 def _row(runs: Sequence[Result]) -> Row:
     first = runs[0]
-    test = [run.metrics["test"][run.right] for run in runs]
+    test = [run.metrics["test"][run.accuracy_metric] for run in runs]
     return Row(
         task=first.task,
         config=first.config,
         model=first.label,
         seeds=len(runs),
-        train=statistics.fmean(run.metrics["train"][run.right] for run in runs),
+        train=statistics.fmean(run.metrics["train"][run.accuracy_metric] for run in runs),
         test=statistics.fmean(test),
         test_interval=interval(test),
         test_lowest=min(test),
         perfect=sum(run.perfect for run in runs),
-        metric=first.right,
-        distance_metric=first.closeness,
-        distance=statistics.fmean(run.metrics["test"][first.closeness] for run in runs),
+        metric=first.accuracy_metric,
+        distance_metric=first.distance_metric,
+        distance=statistics.fmean(run.metrics["test"][first.distance_metric] for run in runs),
         parameters=first.parameters,
         seconds=median(run.seconds for run in runs),
         hardware=hardware(runs),

@@ -47,8 +47,8 @@ class Result:
         config: the name of the data set.
         seed: of weights and of the order of the examples.
         metrics: "train" and "test" -> name of the metric -> its mean over every example of the split.
-        right: the metric that is 1 for an example that is right.
-        closeness: the metric that tells how close the others are.
+        accuracy_metric: the metric that is 1 for an example that is right.
+        distance_metric: the metric that tells how close the others are.
         settings: the recipe's values; None for those that a model that came compiled has not used.
         parameters: the number of trainable weights, or None.
         history: for each epoch its loss, the metrics of test, and the seconds of training.
@@ -66,8 +66,8 @@ class Result:
     config: str
     seed: int
     metrics: Mapping[str, Mapping[str, float]]
-    right: str
-    closeness: str
+    accuracy_metric: str
+    distance_metric: str
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     parameters: int | None = None
     history: Sequence[Mapping[str, Any]] = ()
@@ -115,7 +115,7 @@ class Result:
     @property
     def perfect(self) -> bool:
         """Whether every example of train and test is right."""
-        return all(metrics[self.right] == 1 for metrics in self.metrics.values())
+        return all(metrics[self.accuracy_metric] == 1 for metrics in self.metrics.values())
 
     def made_by(self, recipe: Mapping[str, Any]) -> bool:
         """Returns whether the run was made with the values of a recipe, as far as it has used them."""
@@ -151,8 +151,6 @@ class Result:
     def of(cls, values: Mapping[str, Any], folder: pathlib.Path | None = None) -> Result:
         """Returns the result with the values of a record that has been checked."""
         known = {name: value for name, value in values.items() if name != "schema"}
-        known["right"] = known.pop("accuracy_metric")
-        known["closeness"] = known.pop("distance_metric")
         return cls(**known, folder=folder)
 
     def with_examples(self) -> Result:
@@ -174,7 +172,7 @@ class Result:
         """Raises an error unless the arrays of a split have the shapes and values that they should."""
         size = as_config(self.config).canvas_size
         coordinates, n = columns["coordinates"], len(columns["coordinates"])
-        shapes = {"coordinates": (n, 2), self.right: (n,), self.closeness: (n,)}
+        shapes = {"coordinates": (n, 2), self.accuracy_metric: (n,), self.distance_metric: (n,)}
         shown = columns.get(SHOWN, np.arange(n))
         if PREDICTED in columns:
             shapes[PREDICTED] = (n, 2)
@@ -193,8 +191,7 @@ class Result:
         """Returns what a record of the result holds, see `record`."""
         fields = (field.name for field in dataclasses.fields(self))
         values = {name: getattr(self, name) for name in fields if name not in ("folder", "examples")}
-        renamed = {"right": "accuracy_metric", "closeness": "distance_metric"}
-        return {"schema": 2} | {renamed.get(name, name): value for name, value in values.items()}
+        return {"schema": 2} | values
 
 
 def _flat(examples: Examples) -> dict[str, Any]:

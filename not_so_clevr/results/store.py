@@ -14,7 +14,8 @@ from not_so_clevr.checks import UserError
 from not_so_clevr.results.result import FILE, INCOMPLETE, REPLACED, Result
 
 _UNFINISHED = re.compile(rf"seed\d+({re.escape(INCOMPLETE)}|{re.escape(REPLACED)})")
-_ALIKE = ("model", "settings", "parameters", "right", "closeness")  # The same for all seeds
+# The same for all seeds
+_ALIKE = ("model", "settings", "parameters", "accuracy_metric", "distance_metric")
 
 
 def load(places: Iterable[pathlib.Path], *, none: bool = False) -> tuple[list[Result], list[str]]:

@@ -140,7 +140,7 @@ def stream(sizes: Sizes) -> dict[str, Any]:
 
 def train(sizes: Sizes, task: str, compiled: bool) -> dict[str, Any]:
     """Trains tuned CoordConv until every test example is right after an epoch."""
-    stop = UntilRight(tasks.TASKS[task].right, compiled)
+    stop = UntilRight(tasks.TASKS[task].accuracy_metric, compiled)
     settings = {} if sizes.epochs is None else {"epochs": sizes.epochs}
     started = time.perf_counter()
     result = benchmark.run(
@@ -152,7 +152,7 @@ def train(sizes: Sizes, task: str, compiled: bool) -> dict[str, Any]:
         data="memory",
         callbacks=[stop],
     )
-    shares = [epoch["test"][result.right] for epoch in result.history]
+    shares = [epoch["test"][result.accuracy_metric] for epoch in result.history]
     return {
         "epochs": len(shares),
         "test": shares[-1],
