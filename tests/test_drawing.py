@@ -247,3 +247,13 @@ def test_a_variable_and_no_images_at_all_are_convolved_on_the_backend():
     variable = keras.Variable(ONES.astype("float32"))
     assert keras.ops.is_tensor(drawing.convolve(variable, [[2]]))
     assert drawing.convolve(np.ones((0, 8, 8, 1)), np.ones((3, 3))).shape == (0, 8, 8, 1)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="PyTorch has a switch of its own.")
+def test_full_precision_is_asked_for_and_taken_back_on_the_backend():
+    from torch.backends import cudnn
+
+    before = cudnn.allow_tf32, cudnn.enabled
+    with drawing._full_precision():
+        assert (cudnn.allow_tf32, cudnn.enabled) == (False, True)
+    assert (cudnn.allow_tf32, cudnn.enabled) == before

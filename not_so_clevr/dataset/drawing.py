@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -237,19 +237,26 @@ def _convolved(library: Any, images: Any, kernel: npt.NDArray[np.float32]) -> An
     return tf.nn.conv2d(images, filters, strides=1, padding="SAME")
 
 
-def _full_precision() -> contextlib.AbstractContextManager[Any]:
+@contextlib.contextmanager
+def _full_precision() -> Iterator[None]:
     """Keeps a GPU from rounding the inputs of a convolution to 11 bits, on JAX and PyTorch."""
     import keras
 
     if keras.backend.backend() == "jax":
         import jax
 
-        return jax.default_matmul_precision("highest")
-    if keras.backend.backend() == "torch":
-        import torch
+        with jax.default_matmul_precision("highest"):
+            yield
+    elif keras.backend.backend() == "torch":
+        from torch.backends import cudnn
 
-        return torch.backends.cudnn.flags(allow_tf32=False)
-    return contextlib.nullcontext()
+        before, cudnn.allow_tf32 = cudnn.allow_tf32, False
+        try:
+            yield
+        finally:
+            cudnn.allow_tf32 = before
+    else:
+        yield
 
 
 def _factors(kernel: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], ...]:
