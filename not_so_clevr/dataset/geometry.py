@@ -76,6 +76,11 @@ def _check_size(canvas_size: int) -> int:
 
 
 def check_centres(centres: npt.ArrayLike, canvas_size: int) -> npt.NDArray[np.int64]:
+    """Returns centres as int64 `[N, 2]`.
+
+    Raises:
+        UserError: unless they are integers of that shape, in pixels of the canvas.
+    """
     try:
         array = np.asarray(centres)
     except ValueError:

@@ -28,6 +28,9 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Amount = Annotated[float, Field(ge=0, lt=1e30)]
 Metrics = dict[str, float]
 
+_SHARE: pydantic.TypeAdapter[float] = pydantic.TypeAdapter(Share)
+_AMOUNT: pydantic.TypeAdapter[float] = pydantic.TypeAdapter(Amount)
+
 
 class _Strict(pydantic.BaseModel):
     """Takes nothing for a number but a finite number, and no key that it does not know."""
@@ -74,12 +77,11 @@ class Record(_Strict):
     @pydantic.model_validator(mode="after")
     def _check_metrics(self) -> Record:
         """Raises ValueError unless the two metrics that count are there, and in their ranges."""
-        shares = pydantic.TypeAdapter(Share)
         for split in (self.metrics.train, self.metrics.test):
-            shares.validate_python(split[self.accuracy_metric])
-            pydantic.TypeAdapter(Amount).validate_python(split[self.distance_metric])
+            _SHARE.validate_python(split[self.accuracy_metric])
+            _AMOUNT.validate_python(split[self.distance_metric])
         for epoch in self.history:
-            shares.validate_python(epoch.test[self.accuracy_metric])
+            _SHARE.validate_python(epoch.test[self.accuracy_metric])
         return self
 
 
