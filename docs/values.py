@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from not_so_clevr import results
+from not_so_clevr.dataset.metrics import METRICS
 from not_so_clevr.results import Result, tables
 
 _VALUE = re.compile(r"<!-- (?P<function>\w+)(?P<words>( [^ :]+)*):(?P<ids>( [^ <>]+)+) -->[^<]*<!-- / -->")
@@ -220,10 +221,12 @@ def _values(metric: str, values: Sequence[float]) -> str:
     """Returns values of a metric as text: shares in percent, others with three digits, and no IoU as 1 that is less."""
     if not values:
         return ""
-    if metric in tables.UNITS:
-        highest = 0.999 if metric == "iou" else np.inf
-        return _numbers([_digits(value if value == 1 else min(value, highest)) for value in values]) + tables.UNITS[metric]
-    return _numbers([tables.percent(value).removesuffix(" %") for value in values]) + " %"
+    about = METRICS.get(metric)  # None for the accuracy metric, which is a share.
+    if about is None or about.unit == "%":
+        return _numbers([tables.percent(value).removesuffix(" %") for value in values]) + " %"
+    highest = 0.999 if about.higher_is_better else np.inf
+    texts = [_digits(value if value == 1 else min(value, highest)) for value in values]
+    return f"{_numbers(texts)} {about.unit}".rstrip()
 
 
 def _numbers(texts: Sequence[str]) -> str:

@@ -131,3 +131,19 @@ def test_distance_is_that_of_the_pixels_on_any_canvas(size, data):
     expected = np.hypot(true[0] - predicted[0], true[1] - predicted[1])
     assert float(metrics.distance(*hot)[0]) == pytest.approx(expected, rel=1e-6)
     assert float(metrics.accuracy(*hot)[0]) == (true == predicted)
+
+
+def test_the_table_of_metrics_has_those_of_the_tasks_and_no_others():
+    named = {name for task in tasks.TASKS.values() for name in task().metrics}
+    assert set(metrics.METRICS) == named
+    for task in tasks.TASKS.values():
+        assert metrics.METRICS[task.accuracy_metric].unit == "%"
+        assert metrics.METRICS[task.distance_metric].unit != "%"
+
+
+@pytest.mark.parametrize("metric", metrics.METRICS.values(), ids=metrics.METRICS)
+def test_nothing_falls_short_of_a_perfect_value(metric):
+    perfect = 1.0 if metric.higher_is_better else 0.0
+    assert metric.shortfall(perfect) == 0
+    assert metric.shortfall(0.5) == 0.5
+    assert metric.higher_is_better == (metric.unit != "px") == (metric.highest == 1)

@@ -1,16 +1,63 @@
-"""How good predictions are: one number for each example, float32 `[B]`. Whoever calls takes the mean, over every example.
+"""Metrics: functions of y_true and y_pred that return one number for each example, float32 `[B]`.
 
-Written in `keras.ops`, so they take NumPy arrays and tensors of Keras' backend. S is the size of the canvas; a distance is
-Euclidean and in pixels. Each raises UserError, one sentence, if y_true and y_pred have different shapes.
+The caller takes the mean over all examples. The functions are written in `keras.ops`, so they take NumPy
+arrays and tensors of Keras' backend. S is the canvas size; distances are Euclidean, in pixels. All raise
+UserError if y_true and y_pred differ in shape. Keras is imported at the first call, not with this module.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import math
+from collections.abc import Callable
 from typing import Any
 
-from keras import ops
-
 from not_so_clevr.checks import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Metric:
+    """A metric and how to read its values.
+
+    Attributes:
+        function: of y_true and y_pred, and for regression the canvas size; returns `[B]`.
+        unit: "%" for a share that is shown in percent, "px" for a distance, "" for a plain number.
+        higher_is_better: whether 1 is perfect; otherwise 0 is.
+    """
+
+    function: Callable[..., Any]
+    unit: str
+    higher_is_better: bool
+
+    @property
+    def name(self) -> str:
+        return self.function.__name__
+
+    @property
+    def label(self) -> str:
+        """The name as a figure shows it."""
+        return "IoU" if self.name == "iou" else self.name
+
+    @property
+    def highest(self) -> float:
+        """The largest value that the metric can have."""
+        return 1.0 if self.higher_is_better else math.inf
+
+    def shortfall(self, value: Any) -> Any:
+        """Returns how far a value is from perfect, 0 for a perfect one."""
+        return 1 - value if self.higher_is_better else value
+
+
+class _Ops:
+    """`keras.ops`, imported at its first use: reading results must not take seconds."""
+
+    def __getattr__(self, name: str) -> Any:
+        import keras
+
+        return getattr(keras.ops, name)
+
+
+ops: Any = _Ops()
 
 
 def accuracy(y_true: Any, y_pred: Any) -> Any:
@@ -107,3 +154,19 @@ def _pixels(coordinates: Any, canvas_size: int) -> Any:
 def _rounded_right(y_true: Any, y_pred: Any, canvas_size: int) -> Any:
     _check(y_true, y_pred)
     return ops.round(_pixels(y_pred, canvas_size)) == ops.round(_pixels(y_true, canvas_size))
+
+
+METRICS = {
+    metric.name: metric
+    for metric in (
+        Metric(accuracy, "%", higher_is_better=True),
+        Metric(distance, "px", higher_is_better=False),
+        Metric(error, "px", higher_is_better=False),
+        Metric(within_half_pixel, "%", higher_is_better=True),
+        Metric(pair_accuracy, "%", higher_is_better=True),
+        Metric(coordinate_accuracy, "%", higher_is_better=True),
+        Metric(iou, "", higher_is_better=True),
+        Metric(pixel_accuracy, "%", higher_is_better=True),
+        Metric(exact, "%", higher_is_better=True),
+    )
+}

@@ -15,14 +15,16 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import keras
 import numpy as np
 import numpy.typing as npt
 
 from not_so_clevr.checks import UserError, integer
 from not_so_clevr.dataset import drawing, geometry, metrics
+
+if TYPE_CHECKING:
+    import keras
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,6 +117,8 @@ class Classification(Task):
 
     @property
     def loss(self) -> keras.losses.Loss:
+        import keras
+
         return keras.losses.CategoricalCrossentropy(from_logits=True)
 
     @property
@@ -146,6 +150,8 @@ class Regression(Task):
 
     @property
     def loss(self) -> keras.losses.Loss:
+        import keras
+
         return keras.losses.MeanSquaredError()
 
     @property
@@ -180,6 +186,8 @@ class Rendering(Task):
 
     @property
     def loss(self) -> keras.losses.Loss:
+        import keras
+
         return keras.losses.BinaryCrossentropy(from_logits=True)
 
     @property
@@ -219,6 +227,8 @@ def _library(array: Any) -> Any:
     """Returns NumPy; keras.ops for tensors of Keras' backend; or TensorFlow, for what `tf.data` maps over on other backends."""
     if isinstance(array, (np.ndarray, np.generic)):
         return np
+    import keras
+
     if keras.ops.is_tensor(array):
         return keras.ops
     import tensorflow as tf

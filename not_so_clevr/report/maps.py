@@ -6,7 +6,6 @@ Each is of one data set, and all but `comparison` are of one task.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +17,7 @@ from matplotlib.image import AxesImage
 from not_so_clevr import results
 from not_so_clevr.dataset import drawing
 from not_so_clevr.dataset.config import as_config
+from not_so_clevr.dataset.metrics import METRICS, Metric
 from not_so_clevr.report import style
 from not_so_clevr.results import Result, tables
 
@@ -40,14 +40,14 @@ def error_map(runs: Sequence[Result]) -> npt.NDArray[np.float64]:
     for run in runs:
         for columns in run.examples.values():
             pixels = tuple(columns["coordinates"].T)
-            np.add.at(total, pixels, off(run, columns[run.distance_metric]))
+            np.add.at(total, pixels, distance(run).shortfall(columns[run.distance_metric]))
             np.add.at(count, pixels, 1)
     return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
 
 
-def off(run: Result, closeness: Any) -> Any:
-    """Returns how far off answers are, 0 if not at all: pixels, or 1 - IoU."""
-    return 1 - closeness if run.distance_metric == "iou" else closeness
+def distance(run: Result) -> Metric:
+    """Returns the distance metric of a run."""
+    return METRICS[run.distance_metric]
 
 
 def outline(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
@@ -175,9 +175,12 @@ def having(column: str, runs: Iterable[Result]) -> list[Result]:
 
 def worst(runs: Iterable[Result]) -> Result:
     """Returns the run that is least often right on test, and of several of them the one that is the farthest off."""
-    return min(
-        runs, key=lambda run: (run.metrics["test"][run.accuracy_metric], -off(run, run.metrics["test"][run.distance_metric]))
-    )
+
+    def rank(run: Result) -> tuple[float, float]:
+        test = run.metrics["test"]
+        return test[run.accuracy_metric], -distance(run).shortfall(test[run.distance_metric])
+
+    return min(runs, key=rank)
 
 
 def _map(cell: Axes, errors: npt.NDArray[np.float64], run: Result, highest: float) -> AxesImage:
@@ -186,7 +189,7 @@ def _map(cell: Axes, errors: npt.NDArray[np.float64], run: Result, highest: floa
     Distances are on a scale that is linear below a pixel and logarithmic above: on one that is linear up to the 80 pixels of
     the worst model of a page, one that is 2 pixels off looks perfect.
     """
-    scale = Normalize(0, highest) if run.distance_metric == "iou" else AsinhNorm(1, 0, highest)
+    scale = Normalize(0, highest) if distance(run).higher_is_better else AsinhNorm(1, 0, highest)
     image = cell.imshow(errors, cmap="cividis_r", norm=scale, interpolation="none")
     _held_out(cell, run.config)
     return image
@@ -194,11 +197,10 @@ def _map(cell: Axes, errors: npt.NDArray[np.float64], run: Result, highest: floa
 
 def _bar(figure: Figure, cells: list[Axes], image: AxesImage, run: Result) -> None:
     """Draws the scale of some maps below them."""
-    is_iou = run.distance_metric == "iou"
-    bar = figure.colorbar(
-        image, ax=cells, location="bottom", aspect=25, label="1 - IoU" if is_iou else f"{run.distance_metric}, px"
-    )
-    if not is_iou:
+    metric = distance(run)
+    label = f"1 - {metric.label}" if metric.higher_is_better else f"{metric.label}, {metric.unit}"
+    bar = figure.colorbar(image, ax=cells, location="bottom", aspect=25, label=label)
+    if not metric.higher_is_better:
         ticks = np.array([tick for tick in _TICKS if tick <= image.get_clim()[1]])
         distances = np.diff(np.asarray(image.norm(ticks)), prepend=-1)
         has_room = distances >= [0.05 * len(str(tick)) for tick in ticks]
@@ -210,7 +212,7 @@ def _bar(figure: Figure, cells: list[Axes], image: AxesImage, run: Result) -> No
 
 def _least(run: Result) -> float:
     """Returns what a scale reaches at least: one up to the noise of float32 would paint a perfect model as a bad one."""
-    return 0.1 if run.distance_metric == "iou" else 1
+    return 0.1 if distance(run).higher_is_better else 1
 
 
 def _cells(models: Mapping[str, Sequence[Result]], height: float) -> tuple[Figure, list[Axes]]:

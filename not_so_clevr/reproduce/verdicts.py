@@ -8,6 +8,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 
 from not_so_clevr import results
+from not_so_clevr.dataset.metrics import METRICS
 from not_so_clevr.reproduce.planning import Row, runs
 from not_so_clevr.results import Result, tables
 from not_so_clevr.results.experiment import PERFECT, Claim
@@ -124,14 +125,14 @@ def verdict(claim: Claim | None, test: Sequence[float]) -> str:
 
     (low, high), mean = claim.expected, statistics.fmean(test)
     lowest, highest = _interval(claim.metric, test)
-    is_distance = bool(tables.UNITS.get(claim.metric))  # Of which less is better
+    higher_is_better = claim.metric not in METRICS or METRICS[claim.metric].higher_is_better
     some = claim.metric == PERFECT or any(low <= value <= high for value in test)
 
     if low <= mean <= high:
         word = "reproduced"
     elif low < high and some and lowest <= high and low <= highest:
         word = "undecided"
-    elif (mean < low) == is_distance:
+    elif (mean > high) == higher_is_better:
         word = "better"
     else:
         word = "worse" if claim.points == 1 else "not at this point"
@@ -180,11 +181,9 @@ def cells(row: Reproduction) -> list[str]:
 def _number(row: Reproduction, mean: float | None) -> str:
     if mean is None:
         return ""
-    if row.metric in tables.UNITS:
-        return tables.amount(row.metric, mean)
     if row.metric == PERFECT:
         return f"{round(mean * row.seeds)} of {row.seeds}"
-    return tables.percent(mean)
+    return tables.amount(row.metric, mean)
 
 
 _INTRODUCTION = """# What was published, and what came out

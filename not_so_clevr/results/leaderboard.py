@@ -8,6 +8,7 @@ import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from not_so_clevr.dataset.metrics import METRICS
 from not_so_clevr.results import tables
 from not_so_clevr.results.published import PUBLISHED_COLUMNS, published_rows, sources
 from not_so_clevr.results.result import Result
@@ -114,7 +115,7 @@ def _closeness(row: Row) -> str:
 
 
 def _how_far(row: Row) -> float:
-    return 1 - row.distance if row.distance_metric == "iou" else row.distance
+    return METRICS[row.distance_metric].shortfall(row.distance)
 
 
 _COLUMNS: Mapping[str, Column] = {

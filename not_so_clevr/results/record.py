@@ -14,22 +14,37 @@ from __future__ import annotations
 import json
 import pathlib
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import pydantic
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-SCHEMA = 2
+from not_so_clevr.dataset.metrics import METRICS
+from not_so_clevr.dataset.tasks import TASKS
+from not_so_clevr.results.result import SCHEMA
+
 SCHEMA_FILE = pathlib.Path(__file__).with_name("result.schema.json")
 
 _LATER = {"loss": "task"}  # Settings that came later, and what they were in files without them
 
-Share = Annotated[float, Field(ge=0, le=1)]
 Amount = Annotated[float, Field(ge=0, lt=1e30)]
-Metrics = dict[str, float]
 
-_SHARE: pydantic.TypeAdapter[float] = pydantic.TypeAdapter(Share)
-_AMOUNT: pydantic.TypeAdapter[float] = pydantic.TypeAdapter(Amount)
+
+def _in_range(values: dict[str, float]) -> dict[str, float]:
+    """Raises ValueError unless the values are those of known metrics, each in its range."""
+    for name, value in values.items():
+        if name not in METRICS:
+            raise ValueError(f"unknown metric {name!r}")
+        if value > METRICS[name].highest:
+            raise ValueError(f"{name} is {value:g}, above {METRICS[name].highest:g}")
+    return values
+
+
+Metrics = Annotated[
+    dict[str, Amount],
+    AfterValidator(_in_range),
+    Field(json_schema_extra={"propertyNames": {"enum": list(METRICS)}}),
+]
 
 
 class _Strict(pydantic.BaseModel):
@@ -57,7 +72,7 @@ class Epoch(_Strict):
 class Record(_Strict):
     """The outcome of a training run or an evaluation, as a file holds it; see `Result`."""
 
-    schema_: Annotated[Literal[2], Field(alias="schema")]
+    schema_: Annotated[int, Field(alias="schema", ge=SCHEMA, le=SCHEMA)]
     model: str
     recipe: str
     task: str
@@ -65,7 +80,7 @@ class Record(_Strict):
     seed: Annotated[int, Field(ge=0)]
     metrics: Splits
     accuracy_metric: str
-    distance_metric: Literal["distance", "error", "iou"]
+    distance_metric: str
     settings: dict[str, Any] = {}
     parameters: Annotated[int, Field(ge=0)] | None = None
     history: list[Epoch] = []
@@ -76,13 +91,23 @@ class Record(_Strict):
 
     @pydantic.model_validator(mode="after")
     def _check_metrics(self) -> Record:
-        """Raises ValueError unless the two metrics that count are there, and in their ranges."""
-        for split in (self.metrics.train, self.metrics.test):
-            _SHARE.validate_python(split[self.accuracy_metric])
-            _AMOUNT.validate_python(split[self.distance_metric])
+        """Raises ValueError unless the task's two metrics are named, and are there."""
+        if self.task not in TASKS:
+            raise ValueError(f"unknown task {self.task!r}")
+        for field in ("accuracy_metric", "distance_metric"):
+            if getattr(self, field) != getattr(TASKS[self.task], field):
+                raise ValueError(f"{field} is {getattr(self, field)!r}")
+        for values in (self.metrics.train, self.metrics.test):
+            _check_names(values, self.accuracy_metric, self.distance_metric)
         for epoch in self.history:
-            _SHARE.validate_python(epoch.test[self.accuracy_metric])
+            _check_names(epoch.test, self.accuracy_metric)
         return self
+
+
+def _check_names(values: Mapping[str, float], *needed: str) -> None:
+    for name in needed:
+        if name not in values:
+            raise ValueError(f"metric {name!r} is missing")
 
 
 def checked(text: str | bytes) -> dict[str, Any]:
@@ -93,13 +118,12 @@ def checked(text: str | bytes) -> dict[str, Any]:
     """
     values = migrated(json.loads(text))
     try:
-        Record.model_validate_json(json.dumps(values))
+        Record.model_validate(values)
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise ValueError(f"{where}: {first['msg']}" if where else first["msg"]) from error
-    except KeyError as error:
-        raise ValueError(f"metric {error} is missing") from error
+        message = first["msg"].removeprefix("Value error, ")
+        raise ValueError(f"{where}: {message}" if where else message) from error
     return values
 
 

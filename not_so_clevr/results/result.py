@@ -28,6 +28,8 @@ from not_so_clevr.results import naming
 
 Examples = Mapping[str, Mapping[str, npt.NDArray[Any]]]
 
+SCHEMA = 2  # The version of the format of a record; `record` lists them.
+
 FILE = "result.json"
 ERRORS = "errors.npz"
 WEIGHTS = "model.weights.h5"
@@ -191,7 +193,7 @@ class Result:
         """Returns what a record of the result holds, see `record`."""
         fields = (field.name for field in dataclasses.fields(self))
         values = {name: getattr(self, name) for name in fields if name not in ("folder", "examples")}
-        return {"schema": 2} | values
+        return {"schema": SCHEMA} | values
 
 
 def _flat(examples: Examples) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from not_so_clevr.results.result import FILE, INCOMPLETE, REPLACED, Result
 
 _UNFINISHED = re.compile(rf"seed\d+({re.escape(INCOMPLETE)}|{re.escape(REPLACED)})")
 # The same for all seeds
-_ALIKE = ("model", "settings", "parameters", "accuracy_metric", "distance_metric")
+_ALIKE = ("model", "settings", "parameters")
 
 
 def load(places: Iterable[pathlib.Path], *, none: bool = False) -> tuple[list[Result], list[str]]:

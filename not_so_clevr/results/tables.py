@@ -6,17 +6,15 @@ import csv
 import dataclasses
 import io
 import json
-import math
 import pathlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from not_so_clevr import files
 from not_so_clevr.checks import UserError
+from not_so_clevr.dataset.metrics import METRICS
 
 FORMATS = (".md", ".csv", ".json")
-
-UNITS = {"distance": " px", "error": " px", "iou": ""}  # Of the metrics that tell how close an answer is
 
 
 def percent(share: float) -> str:
@@ -26,11 +24,17 @@ def percent(share: float) -> str:
 
 
 def amount(metric: str, value: float) -> str:
-    """Returns how close answers are, as text: `0.31 px` for an error, `0.9999` for an IoU; 1 as `1`, and nothing else so."""
-    if UNITS[metric] and 0 < value < 0.001:
-        return f"< 0.001{UNITS[metric]}"
+    """Returns a value of a metric as text: `97.3 %`, `0.31 px`, or `0.9999` for an IoU.
+
+    Only a perfect value reads as perfect: rounding never turns another one into 100 %, 0 px or 1.
+    """
+    unit = METRICS[metric].unit
+    if unit == "%":
+        return percent(value)
+    if unit:
+        return f"< 0.001 {unit}" if 0 < value < 0.001 else f"{value:.4g} {unit}"
     text = f"{value:.4g}"
-    return f"{'0.9999' if metric == 'iou' and text == '1' and value < 1 else text}{UNITS[metric]}"
+    return "0.9999" if text == "1" and value < 1 else text
 
 
 def duration(seconds: float | None) -> str:
@@ -43,16 +47,17 @@ def duration(seconds: float | None) -> str:
 
 
 def interval(metric: str, mean: float, half: float | None) -> str:
-    """Returns an interval as text, to stand behind its mean: ` [67.5, 81.5]`; nothing for none, or if all agree.
+    """Returns an interval as text, to follow its mean: ` [67.5, 81.5]`.
 
-    Shares are in percent. It ends where the values of the metric do: at 0, and at 1 if it has no unit.
+    It is cut to the range of the metric, and shares are in percent. Returns "" if `half` is None
+    or 0: there are too few values, or all agree.
     """
     if not half:
         return ""
-    highest = math.inf if UNITS.get(metric) else 1.0
-    ends = max(0.0, mean - half), min(highest, mean + half)
-    texts = [amount(metric, end) if metric in UNITS else percent(end) for end in ends]
-    return " [{}, {}]".format(*(text.removesuffix(" %").removesuffix(" px").removesuffix(".0") for text in texts))
+    about = METRICS[metric]
+    ends = max(0.0, mean - half), min(about.highest, mean + half)
+    texts = [amount(metric, end).removesuffix(f" {about.unit}").removesuffix(".0") for end in ends]
+    return " [{}, {}]".format(*texts)
 
 
 def plain(text: str) -> str:
