@@ -69,8 +69,8 @@ def test_generate_takes_its_folder_from_the_environment_as_tfds_does(tmp_path):
         (["show", "quadrant_9000"], "canvas_size=9000 is out of range; expected an integer from 1 to 4096."),
         (["show", "quadrant"], "There is no display to open a window on; write a file instead: --output quadrant.png"),
         (["show", "quadrant", "--output", "/dev/null/below/a.png"], "Cannot write into /dev/null/below: /dev/null is no"),
-        (["show", "quadrant", "--output", "a.txt"], "a.txt does not tell the format; expected a name that"),
-        (["show", "quadrant", "--output", "a"], "a does not tell the format; expected a name that"),
+        (["show", "quadrant", "--output", "a.txt"], "a.txt has no known format; expected a name that"),
+        (["show", "quadrant", "--output", "a"], "a has no known format; expected a name that"),
     ],
 )
 def test_bad_input_gives_one_sentence_and_status_2(arguments, sentence, tmp_path):

@@ -372,11 +372,11 @@ def test_a_package_that_is_broken_hides_no_model_of_another(monkeypatch, capsys)
         ),
         (
             ["train", "coordconv", *QUICK, "--set", "epochs"],
-            "--set epochs is no setting; expected NAME=VALUE, such as epochs=10.",
+            "--set epochs is not a setting; expected NAME=VALUE, e.g. epochs=10.",
         ),
         (
             ["train", "coordconv", *QUICK, "--set", "epochs=3"],
-            "--set epochs is given twice, as 2 and as 3; give it once.",
+            "--set epochs is given twice, as 2 and 3; give it once.",
         ),
         (["train", "coordconv", *QUICK, "--set", "depth=3"], "coordconv has no setting 'depth'; expected one of epochs, "),
         (["train", "coordconv", *TASK, "--set", "depth=3"], "coordconv has no setting 'depth'; expected one of epochs, "),
@@ -396,7 +396,7 @@ def test_a_package_that_is_broken_hides_no_model_of_another(monkeypatch, capsys)
         (["leaderboard", "my_pkg"], "There is no result.json below my_pkg; make one with: not-so-clevr train."),
         (
             ["leaderboard", "my_pkg", "-o", "a.txt"],
-            "a.txt does not tell the format; expected a name that ends in .md, .csv, .json.",
+            "a.txt has no known format; expected a name that ends in .md, .csv, .json.",
         ),
     ],
 )

@@ -84,7 +84,7 @@ def test_every_combination_is_there_once(tasks, configs, models, axes):
     [
         (
             "modle = 'conv'",
-            "there is no key 'modle'; expected model, task, config, recipe, seeds, grid. Settings belong below [grid].",
+            "unknown key 'modle'; expected model, task, config, recipe, seeds, grid. Settings belong below [grid].",
         ),
         ("recipe = 3", "recipe = 3 is no word; expected text in quotes, or a list of such."),
         ("recipe = []", "recipe is an empty list; expected one value or more."),
@@ -102,7 +102,7 @@ def test_every_combination_is_there_once(tasks, configs, models, axes):
         ("grid.l2 = 2020-01-01", "is no setting; expected numbers, text, true, false, or lists of them."),
         ("grid.l2 = {a = 1}", "l2 = {'a': 1} is no setting"),
         ("grid.'l 2' = 1", "'l 2' is no name of a setting; expected such as learning_rate."),
-        ("grid.l2 = [0.1", "is no TOML file: "),
+        ("grid.l2 = [0.1", "is not a TOML file: "),
         ("grid.l2 = nan", "l2=nan is no number of 0 or more; give one, such as l2=0.01"),
         ("grid.l2 = -1", "l2=-1 is no number of 0 or more"),
         ("recipe = 'nope'", "coordconv has no recipe 'nope'; expected one of tuned, article, paper."),
@@ -135,5 +135,5 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
         grids.read(str(tmp_path / "none.toml"))
     binary = pathlib.Path(tmp_path, "binary.toml")
     binary.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ValueError, match="is no TOML file"):
+    with pytest.raises(ValueError, match="is not a TOML file"):
         grids.read(str(binary))

@@ -42,7 +42,7 @@ def test_a_setting_is_a_value_of_python_or_a_word(text, value):
 
 @pytest.mark.parametrize("text", ["", "rate", "=1", "a b=1", "1=1"])
 def test_what_is_no_setting_is_named(text):
-    with pytest.raises(ValueError, match=f"--set {text} is no setting; expected NAME=VALUE, such as epochs=10."):
+    with pytest.raises(ValueError, match=f"--set {text} is not a setting; expected NAME=VALUE, e.g. epochs=10."):
         naming.read(text)
 
 

@@ -140,11 +140,11 @@ def test_lists_are_combined_and_the_last_changes_fastest(read):
 @pytest.mark.parametrize(
     ("row", "sentence"),
     [
-        (ROW | {"source": "us", "tset": "1 %"}, f"there is no key 'tset'; {OWN}, epochs, "),
-        (ROW | {"test": "1 %"}, f"there is no key 'test'; {OWN}."),
+        (ROW | {"source": "us", "tset": "1 %"}, f"unknown key 'tset'; {OWN}, epochs, "),
+        (ROW | {"test": "1 %"}, f"unknown key 'test'; {OWN}."),
         ({"task": "regression", "model": "conv"}, "config is missing; expected a word, or a list"),
-        ({"same_as": "a/b/c"}, "same_as = 'a/b/c' is no id of a suite above it."),
-        (ROW | {"same_as": "a/b/c"}, "there is no key 'same_as'; "),
+        ({"same_as": "a/b/c"}, "same_as = 'a/b/c' is not the id of an experiment in a suite above."),
+        (ROW | {"same_as": "a/b/c"}, "unknown key 'same_as'; "),
     ],
 )
 def test_what_is_wrong_with_a_row_is_one_sentence(read, row, sentence):

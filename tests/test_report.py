@@ -279,14 +279,14 @@ def test_settings_that_are_nested_deep_are_told():
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["runs", "-o", "report.pdf"], "report.pdf does not tell the format; expected a name that ends in .html."),
+        (["runs", "-o", "report.pdf"], "report.pdf has no known format; expected a name that ends in .html."),
         (["nowhere", "-o", "report.html"], "There is no folder nowhere; expected one with runs"),
         (["runs", "-o", "/dev/null/report.html"], "Cannot write into /dev/null: /dev/null is no folder; choose another place."),
         (
             ["runs", "-o", "report.html", "--figures", "/dev/null/below"],
             "Cannot write into /dev/null/below: /dev/null is no folder;",
         ),
-        (["runs", "-o", "."], ". does not tell the format"),
+        (["runs", "-o", "."], ". has no known format"),
     ],
 )
 def test_bad_input_gives_one_sentence_and_status_2(tmp_path, arguments, sentence):

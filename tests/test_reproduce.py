@@ -427,7 +427,7 @@ def test_a_damaged_run_of_another_model_keeps_nothing_back(tmp_path):
         (["article", "--row", "x"], "--row x is none of the 12 rows"),
         (["article", "--seeds", "0"], "--seeds=0 is"),
         (["article", "--budget", "1"], "--budget 1 is no time"),
-        (["article", "-o", "table.txt"], "table.txt does not tell the format"),
+        (["article", "-o", "table.txt"], "table.txt has no known format"),
         (["article", "--data", "disk"], "data='disk' is unknown; expected one of tfds, memory."),
         (["article", "--runs", __file__], "There is no folder"),
     ],

@@ -143,7 +143,7 @@ def test_the_same_run_counts_once_and_two_of_one_name_are_told_apart(tmp_path):
     found, problems = results.load([tmp_path, tmp_path / "one"])
     assert len(found) == 1
     assert len(problems) == 1
-    assert "is another run of classification/quadrant/net/seed0, and left out" in problems[0]
+    assert "is left out: there is another run of classification/quadrant/net/seed0;" in problems[0]
 
 
 @pytest.mark.parametrize(
@@ -160,8 +160,8 @@ def test_runs_of_one_name_differ_in_their_seed_alone(tmp_path, other, words):
     found, problems = results.load([tmp_path])
     assert [run.seed for run in found] == [0, 1]
     assert problems == [
-        f"{tmp_path}/seed2/result.json differs in {words} from {tmp_path}/seed0, which has its name, and is left out; "
-        "run one of them again, or give the two models different names."
+        f"{tmp_path}/seed2/result.json is left out: it differs in {words} from {tmp_path}/seed0, which has the same name; "
+        "rerun one of them, or give the models different names."
     ]
 
 
@@ -172,7 +172,7 @@ def test_a_run_file_from_before_a_setting_was_there_is_as_one_with_it(tmp_path):
     found, problems = results.load([tmp_path])
     assert [run.settings["loss"] for run in found] == ["task", "task"]
     assert len(problems) == 1
-    assert "seed2/result.json differs in settings" in problems[0]
+    assert "seed2/result.json is left out: it differs in settings" in problems[0]
 
 
 def test_runs_are_sorted_by_the_number_of_their_seed(tmp_path):
@@ -231,7 +231,7 @@ def test_what_cannot_be_read_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "scandir", refused)
     found, problems = results.load([tmp_path])
     assert [run.model for run in found] == ["net"]
-    assert problems == [f"{tmp_path / 'other'} cannot be read (Permission denied) and is left out; get access to it."]
+    assert problems == [f"{tmp_path / 'other'} is left out: it cannot be read (Permission denied); get access to it."]
 
 
 def test_a_model_may_be_named_like_a_run_that_is_not_complete(tmp_path):
@@ -271,7 +271,7 @@ def test_the_leaderboard_is_written_in_three_formats(tmp_path):
     assert "85.8 %" in published
     assert "85.8 %" not in ours
     assert len({line.replace("\\|", "").count("|") for line in ours.splitlines() if line.startswith("|")}) == 1
-    with pytest.raises(ValueError, match=r"board.txt does not tell the format; expected a name that ends in .md, .csv, .json."):
+    with pytest.raises(ValueError, match=r"board.txt has no known format; expected a name that ends in .md, .csv, .json."):
         results.write_leaderboard(rows, tmp_path / "board.txt")
 
 
@@ -288,7 +288,7 @@ def test_a_record_of_the_first_schema_is_read_as_one_of_today(tmp_path):
 def test_a_record_of_a_later_schema_is_named(tmp_path):
     file = tmp_path / results.FILE
     file.write_text(json.dumps(result().values() | {"schema": 3}))
-    with pytest.raises(UserError, match=r"is not the result of a run \(schema: Input should be 2\)"):
+    with pytest.raises(UserError, match=r"is not the result of a run \(schema 3; this version reads 2 and older\)"):
         Result.read(file)
 
 
@@ -317,7 +317,7 @@ def test_results_are_one_file_a_record_a_line(tmp_path):
     assert ([run.seed for run in read], problems) == ([9, 10], [])
     assert read[1] == dataclasses.replace(runs[0], history=())
     file.write_text("{}\n")
-    with pytest.raises(UserError, match=r"results.jsonl cannot be read as results \(.*\); expected a record a line"):
+    with pytest.raises(UserError, match=r"results.jsonl cannot be read as results \(.*\); expected a record per line"):
         results.load([file])
 
 

@@ -109,14 +109,14 @@ class RunFolder:
 
     def _saved(self, settings: Any) -> tuple[dict[str, Any] | None, list[npt.NDArray[Any]]]:
         """Returns the log and the state that were saved last; None for the log if nothing was."""
-        from not_so_clevr.results.record import with_later
+        from not_so_clevr.results.record import with_added
 
         file = self.partial / _CHECKPOINT
         try:
             with np.load(file) as saved:
                 log = json.loads(str(saved["log"]))
                 arrays = [saved[str(k)] for k in range(len(saved.files) - 1)]
-                begun = with_later(log["recipe"])
+                begun = with_added(log["recipe"])
         except (FileNotFoundError, NotADirectoryError):
             return None, []
         except (OSError, EOFError, NotImplementedError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:

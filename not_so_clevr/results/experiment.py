@@ -1,4 +1,4 @@
-"""What to run, and what somebody claims of it: `Experiment` and `Claim`."""
+"""What to run, and what was published about it: `Experiment` and `Claim`."""
 
 from __future__ import annotations
 
@@ -14,19 +14,18 @@ PERFECT = "perfect"  # The metric of whole runs: whether every example of a spli
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Claim:
-    """What was published of an experiment.
+    """A published result of an experiment.
 
     Attributes:
         source: where it was published.
-        epochs: of the published training, as text.
-        train: what was published of train, as text.
-        test: what was published of test, as text; "" if nothing was.
-        metric: the metric that was published, or `PERFECT`; "" for the one that tells whether an
-            example is right.
-        expected: from where to where the mean of that metric over test reproduces the claim; None
-            if no single number can, as for a picture, or the best of many runs.
-        points: how many settings the source tried; if several, it shows the best of them, and the
-            experiment is one.
+        epochs: the published length of training, as text.
+        train: the published result on train, as text.
+        test: the published result on test, as text; "" if there is none.
+        metric: the published metric, or `PERFECT`; "" for the accuracy metric of the task.
+        expected: the range of that metric's mean over test that reproduces the claim; None if no
+            number can, as for a picture or the best of many runs.
+        points: how many settings the source tried. If more than one, it shows the best of them,
+            and the experiment is one of them.
     """
 
     source: str
@@ -47,9 +46,9 @@ class Experiment:
         config: the name of the data set.
         model: the name of the model.
         recipe: the name of its recipe; "" for the default one.
-        settings: changes of the recipe.
-        claim: what was published of it; None if nothing was.
-        remark: how it differs from what was published, or why it comes out otherwise.
+        settings: changes to the recipe.
+        claim: what was published about it; None if nothing was.
+        remark: how it differs from the publication, or why its result does.
     """
 
     task: str

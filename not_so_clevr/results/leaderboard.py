@@ -17,25 +17,25 @@ from not_so_clevr.results.statistics import grouped, interval, median
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """The runs of a model on a task and a config, one for each seed, summed up.
+    """All seeds of a model on a task and a config.
 
     Attributes:
-        task: its name.
+        task: the name of the task.
         config: the name of the data set.
-        model: the label of the runs: the model, its recipe and what was changed.
-        seeds: how many runs there are.
-        train: the mean share of train that is right.
-        test: the mean share of test that is right.
+        model: the label of the runs: the model, its recipe and the changed settings.
+        seeds: the number of runs.
+        train: the share of train that is right, averaged over runs.
+        test: the share of test that is right, averaged over runs.
         test_interval: half the width of its 95 % confidence interval; None for fewer than three.
-        test_lowest: the share of test that is right with the worst seed.
-        perfect: how many runs are right on every example of train and test.
-        metric: which metric says whether an example is right.
-        distance_metric: which metric says how far off it is: in pixels, or the IoU.
-        distance: the mean of that over test.
-        parameters: trainable weights, or None.
+        test_lowest: the share of test that is right for the worst seed.
+        perfect: the number of runs that get every example of train and test right.
+        metric: the metric that says whether an example is right.
+        distance_metric: the metric that says how far off an answer is.
+        distance: its mean over test and runs.
+        parameters: the number of trainable weights, or None.
         seconds: the median time of a run, or None.
-        hardware: where the runs were made; `; ` is between different ones.
-        software: with what, in the same way.
+        hardware: where the runs were made, each different one once, separated by `; `.
+        software: what they were made with, in the same form.
     """
 
     task: str
@@ -64,20 +64,20 @@ def leaderboard(results: Iterable[Result]) -> list[Row]:
 
 def _row(runs: Sequence[Result]) -> Row:
     first = runs[0]
-    test = [run.metrics["test"][run.accuracy_metric] for run in runs]
+    test = [run.accuracy("test") for run in runs]
     return Row(
         task=first.task,
         config=first.config,
         model=first.label,
         seeds=len(runs),
-        train=statistics.fmean(run.metrics["train"][run.accuracy_metric] for run in runs),
+        train=statistics.fmean(run.accuracy("train") for run in runs),
         test=statistics.fmean(test),
         test_interval=interval(test),
         test_lowest=min(test),
         perfect=sum(run.perfect for run in runs),
         metric=first.accuracy_metric,
         distance_metric=first.distance_metric,
-        distance=statistics.fmean(run.metrics["test"][first.distance_metric] for run in runs),
+        distance=statistics.fmean(run.distance("test") for run in runs),
         parameters=first.parameters,
         seconds=median(run.seconds for run in runs),
         hardware=hardware(runs),
@@ -86,12 +86,12 @@ def _row(runs: Sequence[Result]) -> Row:
 
 
 def hardware(runs: Iterable[Result]) -> str:
-    """Returns where some runs ran; `; ` stands between what is different."""
+    """Returns where runs were made, each different machine once, separated by `; `."""
     return "; ".join(sorted({run.hardware for run in runs}))
 
 
 def software(runs: Iterable[Result]) -> str:
-    """Returns what some runs ran with; `; ` stands between what is different."""
+    """Returns what runs were made with, each different set of versions once."""
     return "; ".join(sorted({run.software for run in runs} - {""}))
 
 
@@ -110,11 +110,11 @@ def _test(row: Row) -> str:
     return tables.percent(row.test) + tables.interval(row.metric, row.test, row.test_interval)
 
 
-def _closeness(row: Row) -> str:
+def _distance(row: Row) -> str:
     return f"{row.distance_metric} {tables.amount(row.distance_metric, row.distance)}"
 
 
-def _how_far(row: Row) -> float:
+def _shortfall(row: Row) -> float:
     return METRICS[row.distance_metric].shortfall(row.distance)
 
 
@@ -126,8 +126,10 @@ _COLUMNS: Mapping[str, Column] = {
     "train": _of("train", tables.percent),
     "test": Column(_test, lambda row: row.test),
     "lowest": _of("test_lowest", tables.percent),
-    "perfect": Column(lambda row: f"{row.perfect} of {row.seeds}", lambda row: row.perfect / row.seeds),
-    "closeness": Column(_closeness, _how_far),
+    "perfect": Column(
+        lambda row: f"{row.perfect} of {row.seeds}", lambda row: row.perfect / row.seeds
+    ),
+    "closeness": Column(_distance, _shortfall),
     "parameters": _of("parameters", lambda number: "" if number is None else f"{number:,}"),
     "time": _of("seconds", tables.duration),
     "hardware": _of("hardware"),
@@ -136,32 +138,32 @@ COLUMNS = tuple(_COLUMNS)
 
 
 def cells(row: Row) -> list[str]:
-    """Returns a row as text, a cell for each of `COLUMNS`; train and test are shares in percent."""
+    """Returns the text of a row, a cell for each of `COLUMNS`."""
     return [column.text(row) for column in _COLUMNS.values()]
 
 
 def values(row: Row) -> list[Any]:
-    """Returns what to sort a row by, for each of `COLUMNS`; the closer the answers, the lower."""
+    """Returns the values to sort a row by, for each of `COLUMNS`; lower is closer for distance."""
     return [column.value(row) for column in _COLUMNS.values()]
 
 
 def write(rows: Sequence[Row], file: pathlib.Path) -> None:
-    """Writes rows as `tables.write` does, Markdown and JSON with what others published."""
+    """Writes rows as `tables.write` does; Markdown and JSON include what others published."""
     published = [dict(zip(PUBLISHED_COLUMNS, row, strict=True)) for row in published_rows()]
     tables.write(file, rows, to_markdown, published=published)
 
 
-EXPLANATION = """Train and test are the shares of examples that are right (the right pixel; within half a pixel; every
-pixel of the canvas), in the mean over seeds, that of test with its 95 % confidence interval (Student's t, cut to 0 to
-100; nothing if all seeds agree, or there are fewer than three; where it is wide, the mean tells next to nothing).
-Lowest is the worst seed on test. A run is perfect if every example of train and test is right. Closeness is the mean
-over the examples of test: how many pixels the answer is off, or IoU. Parameters are trainable ones, the time is the
-median of whole runs. A model's name is followed by that of its recipe, unless it is the default, and by the settings
-that were changed."""
+EXPLANATION = """Train and test: the share of examples that are right (the right pixel; within half
+a pixel; every pixel of the canvas), averaged over seeds, with the 95 % confidence interval for test
+(Student's t, cut to 0 to 100; omitted if all seeds agree or there are fewer than three). Lowest:
+test for the worst seed. Perfect: the runs that get every example of train and test right.
+Closeness: how far off the answers are on test, in pixels or as IoU, averaged over examples.
+Parameters: trainable weights. Time: the median over whole runs. The name of a model is followed by
+its recipe, unless that is the default, and by the settings that were changed."""
 
 
 def to_markdown(rows: Sequence[Row]) -> str:
-    """Returns rows, and the published results in a table of their own, in Markdown."""
+    """Returns Markdown: a table of rows, and one of what others published."""
     ours = tables.markdown(COLUMNS, map(cells, rows))
     table = tables.markdown(PUBLISHED_COLUMNS, published_rows())
     published = f"## Published elsewhere\n\n{sources()}\n\n{table}"
@@ -170,7 +172,7 @@ def to_markdown(rows: Sequence[Row]) -> str:
 
 
 def made_with(software: Iterable[str]) -> str:
-    """Returns a sentence in Markdown about the software that some rows were measured with."""
+    """Returns a Markdown sentence about the software that rows were measured with."""
     words = "; ".join(sorted({each for words in software for each in words.split("; ")} - {""}))
     about = f"Measured with {tables.escaped(words)}; the" if words else "The"
     return f"\n{about} command, the seed and the commit of each run are in its `result.json`.\n"

@@ -1,4 +1,4 @@
-"""Names of runs, such as `regression/quadrant/coordconv-article-epochs=200/seed0`, and settings as text."""
+"""Ids of runs, e.g. `regression/quadrant/coordconv-epochs=9/seed0`, and settings as text."""
 
 from __future__ import annotations
 
@@ -13,29 +13,31 @@ _WORDS = {"true": True, "false": False}
 
 
 def run_id(task: str, config: str, label: str, seed: int | None = None) -> str:
-    """Returns the id of a run, which is also the path of its folder below that of all runs; of all seeds if there is none."""
+    """Returns the id of a run, or of all its seeds; it is also the path below the runs' folder."""
     return f"{task}/{config}/{label}" + ("" if seed is None else f"/seed{seed}")
 
 
 def label(model: str, recipe: str) -> str:
-    """Returns the model and the recipe in one word that can be the name of a folder."""
-    return re.sub(r"[^\w.+=-]", ".", f"{model}-{recipe}" if recipe else model).lstrip(".") or "unnamed"
+    """Returns model and recipe as one word that can be the name of a folder."""
+    word = re.sub(r"[^\w.+=-]", ".", f"{model}-{recipe}" if recipe else model)
+    return word.lstrip(".") or "unnamed"
 
 
 def changed(recipe: str, settings: Mapping[str, Any]) -> str:
-    """Returns the name of a recipe, "" for the default one, with settings that were changed."""
-    return "-".join(filter(None, [recipe, *(write(name, value) for name, value in sorted(settings.items()))]))
+    """Returns the name of a recipe with changed settings; "" is the default recipe, unchanged."""
+    texts = (write(name, value) for name, value in sorted(settings.items()))
+    return "-".join(filter(None, [recipe, *texts]))
 
 
 def read(text: str) -> tuple[str, Any]:
-    """Returns the name and the value of a setting `name=value`: a value as Python writes it, or a word.
+    """Returns the name and value of a setting `name=value`: a Python literal, or else a string.
 
     Raises:
-        UserError: one sentence, if it is none.
+        UserError: if the text does not have this form.
     """
     name, equals, value = text.partition("=")
     if not (name.isidentifier() and equals):
-        raise UserError(f"--set {text} is no setting; expected NAME=VALUE, such as epochs=10.")
+        raise UserError(f"--set {text} is not a setting; expected NAME=VALUE, e.g. epochs=10.")
     try:
         return name, ast.literal_eval(value)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
@@ -43,18 +45,19 @@ def read(text: str) -> tuple[str, Any]:
 
 
 def read_all(texts: Iterable[str]) -> dict[str, Any]:
-    """Returns the settings that some texts tell, see `read`. Raises UserError, one sentence, if one of them is told twice."""
+    """Returns settings from texts, see `read`. Raises UserError if a name is given twice."""
     settings: dict[str, Any] = {}
     for text in texts:
         name, value = read(text)
         if name in settings:
-            raise UserError(f"--set {name} is given twice, as {settings[name]!r} and as {value!r}; give it once.")
+            values = f"{settings[name]!r} and {value!r}"
+            raise UserError(f"--set {name} is given twice, as {values}; give it once.")
         settings[name] = value
     return settings
 
 
 def write(name: str, value: Any) -> str:
-    """Returns the text from which `read` gets name and value: a string without quotes, unless they are needed."""
+    """Returns the text of a setting, see `read`; quotes only the strings that need it."""
     text = f"{name}={value}"
     if isinstance(value, str) and read(text) == (name, value):
         return text

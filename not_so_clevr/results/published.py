@@ -1,6 +1,6 @@
-"""What others published, the experiments that show whether it holds, and the grids of the paper.
+"""Published results, the experiments that reproduce them, and the grids of the paper.
 
-All of it is data: `published.toml`, beside this file, says what its keys mean.
+They are data: published.toml, beside this file, explains its keys.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ PUBLISHED_COLUMNS = Published._fields
 
 @functools.cache
 def suites() -> dict[str, tuple[Experiment, ...]]:
-    """Returns the experiments of each suite, by its name.
+    """Returns the experiments of each suite.
 
     Raises:
-        UserError: one sentence, if a row of the file has a wrong key, or lacks one.
+        UserError: if a row of the file has a wrong key, or lacks one.
     """
     found: dict[str, tuple[Experiment, ...]] = {}
     known: dict[str, Experiment] = {}
@@ -61,7 +61,7 @@ def suites() -> dict[str, tuple[Experiment, ...]]:
 
 @functools.cache
 def published_rows() -> tuple[Published, ...]:
-    """Returns the table "Published elsewhere": what has a result on test, each row once."""
+    """Returns the table "Published elsewhere": claims with a result on test, each once."""
     quoted = (each for suite in _file()[_ELSEWHERE]["suites"] for each in suites()[suite])
     rows = (
         Published(
@@ -72,11 +72,11 @@ def published_rows() -> tuple[Published, ...]:
         for each in quoted
         if (claim := each.claim) and claim.test
     )
-    return tuple(dict.fromkeys(rows))  # Two experiments may be about one claim.
+    return tuple(dict.fromkeys(rows))  # Two experiments may share a claim.
 
 
 def sources() -> str:
-    """Returns the text above the table "Published elsewhere": where its numbers are from."""
+    """Returns the text above the table "Published elsewhere": the sources of its numbers."""
     return _file()[_ELSEWHERE]["text"]
 
 
@@ -91,26 +91,27 @@ def _experiments(
     row: Mapping[str, Any],
     known: Mapping[str, Experiment],
 ) -> list[Experiment]:
-    """Returns the experiments of a row; `known` are those of the suites above it, by their ids."""
+    """Returns the experiments of a row; `known` has those of the suites above it, by id."""
     if list(row) == ["same_as"]:
         if row["same_as"] not in known:
-            raise UserError(f"{where}: same_as = {row['same_as']!r} is no id of a suite above it.")
+            problem = f"same_as = {row['same_as']!r} is not the id of an experiment"
+            raise UserError(f"{where}: {problem} in a suite above.")
         return [known[row["same_as"]]]
 
     allowed = dict.fromkeys((*_OWN, *_CLAIM) if "source" in row else _OWN)
     toml.check_keys(where, row, allowed, needed=("task", "config", "model"))
-    names = [_several(row.get(key, "")) for key in ("task", "config", "model", "recipe")]
-    axes = {name: _several(value) for name, value in row.get("settings", {}).items()}
+    names = [_as_list(row.get(key, "")) for key in ("task", "config", "model", "recipe")]
+    axes = {name: _as_list(value) for name, value in row.get("settings", {}).items()}
     return combinations(names, axes, _claim(row), row.get("remark", ""))
 
 
 def _claim(row: Mapping[str, Any]) -> Claim | None:
-    """Returns what was published, if a row has a source."""
-    told = {key: row[key] for key in _CLAIM if key in row}
-    if "expected" in told:
-        told["expected"] = tuple(told["expected"])
-    return Claim(**told) if told else None
+    """Returns the claim of a row, if it has a source."""
+    values = {key: row[key] for key in _CLAIM if key in row}
+    if "expected" in values:
+        values["expected"] = tuple(values["expected"])
+    return Claim(**values) if values else None
 
 
-def _several(value: Any) -> list[Any]:
+def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]

@@ -1,12 +1,12 @@
-"""What a result.json holds: one format with a number, read and checked, older ones migrated.
+"""The format of result.json: versioned, validated, and migrated from older versions.
 
-The JSON Schema of the format is in result.schema.json beside this file; `python -m
-not_so_clevr.results.record` writes it.
+result.schema.json beside this file is its JSON Schema, written by
+`python -m not_so_clevr.results.record`.
 
-| schema | what changed |
+| schema | changes |
 |---|---|
-| 1 | `right` and `closeness` named the two metrics that count; there was no `schema` |
-| 2 | they are `accuracy_metric` and `distance_metric` |
+| 1 | no `schema`; the two main metrics were called `right` and `closeness` |
+| 2 | they are called `accuracy_metric` and `distance_metric` |
 """
 
 from __future__ import annotations
@@ -14,24 +14,25 @@ from __future__ import annotations
 import json
 import pathlib
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import pydantic
 from pydantic import AfterValidator, Field
 
 from not_so_clevr.dataset.metrics import METRICS
 from not_so_clevr.dataset.tasks import TASKS
-from not_so_clevr.results.result import SCHEMA
 
+SCHEMA: Literal[2] = 2
 SCHEMA_FILE = pathlib.Path(__file__).with_name("result.schema.json")
 
-_LATER = {"loss": "task"}  # Settings that came later, and what they were in files without them
+_RENAMED = {"right": "accuracy_metric", "closeness": "distance_metric"}  # From schema 1
+_ADDED_SETTINGS = {"loss": "task"}  # Absent from older files, and the value that they imply
 
 Amount = Annotated[float, Field(ge=0, lt=1e30)]
 
 
 def _in_range(values: dict[str, float]) -> dict[str, float]:
-    """Raises ValueError unless the values are those of known metrics, each in its range."""
+    """Raises ValueError unless all values are those of known metrics, and in their ranges."""
     for name, value in values.items():
         if name not in METRICS:
             raise ValueError(f"unknown metric {name!r}")
@@ -48,7 +49,7 @@ Metrics = Annotated[
 
 
 class _Strict(pydantic.BaseModel):
-    """Takes nothing for a number but a finite number, and no key that it does not know."""
+    """Accepts only finite numbers as numbers, and no unknown key."""
 
     model_config = pydantic.ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
@@ -72,7 +73,7 @@ class Epoch(_Strict):
 class Record(_Strict):
     """The outcome of a training run or an evaluation, as a file holds it; see `Result`."""
 
-    schema_: Annotated[int, Field(alias="schema", ge=SCHEMA, le=SCHEMA)]
+    schema_: Annotated[Literal[2], Field(alias="schema")]
     model: str
     recipe: str
     task: str
@@ -91,14 +92,16 @@ class Record(_Strict):
 
     @pydantic.model_validator(mode="after")
     def _check_metrics(self) -> Record:
-        """Raises ValueError unless the task's two metrics are named, and are there."""
+        """Raises ValueError unless the record names the task's two main metrics and has them."""
         if self.task not in TASKS:
             raise ValueError(f"unknown task {self.task!r}")
-        for field in ("accuracy_metric", "distance_metric"):
-            if getattr(self, field) != getattr(TASKS[self.task], field):
-                raise ValueError(f"{field} is {getattr(self, field)!r}")
+        task = TASKS[self.task]
+        named = self.accuracy_metric, self.distance_metric
+        if named != (task.accuracy_metric, task.distance_metric):
+            raise ValueError(f"{' and '.join(named)} are not the metrics of {self.task}")
+
         for values in (self.metrics.train, self.metrics.test):
-            _check_names(values, self.accuracy_metric, self.distance_metric)
+            _check_names(values, *named)
         for epoch in self.history:
             _check_names(epoch.test, self.accuracy_metric)
         return self
@@ -111,10 +114,10 @@ def _check_names(values: Mapping[str, float], *needed: str) -> None:
 
 
 def checked(text: str | bytes) -> dict[str, Any]:
-    """Returns the values of a record from JSON text, migrated to the format of today.
+    """Returns the values of a record from JSON text, migrated to the current schema.
 
     Raises:
-        ValueError: in a few words, if the text is no record.
+        ValueError: in a few words, if the text is not a record.
     """
     values = migrated(json.loads(text))
     try:
@@ -128,21 +131,26 @@ def checked(text: str | bytes) -> dict[str, Any]:
 
 
 def migrated(values: Any) -> dict[str, Any]:
-    """Returns the values of a record of any schema as one of today's. Raises ValueError for none."""
+    """Returns the values of a record of any schema in the current one.
+
+    Raises:
+        ValueError: if they are not a JSON object, or of a schema from the future.
+    """
     if not isinstance(values, dict):
         raise ValueError(f"expected an object, got {type(values).__name__}")
     if "schema" not in values:
-        renamed = {"right": "accuracy_metric", "closeness": "distance_metric"}
-        values = {renamed.get(name, name): value for name, value in values.items()}
+        values = {_RENAMED.get(name, name): value for name, value in values.items()}
         values = {"schema": SCHEMA, **values}
+    if values["schema"] != SCHEMA:
+        raise ValueError(f"schema {values['schema']!r}; this version reads {SCHEMA} and older")
     if isinstance(settings := values.get("settings"), Mapping) and settings:
-        values["settings"] = with_later(settings)
+        values["settings"] = with_added(settings)
     return values
 
 
-def with_later(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the settings of a file with those that came later, as they were then."""
-    return {**_LATER, **settings}
+def with_added(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the settings of a file, completed by those that older files lack."""
+    return {**_ADDED_SETTINGS, **settings}
 
 
 def schema() -> str:

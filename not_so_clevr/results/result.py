@@ -1,11 +1,12 @@
-"""The outcome of a run, and the files in its folder.
+"""The result of a run, and the files in its folder.
 
-A run's id says what it is: `classification/quadrant/coordconv/seed0`. Its folder holds
+The id of a run says what it is, e.g. `classification/quadrant/coordconv/seed0`. Its folder holds
 
 - `result.json`: everything about the run, the fields of `Result`;
-- `errors.npz`: each metric of each example, with its coordinates: `test/coordinates` `[N, 2]`, `test/distance` `[N]` and so on;
-  `test/predicted` `[N, 2]`, the predicted coordinates in pixels; for rendering, instead, `test/painted` `[8, S, S]`, some
-  canvases as they were painted, 255 x the probability of white, and `test/shown` `[8]`, which examples they are;
+- `errors.npz`: for each split, arrays such as `test/distance`: each metric, `[N]`, the coordinates
+  of the centres, `[N, 2]` in pixels, and `predicted`, `[N, 2]`, where the model puts them.
+  Rendering has, instead of `predicted`, a few canvases: `painted`, uint8 `[8, S, S]`, 255 x the
+  probability of white, and `shown`, `[8]`, the indices of their examples;
 - `model.weights.h5`: the weights, and the state of the optimizer.
 """
 
@@ -28,8 +29,6 @@ from not_so_clevr.results import naming
 
 Examples = Mapping[str, Mapping[str, npt.NDArray[Any]]]
 
-SCHEMA = 2  # The version of the format of a record; `record` lists them.
-
 FILE = "result.json"
 ERRORS = "errors.npz"
 WEIGHTS = "model.weights.h5"
@@ -44,22 +43,23 @@ class Result:
 
     Attributes:
         model: the name of the model.
-        recipe: the name of the recipe, with the settings that were changed; "" if the model was not trained here.
+        recipe: the name of the recipe and the changed settings; "" for the default recipe, or if
+            the model was not trained here.
         task: the name of the task.
         config: the name of the data set.
-        seed: of weights and of the order of the examples.
-        metrics: "train" and "test" -> name of the metric -> its mean over every example of the split.
-        accuracy_metric: the metric that is 1 for an example that is right.
-        distance_metric: the metric that tells how close the others are.
-        settings: the recipe's values; None for those that a model that came compiled has not used.
+        seed: of the weights and of the order of the examples.
+        metrics: "train" and "test" -> name of a metric -> its mean over all examples of the split.
+        accuracy_metric: the metric that is 1 for an example that is right, else 0.
+        distance_metric: the metric that says how close the other examples are.
+        settings: the values of the recipe; None for those that a model that came compiled ignores.
         parameters: the number of trainable weights, or None.
-        history: for each epoch its loss, the metrics of test, and the seconds of training.
-        seconds: of the run, from the loading of the data to the last evaluation, or None.
+        history: for each epoch its number, loss, metrics of test, and seconds of training.
+        seconds: from the loading of the data to the last evaluation, or None.
         examples_per_second: of training, without evaluation, or None.
         environment: versions, backend, device, CPU, cores, commit.
-        command: that makes this run again, or None.
+        command: what repeats the run, or None.
         folder: where it was read from, or None.
-        examples: "train" and "test" -> "coordinates" `[N, 2]` in pixels, each metric `[N]`, and predictions; see errors.npz.
+        examples: "train" and "test" -> name -> array; see errors.npz.
     """
 
     model: str
@@ -96,39 +96,56 @@ class Result:
 
     @property
     def hardware(self) -> str:
-        """Where it ran, such as `2 cores of Intel Xeon, tensorflow`."""
+        """Where it ran, e.g. `2 cores of Intel Xeon, tensorflow`."""
         about = self.environment
         words = ", ".join(str(about[key]) for key in ("device", "backend") if key in about)
         return re.sub(r"\((R|TM)\)| (Processor|CPU)\b", "", re.sub(r"\b1 cores\b", "1 core", words))
 
     @property
     def software(self) -> str:
-        """What it ran with, such as `keras 3.15.1, tensorflow 2.21.0, python 3.11.7`."""
-        versions, backend = self.environment.get("versions"), str(self.environment.get("backend"))
+        """What it ran with, e.g. `keras 3.15.1, tensorflow 2.21.0, python 3.11.7`."""
+        versions = self.environment.get("versions")
         if not isinstance(versions, dict):
             return ""
-        return ", ".join(f"{name} {versions[name]}" for name in ("keras", backend, "python") if name in versions)
+        names = ("keras", str(self.environment.get("backend")), "python")
+        return ", ".join(f"{name} {versions[name]}" for name in names if name in versions)
 
     @property
     def epochs(self) -> int:
-        """How many epochs it was trained for; 0 if that is not known."""
+        """The number of epochs of training; 0 if it is not known."""
         return len(self.history) or int(self.settings.get("epochs") or 0)
 
     @property
     def perfect(self) -> bool:
         """Whether every example of train and test is right."""
-        return all(metrics[self.accuracy_metric] == 1 for metrics in self.metrics.values())
+        return all(self.accuracy(split) == 1 for split in self.metrics)
+
+    def accuracy(self, split: str) -> float:
+        """Returns the share of the examples of a split that are right."""
+        return self.metrics[split][self.accuracy_metric]
+
+    def distance(self, split: str) -> float:
+        """Returns the mean of the distance metric over a split."""
+        return self.metrics[split][self.distance_metric]
 
     def made_by(self, recipe: Mapping[str, Any]) -> bool:
-        """Returns whether the run was made with the values of a recipe, as far as it has used them."""
-        if None not in self.settings.values():  # Nearly all runs; a grid compares millions of times.
+        """Returns whether its settings are those of a recipe; a setting of None fits any value."""
+        if (
+            None not in self.settings.values()
+        ):  # Nearly all runs; a grid compares millions of times.
             return self.settings == recipe
-        return self.settings == {**recipe, **{name: None for name, value in self.settings.items() if value is None}}
+        ignored = {name: None for name, value in self.settings.items() if value is None}
+        return self.settings == {**recipe, **ignored}
 
     def write(self, folder: pathlib.Path) -> None:
-        """Writes result.json and errors.npz. Raises OSError, naming the file, if it cannot be written."""
+        """Writes result.json and errors.npz. Raises OSError, naming the file, if that fails."""
+        flat = {
+            f"{split}/{name}": values
+            for split, columns in self.examples.items()
+            for name, values in columns.items()
+        }
         with files.replacing(folder / ERRORS) as temporary, temporary.open("wb") as stream:
-            np.savez_compressed(stream, **_flat(self.examples))
+            np.savez_compressed(stream, **flat)  # type: ignore[arg-type]
         with files.replacing(folder / FILE) as temporary:
             temporary.write_text(json.dumps(self.values(), indent=1) + "\n")
 
@@ -137,7 +154,7 @@ class Result:
         """Reads a result.json, without the examples beside it.
 
         Raises:
-            UserError: one sentence that names the file and what is wrong with it.
+            UserError: naming the file and what is wrong with it.
         """
         from not_so_clevr.results import record
 
@@ -151,12 +168,22 @@ class Result:
 
     @classmethod
     def of(cls, values: Mapping[str, Any], folder: pathlib.Path | None = None) -> Result:
-        """Returns the result with the values of a record that has been checked."""
+        """Returns the result with the values of a valid record."""
         known = {name: value for name, value in values.items() if name != "schema"}
         return cls(**known, folder=folder)
 
+    def values(self) -> dict[str, Any]:
+        """Returns the values of its record."""
+        from not_so_clevr.results.record import SCHEMA
+
+        fields = (field.name for field in dataclasses.fields(self))
+        values = {
+            name: getattr(self, name) for name in fields if name not in ("folder", "examples")
+        }
+        return {"schema": SCHEMA} | values
+
     def with_examples(self) -> Result:
-        """Returns the run with the examples beside its file; with none if errors.npz is not there or not as it was written."""
+        """Returns the run with the arrays of errors.npz, if that is there and valid."""
         examples: dict[str, dict[str, npt.NDArray[Any]]] = {"train": {}, "test": {}}
         try:
             assert self.folder is not None
@@ -166,35 +193,31 @@ class Result:
                     examples[split][column] = values
             for columns in examples.values():
                 self._check(columns)
-        except Exception:  # What a damaged archive raises is anybody's guess.
+        except Exception:  # A damaged archive can raise anything.
             return self
         return dataclasses.replace(self, examples=examples)
 
     def _check(self, columns: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Raises an error unless the arrays of a split have the shapes and values that they should."""
+        """Raises an error unless the arrays of a split have the right shapes and values."""
         size = as_config(self.config).canvas_size
         coordinates, n = columns["coordinates"], len(columns["coordinates"])
-        shapes = {"coordinates": (n, 2), self.accuracy_metric: (n,), self.distance_metric: (n,)}
         shown = columns.get(SHOWN, np.arange(n))
+
+        shapes = {"coordinates": (n, 2), self.accuracy_metric: (n,), self.distance_metric: (n,)}
         if PREDICTED in columns:
             shapes[PREDICTED] = (n, 2)
         if PAINTED in columns:
             shapes |= {"iou": (n,), SHOWN: (len(shown),), PAINTED: (len(shown), size, size)}
         for name, shape in shapes.items():
-            if columns[name].shape != shape or columns[name].dtype.kind not in "biuf" or not np.isfinite(columns[name]).all():
+            array = columns[name]
+            if (
+                array.shape != shape
+                or array.dtype.kind not in "biuf"
+                or not np.isfinite(array).all()
+            ):
                 raise UserError(name)
-        whole = np.issubdtype(coordinates.dtype, np.integer) and np.issubdtype(shown.dtype, np.integer)
-        if not (
-            whole and all(each.size and 0 <= each.min() <= each.max() < size for each in (coordinates, coordinates[shown]))
-        ):
-            raise UserError("coordinates")
 
-    def values(self) -> dict[str, Any]:
-        """Returns what a record of the result holds, see `record`."""
-        fields = (field.name for field in dataclasses.fields(self))
-        values = {name: getattr(self, name) for name in fields if name not in ("folder", "examples")}
-        return {"schema": SCHEMA} | values
-
-
-def _flat(examples: Examples) -> dict[str, Any]:
-    return {f"{split}/{name}": values for split, columns in examples.items() for name, values in columns.items()}
+        for indices, limit in ((coordinates, size), (shown, n)):
+            whole = np.issubdtype(indices.dtype, np.integer)
+            if not (whole and indices.size and 0 <= indices.min() <= indices.max() < limit):
+                raise UserError("coordinates")

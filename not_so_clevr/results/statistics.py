@@ -13,10 +13,9 @@ _Key = TypeVar("_Key", bound=Hashable)
 
 
 def interval(values: Sequence[float]) -> float | None:
-    """Returns half the width of the 95 % confidence interval of the mean, by Student's t.
+    """Returns half the width of the 95 % confidence interval of the mean (Student's t).
 
-    None for fewer than three values: that of two is 13 times their standard deviation divided by
-    the root of 2, which says nothing.
+    None for fewer than three values: for two, the interval is too wide to be of use.
     """
     if len(values) < ENOUGH:
         return None
@@ -27,13 +26,13 @@ def interval(values: Sequence[float]) -> float | None:
 
 
 def median(values: Iterable[float | None]) -> float | None:
-    """Returns the median of the values that are known; None if none is."""
+    """Returns the median of the values that are not None; None if there are none."""
     known = [value for value in values if value is not None]
     return statistics.median(known) if known else None
 
 
 def grouped(items: Iterable[_Item], key: Callable[[_Item], _Key]) -> dict[_Key, list[_Item]]:
-    """Returns the items of each key, in the order in which the keys come first."""
+    """Returns the items of each key, keys in order of first appearance."""
     groups: dict[_Key, list[_Item]] = {}
     for item in items:
         groups.setdefault(key(item), []).append(item)

@@ -1,4 +1,4 @@
-"""Numbers and tables as text: for a terminal, for pages, and in files of Markdown, CSV and JSON."""
+"""Numbers and tables as text: for terminals, pages, and Markdown, CSV and JSON files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FORMATS = (".md", ".csv", ".json")
 
 
 def percent(share: float) -> str:
-    """Returns a share as text: 1 as `100 %`, and nothing else so."""
+    """Returns a share as text; only 1 is `100 %`, nothing is rounded to it."""
     text = f"{100 * share:.1f}"
     return "100 %" if share == 1 else f"{'99.9' if text == '100.0' else text} %"
 
@@ -38,7 +38,7 @@ def amount(metric: str, value: float) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Returns a time as text: `12 s`, `34 min`, `5.6 h`; nothing for none."""
+    """Returns a time as text: `12 s`, `34 min`, `5.6 h`; "" for None."""
     if seconds is None:
         return ""
     if seconds < 100:
@@ -61,18 +61,20 @@ def interval(metric: str, mean: float, half: float | None) -> str:
 
 
 def plain(text: str) -> str:
-    """Returns a text by strangers as a terminal may print it: an escape sequence for what is not printable."""
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+    """Returns untrusted text, safe to print: unprintable characters as escape sequences."""
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
+    )
 
 
 def markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Returns a table in Markdown; what would end a cell, or be taken for HTML, is escaped."""
+    """Returns a table in Markdown, with every cell `escaped`."""
     lines = [columns, ["---"] * len(columns), *rows]
     return "".join(f"| {' | '.join(map(escaped, line))} |\n" for line in lines)
 
 
 def escaped(text: str) -> str:
-    """Returns a text by strangers as a table in Markdown may hold it."""
+    """Returns untrusted text, safe in a Markdown table: it neither ends a cell nor is HTML."""
     return plain(text).replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
 
 
@@ -82,13 +84,13 @@ def write(
     to_markdown: Callable[[Sequence[Any]], str],
     **more: Any,
 ) -> None:
-    """Writes rows, which are dataclasses, as Markdown, CSV or JSON, by the ending of the file's name.
+    """Writes rows (dataclasses) as Markdown, CSV or JSON, by the extension of the file.
 
-    In JSON they are `measured`, beside what more is given.
+    In JSON they are the value of `measured`, beside `more`.
 
     Raises:
-        UserError: for any other ending.
-        OSError: one sentence, if the file cannot be written.
+        UserError: for any other extension.
+        OSError: worded as one sentence, if the file cannot be written.
     """
     check_file(file)
     values = [row if isinstance(row, Mapping) else dataclasses.asdict(row) for row in rows]
@@ -97,26 +99,33 @@ def write(
             temporary.write_text(json.dumps({"measured": values, **more}, indent=1) + "\n")
         else:
             text = _csv(values) if file.suffix == ".csv" else to_markdown(rows)
-            temporary.write_bytes(text.encode(errors="replace"))  # JSON may hold halves of characters.
+            temporary.write_bytes(
+                text.encode(errors="replace")
+            )  # JSON may hold halves of characters.
 
 
 def check_file(file: pathlib.Path, formats: Sequence[str] = FORMATS) -> None:
-    """Sees, before any work, whether a file can be written.
+    """Checks, before any work, that a file can be written.
 
     Raises:
-        UserError: unless its name ends in one of the formats.
-        OSError: one sentence, if it is a folder, or its own folder cannot be written.
+        UserError: unless its extension is one of the formats.
+        OSError: worded as one sentence, if it is a folder, or its folder is not writable.
     """
     if file.suffix not in formats:
-        raise UserError(f"{file} does not tell the format; expected a name that ends in {', '.join(formats)}.")
+        raise UserError(
+            f"{file} has no known format; expected a name that ends in {', '.join(formats)}."
+        )
     if file.is_dir():
-        raise OSError(f"{file} is a folder; expected the name of a file, such as {file / f'table{formats[0]}'}.")
+        example = file / f"table{formats[0]}"
+        raise OSError(f"{file} is a folder; expected the name of a file, such as {example}.")
     files.check_folder(file.parent)
 
 
 def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
     stream = io.StringIO()
-    writer = csv.DictWriter(stream, list(dict.fromkeys(key for row in rows for key in row)), lineterminator="\n")
+    writer = csv.DictWriter(
+        stream, list(dict.fromkeys(key for row in rows for key in row)), lineterminator="\n"
+    )
     writer.writeheader()
     writer.writerows(rows)
     return stream.getvalue()

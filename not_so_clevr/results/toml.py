@@ -1,4 +1,4 @@
-"""TOML files as tables: what others published, and the grids of users."""
+"""TOML files: the published results, and the grids of users."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ else:
 
 
 def read(file: pathlib.Path) -> dict[str, Any]:
-    """Returns the table that a TOML file holds.
+    """Returns the contents of a TOML file; a byte-order mark is skipped.
 
     Raises:
-        UserError: one sentence, if it is not TOML.
-        OSError: one sentence, if it cannot be read.
+        UserError: if it is not TOML.
+        OSError: worded as one sentence, if it cannot be read.
     """
     try:
-        return tomllib.loads(file.read_bytes().decode())
+        return tomllib.loads(file.read_bytes().decode("utf-8-sig"))
     except OSError as error:
         reason = error.strerror or error
         raise OSError(f"Cannot read {file}: {reason}; expected a TOML file.") from error
     except (ValueError, RecursionError) as error:
-        expected = 'expected lines such as model = "coordconv"'
-        raise UserError(f"{file} is no TOML file: {error}; {expected}.") from error
+        expected = 'expected lines like model = "coordconv"'
+        raise UserError(f"{file} is not a TOML file: {error}; {expected}.") from error
 
 
 def check_keys(
@@ -40,19 +40,19 @@ def check_keys(
     needed: Iterable[str],
     advice: str = "",
 ) -> None:
-    """Raises UserError, one sentence, if a table has a key that is not allowed, or lacks one.
+    """Raises UserError if a table has a key that is not allowed, or lacks one that it needs.
 
     Args:
-        where: the table, as the sentence names it.
+        where: the table, as the message names it.
         table: to check.
         allowed: all keys that it may have.
         needed: those that it must have.
-        advice: a sentence about keys that are not allowed.
+        advice: a sentence to add for keys that are not allowed.
     """
     for key in table:
         if key not in allowed:
             expected = " ".join(filter(None, [f"expected {', '.join(allowed)}.", advice]))
-            raise UserError(f"{where}: there is no key {key!r}; {expected}")
+            raise UserError(f"{where}: unknown key {key!r}; {expected}")
     for key in needed:
         if key not in table:
             raise UserError(f"{where}: {key} is missing; expected a word, or a list of words.")
