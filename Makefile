@@ -34,7 +34,7 @@ lint: install    ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mypy docs/data.py docs/generate.py docs/gpu.py docs/hooks.py docs/scaling.py docs/tour.py docs/values.py
+	$(BIN)/mypy docs/data.py docs/drawings.py docs/generate.py docs/gpu.py docs/hooks.py docs/scaling.py docs/tour.py docs/values.py
 
 docs: install    ## Check what the pages tell of run files, and build the site: site/index.html
 	$(BIN)/python docs/generate.py --check

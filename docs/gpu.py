@@ -1,4 +1,4 @@
-"""The tables of docs/gpu.md, from what `tests/gpu/run` measured."""
+"""The tables of docs/gpu.md, from the output of `tests/gpu/run`."""
 
 from __future__ import annotations
 
@@ -13,17 +13,15 @@ Part = Mapping[str, Any]
 
 _WAYS = {
     "convolved_squares": "single squares, convolved",
-    "draw_on_device": "the same, called from Python with centres of the host",
+    "draw_on_device": "the same, called from Python with centres on the host",
     "copied_squares": "single squares, copied",
     "convolve_square": "dense, 9x9 square: two 1-D convolutions",
-    "convolve_square_compiled": "the same, compiled",
     "convolve_disc": "dense, 9x9 disc: one 2-D convolution",
-    "convolve_disc_compiled": "the same, compiled",
     "bands": "not used: two products with a band matrix",
-    "bands_compiled": "the same, compiled",
     "sums": "not used: sums of shifted images",
-    "sums_compiled": "the same, compiled",
 }
+_FEEDS = {"device": "the device", "host": "the host", "fixed": "(the same batch again)"}
+_TIMES = ("training_seconds", "run_seconds", "process_seconds")
 
 
 def text(file: pathlib.Path) -> str:
@@ -31,26 +29,29 @@ def text(file: pathlib.Path) -> str:
     if not file.exists():
         return "Not yet measured: no machine with a GPU was at hand.\n"
     found = json.loads(file.read_text("utf-8"))
-    about = f"Measured on {found['date']} at commit {found['commit']} by `{found['command']}`."
-    parts = [_backend(name, found["backends"][name]) for name in found["backends"]]
-    return "\n".join([f"{about}\n", *parts])
+    about = f"Measured on {found['date']} at commit {found['commit']} by `{found['command']}`.\n"
+    return "\n".join([about, *(_backend(*item) for item in found["backends"].items())])
 
 
 def _backend(name: str, parts: Mapping[str, Part]) -> str:
-    about = parts.get("about", {})
+    title, about = f"## Keras on {name}\n", parts.get("about", {})
     if "device" not in about:
-        return f"## Keras on {name}\n\n{_failures(parts)}"
+        return f"{title}\n{_failures(parts)}"
+
     versions = ", ".join(f"{key} {value}" for key, value in about.get("versions", {}).items())
-    copy, fill = about.get("copy_gb_per_s"), about.get("fill_gb_per_s")
-    bandwidth = f"; a copy moves {copy:,.0f} GB/s, a fill {fill:,.0f} GB/s" if copy else ""
+    copy, fill = about["copy_gb_per_s"], about["fill_gb_per_s"]
+    speed = f"a copy moves {copy:,.0f} GB/s, a fill {fill:,.0f} GB/s"
     texts = [
-        f"## Keras on {name}\n",
-        f"{about['device']} ({about['driver']}), {versions}{bandwidth}.\n",
+        title,
+        f"{about['device']} ({about['driver']}), {versions}; {speed}.\n",
         _failures(parts),
         _bits(parts.get("bits", {})),
         _table(["draw", "S", "canvases/s", "GB/s", "of a copy"], _draws(parts, copy)),
         _table(["training steps/s, batches of 32", "drawn on", "steps/s"], _steps(parts)),
-        _table(["train", "compiled", "epochs", "test", "training", "run", "process"], _trainings(parts)),
+        _table(
+            ["train", "compiled", "epochs", "test", "training", "run", "process"],
+            _trainings(parts),
+        ),
     ]
     return "\n".join(filter(None, texts))
 
@@ -64,40 +65,39 @@ def _bits(part: Part) -> str:
     same = {key: value for key, value in part.items() if isinstance(value, bool)}
     if not same:
         return ""
-    other = [key for key, value in same.items() if not value]
+    other = ", ".join(key for key, value in same.items() if not value)
     if other:
-        return f"**Not the bits of the CPU**: {', '.join(other)}.\n"
+        return f"**Bits that differ from those of the CPU**: {other}.\n"
     return "The bits equal those of the CPU.\n"
 
 
-def _draws(parts: Mapping[str, Part], copy: float | None) -> Iterator[list[str]]:
-    found = {**parts.get("draw", {}), **parts.get("candidates", {})}
-    for way, words in _WAYS.items():
-        for key, rate in found.items():
-            if not isinstance(rate, Mapping) or key.rpartition("_")[0] != way:
-                continue
-            size = key.rpartition("_")[2]
-            if "failed" in rate:
-                yield [words, size, f"failed: {rate['failed']}", "", ""]
-                continue
-            share = tables.percent(rate["gb_per_s"] / copy) if copy else ""
-            yield [words, size, f"{rate['canvases_per_s']:,.0f}", f"{rate['gb_per_s']:,.1f}", share]
+def _draws(parts: Mapping[str, Part], copy: float) -> Iterator[list[str]]:
+    for key, rate in {**parts.get("draw", {}), **parts.get("candidates", {})}.items():
+        way, _, size = key.rpartition("_")
+        words = _WAYS.get(way.removesuffix("_compiled"))
+        if words is None:  # Why a part failed
+            continue
+        words += ", compiled" * way.endswith("_compiled")
+        if "failed" in rate:
+            yield [words, size, f"failed: {rate['failed']}", "", ""]
+        else:
+            speed = rate["gb_per_s"]
+            share = tables.percent(speed / copy)
+            yield [words, size, f"{rate['canvases_per_s']:,.0f}", f"{speed:,.1f}", share]
 
 
 def _steps(parts: Mapping[str, Part]) -> Iterator[list[str]]:
     for key, value in parts.get("stream", {}).items():
         if key.endswith("_steps_per_s"):
             what, _, feed = key.removesuffix("_steps_per_s").rpartition("_")
-            feed = {"device": "the device", "host": "the host", "fixed": "(one batch again)"}[feed]
-            yield [what.replace("_", " ", 1), feed, f"{value:,.1f}"]
+            yield [what.replace("_", " ", 1), _FEEDS[feed], f"{value:,.1f}"]
 
 
 def _trainings(parts: Mapping[str, Part]) -> Iterator[list[str]]:
     for name, part in parts.items():
         if name.startswith("train ") and "epochs" in part:
-            keys = ("training_seconds", "run_seconds", "process_seconds")
-            times = [f"{part[key]:.1f} s" for key in keys]
             compiled = "yes" if part["jit_compile"] else "no"
+            times = [f"{part[key]:.1f} s" for key in _TIMES]
             share = tables.percent(part["test"])
             yield [name.split()[1], compiled, str(part["epochs"]), share, *times]
 

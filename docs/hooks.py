@@ -1,7 +1,7 @@
-"""What the site needs beyond mkdocs: pages that show files of the repository, notebooks as pages, and numbers in one piece.
+"""Extends mkdocs: pages for linked files of the repository and for notebooks, and unbroken numbers.
 
-On GitHub and in a clone a link such as ../baselines/layers.py leads to the file. A site has only what lies in docs/, so there
-it leads to a page that shows the file.
+A link such as ../baselines/layers.py leads to the file on GitHub and in a clone. The site has only
+docs/, so there it leads to a page that shows the file.
 """
 
 from __future__ import annotations
@@ -18,40 +18,51 @@ from nbconvert import MarkdownExporter
 ROOT = pathlib.Path(__file__).parents[1]
 
 _LINK = re.compile(r"(?<=\]\()(?!https?://|#)[^)#]+")
-_INSIDE = re.compile(r"(?<=\d) (?=%|(px|s|min|h|of)\b)|(?<=\d,) (?=[\d.]+\])|(?<=\d of) (?=\d)")  # `59.7 %`, `[34.5, 84.9]`
-_CHANGES = "CHANGELOG.md"  # In the navigation, wherever links lead
+_INSIDE = re.compile(  # The spaces inside `59.7 %`, `[34.5, 84.9]` and `2 of 10`
+    r"(?<=\d) (?=%|(px|s|min|h|of)\b)|(?<=\d,) (?=[\d.]+\])|(?<=\d of) (?=\d)"
+)
+_CHANGES = "CHANGELOG.md"  # Needs a page even without a link, for the navigation.
 
 
 def on_files(files: Files, *, config: MkDocsConfig) -> None:
-    """Adds a page for each notebook and for each file that a page links to and the site does not have."""
+    """Adds a page for each notebook and for each linked file that is not part of the site."""
     for file in [file for file in files if file.src_uri.endswith(".ipynb")]:
         files.remove(file)
         for name, content in _notebook(file.src_uri).items():
             files.append(File.generated(config, name, content=content))
-    links = (shown(file.src_uri, link) for file in files.documentation_pages() for link in _LINK.findall(file.content_string))
-    for path in sorted({_CHANGES, *filter(None, links)}):
+
+    paths = {
+        shown(file.src_uri, link)
+        for file in files.documentation_pages()
+        for link in _LINK.findall(file.content_string)
+    }
+    for path in sorted({_CHANGES, *filter(None, paths)}):
         files.append(File.generated(config, _page(path), content=_text(path)))
 
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Leads links to the pages that `on_files` adds, and keeps the numbers of tables on one line with their units."""
+    """Points links to the added pages, and keeps numbers in tables on one line with their units."""
+    here = page.file.src_uri
 
     def lead(match: re.Match[str]) -> str:
         link = match.group()
         if link.endswith(".ipynb"):
             return link.removesuffix("ipynb") + "md"
-        path = shown(page.file.src_uri, link)
-        return posixpath.relpath(_page(path), posixpath.dirname(page.file.src_uri)) if path else link
+        path = shown(here, link)
+        return posixpath.relpath(_page(path), posixpath.dirname(here)) if path else link
 
-    lines = (_INSIDE.sub("\N{NO-BREAK SPACE}", line) if line.startswith("| ") else line for line in markdown.splitlines())
+    lines = markdown.splitlines()
+    for k, line in enumerate(lines):
+        if line.startswith("| "):
+            lines[k] = _INSIDE.sub("\N{NO-BREAK SPACE}", line)
     return _LINK.sub(lead, "\n".join(lines))
 
 
 def shown(page: str, link: str) -> str | None:
-    """Returns the path, in the repository, of the file that a link leads to, if it is one that the site must show."""
+    """Returns the path of the linked file in the repository if it needs a page on the site."""
     path = posixpath.normpath(posixpath.join("docs", posixpath.dirname(page), link))
-    has_it = path.startswith("docs/") and not path.endswith(".py")
-    return path if not has_it and (ROOT / path).is_file() else None
+    on_site = path.startswith("docs/") and not path.endswith(".py")
+    return path if not on_site and (ROOT / path).is_file() else None
 
 
 def _page(path: str) -> str:
@@ -68,8 +79,10 @@ def _text(path: str) -> str:
 
 
 def _notebook(name: str) -> dict[str, str | bytes]:
-    """Returns a notebook as a page, and its pictures."""
+    """Returns a notebook as a page, and its images."""
     stem = name.removesuffix(".ipynb")
-    names = {"unique_key": posixpath.basename(stem), "output_files_dir": posixpath.basename(stem)}
-    text, made = MarkdownExporter().from_filename(str(ROOT / "docs" / name), resources=names)
+    basename = posixpath.basename(stem)
+    resources = {"unique_key": basename, "output_files_dir": basename}
+    file = str(ROOT / "docs" / name)
+    text, made = MarkdownExporter().from_filename(file, resources=resources)
     return {f"{stem}.md": text, **made["outputs"]}

@@ -1,23 +1,24 @@
-"""The table and the figure of docs/scaling.md, from what `tests/speed/scaling.py` measured."""
+"""The tables and the figure of docs/scaling.md, from the output of `tests/speed/scaling.py`."""
 
 from __future__ import annotations
 
 import json
 import math
 import pathlib
-from collections.abc import Mapping, Sequence
+import statistics
+from collections.abc import Mapping
+from typing import Any
 
-import numpy as np
 from matplotlib.figure import Figure
 
 from not_so_clevr.report import charts
 from not_so_clevr.results import tables
 
-FITTED = 3  # Largest sizes, from which the exponents are taken: what a program costs before it begins weighs little there.
+FITTED = 3  # The exponents are fitted to the largest sizes, where start-up costs matter little.
 
 Sizes = Mapping[int, Mapping[str, float]]
 
-# What is done: its key, and how a figure shows it
+# What was measured: its name, and its marker and line in the figure
 _LOOKS = {
     "generate": ("generate", "o", "-"),
     "read": ("read from disk", "s", "--"),
@@ -25,53 +26,64 @@ _LOOKS = {
     "classification": ("train classification", "D", "-"),
     "regression": ("train regression", "v", "--"),
 }
+_RATES = ("read", "stream", "classification", "regression")
+_TOTALS = {
+    "examples": "examples",
+    "disk_bytes": "size of the examples",
+    "generate_seconds": "generate all, core time",
+}
 
 
 def load(file: pathlib.Path) -> Sizes:
-    """Returns what was measured, by canvas size: seconds of an example (of all in `generate_seconds`) and bytes of memory."""
-    return {
-        int(size): row for size, row in sorted(json.loads(file.read_text())["sizes"].items(), key=lambda item: int(item[0]))
-    }
+    """Returns canvas size -> seconds per example (`generate_seconds`: of all) and bytes."""
+    found = json.loads(file.read_text())["sizes"]
+    return {size: found[str(size)] for size in sorted(map(int, found))}
 
 
 def table(sizes: Sizes) -> str:
-    """Returns two tables in Markdown, of time and of memory, the last row of each the exponents."""
-    columns = [
-        "canvas",
-        "examples",
-        "size of the examples",
-        "generate all, core time",
-        *(f"{_LOOKS[name][0]}, /s" for name in ("read", "stream")),
-    ]
-    columns += [f"{_LOOKS[name][0]}, /s" for name in ("classification", "regression")]
-    rows = []
+    """Returns a table of time and one of memory in Markdown, with the exponents in the last row."""
+    times = []
     for size, row in sizes.items():
-        rates = [_significant(1 / row[f"{name}_seconds"]) for name in ("read", "stream", "classification", "regression")]
-        disk = f"{row['disk_bytes'] / 1e6:,.1f} MB"
-        rows.append([_canvas(size), f"{row['examples']:,.0f}", disk, _duration(row["generate_seconds"]), *rates])
-    keys = ["examples", "disk_bytes", "generate_seconds"]
-    powers = [exponent(sizes, key) for key in keys]
-    powers += [-exponent(sizes, f"{name}_seconds") for name in ("read", "stream", "classification", "regression")]
-    rows.append(["**exponent**", *(f"{power:.1f}" for power in powers)])
-    memory = [[_canvas(size), *(f"{row[f'{name}_bytes'] / 1e6:,.0f} MB" for name in _LOOKS)] for size, row in sizes.items()]
-    memory.append(["**exponent**", *(f"{exponent(sizes, f'{name}_bytes'):.1f}" for name in _LOOKS)])
-    names = ["generate all", *(words for name, (words, *_) in _LOOKS.items() if name != "generate")]
-    return f"{tables.markdown(columns, rows)}\nMemory:\n\n{tables.markdown(['canvas', *names], memory)}"
+        rates = [_significant(1 / row[f"{name}_seconds"]) for name in _RATES]
+        disk, time = f"{row['disk_bytes'] / 1e6:,.1f} MB", _duration(row["generate_seconds"])
+        times.append([_canvas(size), f"{row['examples']:,.0f}", disk, time, *rates])
+    powers = [exponent(sizes, key) for key in _TOTALS]
+    powers += [-exponent(sizes, f"{name}_seconds") for name in _RATES]
+    times.append(_exponents(powers))
+
+    keys = [f"{name}_bytes" for name in _LOOKS]
+    memory = [
+        [_canvas(size), *(f"{row[key] / 1e6:,.0f} MB" for key in keys)]
+        for size, row in sizes.items()
+    ]
+    memory.append(_exponents([exponent(sizes, key) for key in keys]))
+
+    names = [_LOOKS[name][0] for name in _RATES]
+    of_times = tables.markdown(
+        ["canvas", *_TOTALS.values(), *(f"{name}, /s" for name in names)], times
+    )
+    return f"{of_times}\nMemory:\n\n{tables.markdown(['canvas', 'generate all', *names], memory)}"
 
 
 def figure(sizes: Sizes) -> Figure:
-    """Returns time for an example, and memory, over the size of the canvas."""
+    """Draws time per example and memory over the canvas size."""
     picture = Figure(figsize=(9, 4), layout="constrained")
     times, memory = picture.subplots(1, 2)
-    for color, (name, (words, marker, line)) in zip(charts.COLORS, _LOOKS.items(), strict=False):
-        seconds = [row[f"{name}_seconds"] / (row["examples"] if name == "generate" else 1) for row in sizes.values()]
-        style = {"color": color, "marker": marker, "linestyle": line, "markerfacecolor": "none", "linewidth": 1.3}
-        times.plot(list(sizes), [1e3 * each for each in seconds], label=words, **style)
-        memory.plot(list(sizes), [row[f"{name}_bytes"] / 1e6 for row in sizes.values()], label=words, **style)
-    for axes, label in ((times, "time for an example, ms"), (memory, "memory beyond what the program takes, MB")):
-        axes.set(xscale="log", yscale="log", xlabel="size of the canvas, pixels", ylabel=label, xticks=list(sizes))
+    for color, (key, (name, marker, line)) in zip(charts.COLORS, _LOOKS.items(), strict=False):
+        style: dict[str, Any] = {"color": color, "marker": marker, "linestyle": line, "label": name}
+        style |= {"markerfacecolor": "none", "linewidth": 1.3}
+        examples = [row["examples"] if key == "generate" else 1 for row in sizes.values()]
+        seconds = [row[f"{key}_seconds"] for row in sizes.values()]
+        milliseconds = [1e3 * time / n for time, n in zip(seconds, examples, strict=True)]
+        times.plot(list(sizes), milliseconds, **style)
+        memory.plot(list(sizes), [row[f"{key}_bytes"] / 1e6 for row in sizes.values()], **style)
+
+    times.set_ylabel("time per example, ms")
+    memory.set_ylabel("memory beyond that of the program, MB")
+    for axes in (times, memory):
+        axes.set(xscale="log", yscale="log", xlabel="canvas size, pixels")
+        axes.set_xticks(list(sizes), list(map(str, sizes)))
         axes.yaxis.set_major_formatter("{x:g}")
-        axes.set_xticklabels(list(map(str, sizes)))
         axes.minorticks_off()
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8)
@@ -79,10 +91,14 @@ def figure(sizes: Sizes) -> Figure:
 
 
 def exponent(sizes: Sizes, key: str) -> float:
-    """Returns p of the power law S^p through the largest sizes, by least squares of logarithms."""
-    largest: Sequence[int] = list(sizes)[-FITTED:]
-    slope, _ = np.polyfit([math.log(size) for size in largest], [math.log(sizes[size][key]) for size in largest], 1)
-    return float(slope)
+    """Returns p of the power law S^p, fitted to the logarithms at the largest sizes."""
+    largest = list(sizes)[-FITTED:]
+    logarithms = [math.log(sizes[size][key]) for size in largest]
+    return statistics.linear_regression(list(map(math.log, largest)), logarithms).slope
+
+
+def _exponents(powers: list[float]) -> list[str]:
+    return ["**exponent**", *(f"{power:.1f}" for power in powers)]
 
 
 def _canvas(size: int) -> str:
@@ -94,6 +110,6 @@ def _duration(seconds: float) -> str:
 
 
 def _significant(number: float) -> str:
-    """Returns a number with two significant digits, or all before the point."""
-    digits = max(0, 1 - math.floor(math.log10(number)))
-    return f"{round(number, 1 - math.floor(math.log10(number))):,.{digits}f}"
+    """Returns a number with two significant digits."""
+    decimals = 1 - math.floor(math.log10(number))
+    return f"{round(number, decimals):,.{max(0, decimals)}f}"

@@ -1,4 +1,4 @@
-"""Runs docs/tour.ipynb from top to bottom and keeps what its cells show, but nothing of the machine.
+"""Runs docs/tour.ipynb from top to bottom and saves its outputs, without details of the machine.
 
 python docs/tour.py
 """
@@ -24,20 +24,24 @@ METADATA = {
 
 
 def execute(folder: pathlib.Path) -> Any:
-    """Returns the notebook as it is once its cells have run in a folder, with the data set below it.
+    """Runs the notebook in a folder, with the data set below it, and returns it with its outputs.
 
     Raises:
-        nbclient.exceptions.CellExecutionError: if a cell fails; it shows the cell and its traceback.
+        nbclient.exceptions.CellExecutionError: if a cell fails, with the cell and its traceback.
     """
     data = folder / "tensorflow_datasets"
-    tfds.builder("not_so_clevr/quadrant", data_dir=data).download_and_prepare()  # Here, for its bars are no part of the tour.
+    builder = tfds.builder("not_so_clevr/quadrant", data_dir=data)
+    builder.download_and_prepare()  # Not in the notebook, to keep its progress bars out.
+
     notebook = nbformat.read(NOTEBOOK, as_version=4)
-    client = nbclient.NotebookClient(notebook, record_timing=False, resources={"metadata": {"path": str(folder)}})
+    resources = {"metadata": {"path": str(folder)}}
+    client = nbclient.NotebookClient(notebook, record_timing=False, resources=resources)
     client.execute(env=os.environ | {"TFDS_DATA_DIR": str(data)})
+
     notebook.metadata = nbformat.from_dict(METADATA)
     for cell in notebook.cells:
-        if cell.cell_type == "code":
-            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]  # TensorFlow on this machine
+        if cell.cell_type == "code":  # TensorFlow describes the machine on stderr.
+            cell.outputs = [each for each in cell.outputs if each.get("name") != "stderr"]
     return notebook
 
 

@@ -4,9 +4,11 @@ import dataclasses
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from run_files import result, several
 
-from not_so_clevr.dataset import drawing, geometry
+from not_so_clevr import NotSoClevrConfig
+from not_so_clevr.dataset import drawing, geometry, splits
 from not_so_clevr.report import maps, style
 
 
@@ -27,23 +29,25 @@ def test_a_map_holds_the_mean_errors_at_the_centres():
     assert maps.error_map([result("net", task="rendering", wrong=1.0)])[8, 8] == 0.75  # 1 - IoU
 
 
-def test_the_outline_of_the_quadrant_is_its_border():
-    mask = np.zeros((4, 4), bool)
-    mask[2:, 2:] = True
-    corners = [(1.5, 1.5), (3.5, 1.5), (3.5, 3.5), (1.5, 3.5)]
-    found = [frozenset(map(tuple, line)) for line in maps.outline(mask).tolist()]
-    assert len(found) == 4
-    assert set(found) == {frozenset(pair) for pair in zip(corners, corners[1:] + corners[:1], strict=True)}
+def test_the_outline_of_the_quadrant_is_its_border(runs):
+    (box,) = maps.errors([runs[0]]).axes[0].patches
+    corners = box.get_patch_transform().transform(box.get_path().vertices[:4])
+    assert set(map(tuple, corners)) == {(7.5, 7.5), (14.5, 7.5), (14.5, 14.5), (7.5, 14.5)}
 
 
-def test_the_outline_goes_around_holes_and_corners():
-    mask = np.zeros((5, 6), bool)
-    mask[1:4, 1:5] = True
-    mask[2, 2] = False
-    mask[1, 4] = False
-    lengths = np.abs(np.diff(maps.outline(mask), axis=1)).sum(axis=(1, 2))
-    assert lengths.sum() == 14 + 4  # Around the outside, and around the hole
-    assert len(lengths) == 6 + 4
+@pytest.mark.parametrize("split", splits.SPLITS)
+@pytest.mark.parametrize("held_out", splits.QUADRANTS)
+def test_all_test_examples_and_no_others_are_in_the_outline(split, held_out):
+    held_out = held_out if split == "quadrant" else splits.HELD_OUT
+    config = NotSoClevrConfig(split=split, held_out=held_out, canvas_size=17, square_size=3)
+    axes = Figure().subplots()
+    maps._outline_test(axes, config.name)
+    assert len(axes.patches) == split.startswith("quadrant")
+    for box in axes.patches:
+        inside = box.get_bbox().contains
+        centres = config.split_centres()
+        assert [inside(j, i) for i, j in centres["test"]] == [True] * len(centres["test"])
+        assert [inside(j, i) for i, j in centres["train"]] == [False] * len(centres["train"])
 
 
 def test_a_comparison_has_a_column_for_each_task_and_one_scale_a_column(runs):

@@ -203,7 +203,7 @@ def test_a_model_without_its_examples_has_no_map_and_the_page_says_so(tmp_path, 
     assert [bool(run.examples) for run in found] == [False, True]
     assert not problems
     text = Page(report.page(found, [tmp_path])).text
-    assert "There is no map of lost : no run of it has its examples" in text
+    assert "There is no map of lost : none of its runs has an intact errors.npz." in text
     assert "There is no map of whole" not in text
 
 
@@ -239,7 +239,7 @@ def test_a_history_that_is_none_is_a_problem(tmp_path, history):
 def test_only_the_best_models_are_drawn_and_all_are_in_the_leaderboard():
     runs = [result(f"net{k:02}", wrong=k / 20) for k in range(15)]
     text = report.page(runs, ["runs"])
-    assert "The figures are of the best 12 models; the leaderboard has 3 more." in text
+    assert "The figures show the best 12 models; the leaderboard has 3 more." in text
     assert text.count("Map of errors of") == 12
     assert "Map of errors of net00:" in text
     assert "Map of errors of net14:" not in text

@@ -21,7 +21,6 @@ from hypothesis import strategies as st
 
 ROOT = generate.ROOT
 DATA = data.load()
-WRITERS = generate.WHOLE | {page: write for page, (_, write) in generate.PARTS.items()}
 
 
 def test_every_page_agrees_with_the_files_it_is_made_of():
@@ -37,15 +36,15 @@ def copy(root):
         shutil.copy(ROOT / name, root / name)
 
 
-@pytest.mark.parametrize("page", WRITERS)
-def test_a_page_that_disagrees_is_named_and_mended(page, tmp_path):
+@pytest.mark.parametrize(("page", "part"), generate.PARTS)
+def test_a_page_that_disagrees_is_named_and_mended(page, part, tmp_path):
     copy(tmp_path)
     right = (ROOT / page).read_text()
-    written = WRITERS[page](DATA.reference)
+    written = generate.PARTS[page, part](DATA.reference)
     (tmp_path / page).write_text(right.replace(written, written.replace("e", "E", 1)))
     sentence = generate.main(["--check"], tmp_path)
     assert sentence is not None
-    assert sentence.startswith(f"{page} disagrees")
+    assert sentence.startswith(f"{page} is out of date")
     assert "\n" not in sentence
     assert (tmp_path / page).read_text() != right
     assert generate.main([], tmp_path) is None
@@ -57,14 +56,15 @@ def test_a_number_in_a_sentence_that_disagrees_is_named_and_mended(tmp_path):
     page = tmp_path / "docs" / "failures.md"
     page.write_text((right := page.read_text()).replace(">2 of 10<", ">9 of 10<"))
     assert page.read_text() != right
-    assert str(generate.main(["--check"], tmp_path)).startswith("docs/failures.md disagrees")
+    assert str(generate.main(["--check"], tmp_path)).startswith("docs/failures.md is out of date")
     assert generate.main([], tmp_path) is None
     assert page.read_text() == right
 
 
 def test_what_was_not_run_does_not_count_as_perfect():
     text = generate._of_published([], "reproduction.md")
-    assert "none with every seed, none with every seed on test alone, none with some seeds, 10 with no seed" in text
+    words = "none with every seed, none with every seed on test only, none with some seeds, and 10 with no seed"
+    assert words in " ".join(text.split())
 
 
 def changed(run):
@@ -81,7 +81,7 @@ def test_a_figure_that_was_drawn_from_other_runs_is_named_and_drawn_anew(tmp_pat
     data.save(data.taken_in(DATA, [changed(run)]), tmp_path)
     sentence = generate.main(["--check"], tmp_path)
     assert sentence is not None
-    assert sentence.startswith("docs/figures/tiled.png disagrees")
+    assert sentence.startswith("docs/figures/tiled.png is out of date")
     assert "\n" not in sentence
     assert generate.main([], tmp_path) is None
     assert generate.main(["--check"], tmp_path) is None
@@ -117,12 +117,12 @@ def test_runs_are_taken_in_instead_of_older_ones(tmp_path, monkeypatch, capsys):
     dataclasses.replace(old, seconds=1.5).write(tmp_path / "runs" / "old")
     monkeypatch.setattr(data, "ROOT", tmp_path)
     assert data.main([str(tmp_path / "runs")]) is None
-    assert capsys.readouterr().out.startswith("2 runs were taken in;")
+    assert capsys.readouterr().out.startswith("Added 2 runs.")
     reference = {run.id: run for run in data.load(tmp_path).reference}
     assert len(reference) == len(DATA.reference) + 1
     assert reference[new.id].history == new.history
     assert reference[old.id].seconds == 1.5
-    assert data.main([]) == "docs/data.py needs folders with runs, such as runs/."
+    assert data.main([]) == "docs/data.py needs folders with runs, e.g. runs/."
 
 
 @given(st.lists(st.tuples(st.floats(0, 9), st.floats(0, 1), st.floats(0, 9)), max_size=5))
@@ -139,7 +139,7 @@ def test_a_page_whose_marker_is_gone_is_named_and_left_as_it_is(marker, tmp_path
     copy(tmp_path)
     page = tmp_path / "README.md"
     page.write_text(text := page.read_text().replace(marker, "<!-- result -->"))
-    sentence = "README.md has no part from <!-- results --> to <!-- /results -->; mark in it where the numbers belong."
+    sentence = "README.md needs one part from <!-- results --> to <!-- /results -->; add the comments."
     assert generate.main([], tmp_path) == sentence
     assert page.read_text() == text
 

@@ -118,7 +118,7 @@ def test_what_a_training_goes_through():
     assert told("after 2", runs) == "100 and 20.0 %"
     assert told("first", runs) == "2 and 4"
     assert told("first", learned(*([0.0] * epochs + [1.0] for epochs in (8, 10, 1, 9)))) == "2 to 11"
-    assert told("settled", runs) == "4 (with 1 of 2 runs, with the others never)"
+    assert told("settled", runs) == "4 (in 1 of 2 runs; never in the others)"
     assert told("settled", learned([1.0, 1.0])) == "1"
     assert told("epochs_right", runs) == "2, 4, 5 and 4"
     assert told("none_right", runs) == "40.0 %"
@@ -171,22 +171,22 @@ def test_runs_of_several_ids_are_told_of_together():
     [
         (
             "a <!-- medain: {id} -->1<!-- / -->",
-            "page.md: <!-- medain: {id} --> is no function of docs/values.py; expected one of perfect",
+            "page.md: <!-- medain: {id} --> has an unknown function; use one of docs/values.py: perfect",
         ),
         (
             "a <!-- mean: classification/x/net -->1<!-- / -->",
-            "--> tells of classification/x/net, and there is no run of it; make one",
+            "--> needs classification/x/net, which has no runs; train it",
         ),
-        ("<!-- mean: {id} -->1<!-- / -->", "stands at the beginning of a line, which would end the paragraph; move it."),
-        ("a\n <!-- mean: {id} -->1<!-- / -->", "stands at the beginning of a line"),
-        ("a <!-- mean {id} -->1<!-- / -->", "page.md has a <!-- / --> with nothing before it such as <!-- of_test: "),
+        ("<!-- mean: {id} -->1<!-- / -->", "starts a line, which would end the paragraph; move it."),
+        ("a\n <!-- mean: {id} -->1<!-- / -->", "starts a line"),
+        ("a <!-- mean {id} -->1<!-- / -->", "page.md has a <!-- / --> without its beginning; write, e.g., <!-- of_test: "),
         (
             "a <!-- of_test iuo: {id} -->1<!-- / -->",
-            "<!-- of_test iuo: {id} --> cannot be told of its runs (KeyError: 'iuo'); mend it.",
+            "<!-- of_test iuo: {id} --> fails (KeyError: 'iuo'); correct it.",
         ),
-        ("a <!-- after 9: {id} -->1<!-- / -->", "cannot be told of its runs (KeyError: 9); mend it."),
-        ("a <!-- mean 9: {id} -->1<!-- / -->", "cannot be told of its runs (TypeError: "),
-        ("a <!-- imperfect test: {id} -->1<!-- / -->", "finds nothing; the sentence is no longer true, mend it."),
+        ("a <!-- after 9: {id} -->1<!-- / -->", "--> fails (KeyError: 9); correct it."),
+        ("a <!-- mean 9: {id} -->1<!-- / -->", "--> fails (TypeError: "),
+        ("a <!-- imperfect test: {id} -->1<!-- / -->", "finds no number, so the sentence is no longer true; rewrite it."),
     ],
 )
 def test_what_cannot_be_told_is_an_error(page, sentence):

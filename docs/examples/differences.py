@@ -1,9 +1,9 @@
-"""How much of the first layer of a CoordConv classifier looks at something else than differences of coordinates.
+"""Measures how much of a CoordConv classifier's first layer is not a difference of coordinates.
 
 python differences.py runs/classification/quadrant_32/coordconv-*/seed*
 
-It prints the share of each run, and which share of test is right, as JSON. A first layer that sees only i - row and
-j - column gives 0, random weights give 0.5 on average.
+Prints this share and the test accuracy of each run as JSON. The share is 0 if the layer sees only
+i - row and j - column, and 0.5 on average for random weights.
 """
 
 import json
@@ -20,16 +20,20 @@ from not_so_clevr.dataset.config import as_config
 
 
 def share(network: keras.Model) -> float:
-    """Returns the share of the first kernel's energy that is left when i and row, j and column have opposite weights."""
-    first, second = (layer.kernel for layer in network.layers if hasattr(layer, "kernel") and layer.kernel.shape[-1] == 32)
-    i, j, row, column = np.squeeze(first) * np.linalg.norm(np.squeeze(second), axis=1)  # Each filter as the next layer sees it
-    return float(np.sum((i + row) ** 2 + (j + column) ** 2) / 2 / np.sum([i**2, j**2, row**2, column**2]))
+    """Returns the share of the first kernel's energy in i + row and j + column."""
+    kernels = [layer.kernel for layer in network.layers if hasattr(layer, "kernel")]
+    first, second = (np.squeeze(each) for each in kernels if each.shape[-1] == 32)
+    i, j, row, column = first * np.linalg.norm(second, axis=1)  # As the next layer sees the filters
+    energy = np.sum([i**2, j**2, row**2, column**2])
+    return float(np.sum((i + row) ** 2 + (j + column) ** 2) / 2 / energy)
 
 
 shares = {}
 for folder in map(pathlib.Path, sys.argv[1:]):
     result = results.Result.read(folder / results.FILE)
-    network = registry.find("coordconv").build(tasks.Classification(as_config(result.config).canvas_size))
+    task = tasks.Classification(as_config(result.config).canvas_size)
+    network = registry.find("coordconv").build(task)
     network.load_weights(folder / results.WEIGHTS)
-    shares[result.id] = {"share": round(share(network), 6), "accuracy": result.metrics["test"]["accuracy"]}
+    accuracy = result.metrics["test"]["accuracy"]
+    shares[result.id] = {"share": round(share(network), 6), "accuracy": accuracy}
 print(json.dumps(shares, indent=1))

@@ -1,6 +1,6 @@
-"""Figures of how models learn and what they cost: learning curves, and results over parameters and seconds.
+"""Figures of training and cost: learning curves, and accuracy over parameters and time.
 
-Each is of one task and one data set. A model keeps its colour, line and marker in every chart that is given the same `order`.
+Each shows one task and one data set. A model looks the same in every chart with the same `order`.
 """
 
 from __future__ import annotations
@@ -18,88 +18,115 @@ from not_so_clevr import results
 from not_so_clevr.report import style
 from not_so_clevr.results import Result
 
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#B8659A", "#8A6D00", "#777777")  # After Okabe and Ito, for white and black pages
+# After Okabe and Ito, for white and black pages
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#B8659A", "#8A6D00", "#777777")
 _DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.5)), (0, (5, 1.5, 1.5, 1.5)))
 _MARKERS = "osD^vPX<>hp"
 _FILLS = ("full", "none", "left")
 
+_ACCURACY = {"ylabel": "test examples right, %", "ylim": (-3, 103)}
+
 
 def labels(runs: Iterable[Result]) -> list[str]:
-    """Returns the labels of runs, those with the default recipe first, so that these differ most in their looks."""
+    """Returns the labels of runs, default recipes first so that they look most different."""
     return [label for _, label in sorted({(run.recipe != "", run.label) for run in runs})]
 
 
 def history(runs: Sequence[Result], metric: str = "") -> dict[int, list[float]]:
-    """Returns for each epoch a metric of test after it, by default the share that was right, of all runs with a history."""
+    """Returns epoch -> a metric on test after it, for each run; accuracy by default."""
     values: dict[int, list[float]] = {}
     for run in runs:
         for epoch in run.history:
-            values.setdefault(epoch["epoch"], []).append(epoch["test"][metric or run.accuracy_metric])
+            value = epoch["test"][metric or run.accuracy_metric]
+            values.setdefault(epoch["epoch"], []).append(value)
     return dict(sorted(values.items()))
 
 
 def curves(runs: Sequence[Result], order: Sequence[str] = (), metric: str = "") -> Figure | None:
-    """Returns how a metric of test changes from epoch to epoch: the mean over seeds, and from the worst to the best.
+    """Draws a metric on test over the epochs: the mean over seeds, and the range.
 
     None if no run has a history.
 
     Args:
         runs: of one task and one data set.
         order: the labels of all models, so that each looks the same in every chart.
-        metric: one that says how far off answers are, in pixels; if "", the share that is right.
+        metric: a distance metric in pixels; accuracy if "".
     """
-    models = {label: found for label, same in style.by_label(runs).items() if (found := history(same, metric))}
+    by_label = style.by_label(runs)
+    models = {label: found for label, same in by_label.items() if (found := history(same, metric))}
     if not models:
         return None
-    figure = Figure(figsize=(4.8, 3 + 0.25 * len(models)), layout="constrained")
+    figure, looks = _chart(list(models), order)
     axes = figure.subplots()
-    handles = {}
-    faint = 0.2 if len(models) <= 4 else 0.08
-    for label, found in reversed(models.items()):  # So that the first is on top.
-        look = _look(label, order or sorted(models))
-        epochs, values = list(found), [[value if metric else 100 * value for value in each] for each in found.values()]
-        marked = sorted({*np.searchsorted(epochs, np.geomspace(epochs[0], epochs[-1], 8).round()).tolist()})
-        handles[label] = axes.plot(epochs, [sum(each) / len(each) for each in values], markevery=marked, **look)[0]
-        axes.fill_between(epochs, [*map(min, values)], [*map(max, values)], color=look["color"], alpha=faint, linewidth=0)
+    scale = 1 if metric else 100
+
+    for label, found in reversed(models.items()):  # The first model is on top.
+        epochs = list(found)
+        values = [scale * np.array(each) for each in found.values()]
+        even = np.geomspace(epochs[0], epochs[-1], 8).round()
+        marked = sorted(set(np.searchsorted(epochs, even).tolist()))
+        axes.plot(epochs, [each.mean() for each in values], markevery=marked, **looks[label])
+        low, high = [each.min() for each in values], [each.max() for each in values]
+        faint = 0.2 if len(models) <= 4 else 0.08
+        axes.fill_between(epochs, low, high, color=looks[label]["color"], alpha=faint, linewidth=0)
+
     last = max(map(max, models.values()))
-    axes.set(xlabel="epoch", ylabel="right on test, %", ylim=(-3, 103), xscale="log", xlim=(0.9, 1.1 * last))
+    axes.set(xlabel="epoch", xscale="log", xlim=(0.9, 1.1 * last), **_ACCURACY)
     if metric:
         axes.set(ylabel=f"{metric} on test, px")
         axes.autoscale(axis="y")
     _logarithmic(axes, (1, 2, 5))
-    _legend(figure, dict(reversed(handles.items())))
     return figure
 
 
 def costs(runs: Sequence[Result], order: Sequence[str] = ()) -> Figure | None:
-    """Returns the share of test that is right against parameters and against seconds, from the worst to the best seed.
+    """Draws test accuracy over parameters and over time: the mean over seeds, and the range.
 
-    None if no run tells either.
+    None if no run has either.
     """
-    models = style.by_label(run for run in runs if _positive(run.parameters) or _positive(run.seconds))
+    models = style.by_label(
+        run for run in runs if _positive(run.parameters) or _positive(run.seconds)
+    )
     if not models:
         return None
-    figure = Figure(figsize=(4.8, 3 + 0.25 * len(models)), layout="constrained")
+    figure, looks = _chart(list(models), order, linestyle="none")
     both = figure.subplots(1, 2, sharey=True)
-    handles = {}
-    for label, same in reversed(models.items()):  # So that the first is on top.
-        look = _look(label, order or sorted(models)) | {"linestyle": "none"}
-        shares = [100 * run.metrics["test"][run.accuracy_metric] for run in same]
-        mean = sum(shares) / len(shares)
-        spread = [[max(0.0, mean - min(shares))], [max(0.0, max(shares) - mean)]]  # A mean is rounded.
-        handles[label] = Line2D([], [], **look)
-        for axes, cost in zip(both, (same[0].parameters, results.median(run.seconds for run in same)), strict=True):
+
+    for label, same in reversed(models.items()):  # The first model is on top.
+        shares = np.array([100 * run.metrics["test"][run.accuracy_metric] for run in same])
+        mean = shares.mean()
+        spread = np.maximum(0, [[mean - shares.min()], [shares.max() - mean]])  # It is rounded.
+        found = same[0].parameters, results.median(run.seconds for run in same)
+        for axes, cost in zip(both, found, strict=True):
             if _positive(cost):
-                axes.errorbar([cost], [mean], spread, **look, elinewidth=1)
-    both[0].set(xlabel="parameters", ylabel="right on test, %", ylim=(-3, 103))
+                axes.errorbar([cost], [mean], spread, elinewidth=1, **looks[label])
+
+    both[0].set(xlabel="parameters", **_ACCURACY)
     both[1].set(xlabel="time of a run, s")
     for axes in both:
         axes.set(xscale="log")
         axes.margins(x=0.2)
         low, high = axes.get_xlim()
         _logarithmic(axes, (1,) if high > 20 * low else (1, 2, 5))
-    _legend(figure, dict(reversed(handles.items())))
     return figure
+
+
+def _chart(
+    labels: Sequence[str], order: Sequence[str], **changes: Any
+) -> tuple[Figure, Mapping[str, dict[str, Any]]]:
+    """Returns a figure with a legend of the models, and how to draw each."""
+    looks = {label: _look(label, order or sorted(labels)) | changes for label in labels}
+    figure = Figure(figsize=(4.8, 3 + 0.25 * len(labels)), layout="constrained")
+    legend = figure.legend(
+        [Line2D([], [], **look) for look in looks.values()],
+        [" "] * len(labels),  # Set below, because matplotlib skips labels that begin with _.
+        loc="outside lower left",
+        frameon=False,
+        handlelength=4,
+    )
+    for text, label in zip(legend.get_texts(), labels, strict=True):
+        text.set_text(style.wrapped(label, 45))
+    return figure, looks
 
 
 def _look(label: str, order: Sequence[str]) -> dict[str, Any]:
@@ -113,14 +140,8 @@ def _look(label: str, order: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _legend(figure: Figure, handles: Mapping[str, Line2D]) -> None:
-    legend = figure.legend(handles.values(), [" "] * len(handles), loc="outside lower left", frameon=False, handlelength=4)
-    for text, label in zip(legend.get_texts(), handles, strict=True):
-        text.set_text(style.wrapped(label, 45))  # Set afterwards, as matplotlib leaves out names that begin with _.
-
-
 def _logarithmic(axes: Axes, ticks: tuple[int, ...]) -> None:
-    """Has the x-axis, which is logarithmic, show these digits of each decade, as 500, 1k, 2M."""
+    """Labels a logarithmic x-axis at these digits of each decade, e.g. 500, 1k, 2M."""
     axes.xaxis.set_major_locator(LogLocator(subs=ticks, numticks=6))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))

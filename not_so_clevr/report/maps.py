@@ -1,36 +1,38 @@
 """Figures of where models are wrong: maps of errors, predictions, paintings.
 
-Each is of one data set, and all but `comparison` are of one task.
+Each shows one data set, and all but `comparison` show one task.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.colors import AsinhNorm, Normalize
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.image import AxesImage
+from matplotlib.patches import Rectangle
 
 from not_so_clevr import results
 from not_so_clevr.dataset import drawing
 from not_so_clevr.dataset.config import as_config
 from not_so_clevr.dataset.metrics import METRICS, Metric
 from not_so_clevr.report import style
-from not_so_clevr.results import Result, tables
+from not_so_clevr.results import Result
 
-ARROWS = 100  # Predictions that are drawn: more would hide each other.
+ARROWS = 100  # More predictions would hide each other.
 
 _RIGHT = "#009E73"
 _WRONG = "#D55E00"
-_OUTLINE = "#111111"  # `figures.svg` leaves it alone: it lies on colours that are the same on any page.
-_TICKS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)  # Of the scale of errors, in pixels
+_OUTLINE = "#111111"  # Not black, so `style.svg` keeps it: the maps look the same on any page.
+_TICKS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)  # Of the color bar, in pixels
 
 
 def error_map(runs: Sequence[Result]) -> npt.NDArray[np.float64]:
-    """Returns for each pixel how far off an example is that has its centre there, in the mean over the runs.
+    """Returns the mean error over the runs for the example centred at each pixel.
 
     Returns:
         float64 `[S, S]`: pixels, or 1 - IoU for rendering; NaN where no example has its centre.
@@ -50,40 +52,20 @@ def distance(run: Result) -> Metric:
     return METRICS[run.distance_metric]
 
 
-def outline(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
-    """Returns the border of the pixels of a mask `[S, S]`: straight lines `[E, 2, 2]`, each from (x, y) to (x, y).
-
-    The centre of a pixel (i, j) is at x = j, y = i.
-    """
-    across, down = _level_borders(mask), _level_borders(mask.T)
-    return np.concatenate([across[..., ::-1], down]) - 0.5
-
-
-def _level_borders(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-    """Returns the lines between unlike rows, each as long as it can be, from (row, column) to (row, column)."""
-    rows = np.pad(mask, ((1, 1), (0, 0)))
-    turns = np.diff(np.pad(rows[1:] != rows[:-1], ((0, 0), (1, 1))).astype(int), axis=1)
-    return np.stack([np.argwhere(turns == 1), np.argwhere(turns == -1)], axis=1)
-
-
-def outlined(config: str) -> bool:
-    """Returns whether the test examples of a data set are a region that can be outlined, and not scattered."""
-    return as_config(config).split.startswith("quadrant")
-
-
 def errors(runs: Sequence[Result], highest: float = 0) -> Figure | None:
-    """Returns a map of errors for each model, on one scale; None if no run has its examples.
+    """Draws a map of errors for each model, on one scale; None if no run has its examples.
 
     Args:
         runs: of one task and config.
-        highest: what the scale reaches at least, so that maps in several figures can have one scale.
+        highest: the least end of the scale, so that several figures can share one.
     """
     models = style.by_label(having("coordinates", runs))
     if not models:
         return None
     maps = [error_map(same) for same in models.values()]
     highest = max(highest, *map(np.nanmax, maps), _least(runs[0]))
-    figure, cells = _cells(models, height=2.8)
+
+    figure, cells = _cells(list(models), runs[0].config, height=2.8)
     for cell, each in zip(cells, maps, strict=True):
         image = _map(cell, each, runs[0], highest)
     _bar(figure, cells, image, runs[0])
@@ -91,7 +73,7 @@ def errors(runs: Sequence[Result], highest: float = 0) -> Figure | None:
 
 
 def comparison(tasks: Sequence[Sequence[Sequence[Result]]]) -> Figure:
-    """Returns maps of errors: a column for each task, a row for each model, with the share of test that is right.
+    """Draws maps of errors: a column for each task, a row for each model, with its test accuracy.
 
     Args:
         tasks: for each task, for each model, its runs.
@@ -99,104 +81,114 @@ def comparison(tasks: Sequence[Sequence[Sequence[Result]]]) -> Figure:
     rows = len(tasks[0])
     figure = Figure(figsize=(2.5 * len(tasks), 2.9 * rows + 0.7), layout="constrained")
     cells = figure.subplots(rows, len(tasks), squeeze=False)
+
     for column, models in zip(cells.T, tasks, strict=True):
         maps = [error_map(runs) for runs in models]
         highest = max(*map(np.nanmax, maps), _least(models[0][0]))
         for cell, runs, each in zip(column, models, maps, strict=True):
             image = _map(cell, each, runs[0], highest)
-            right = sum(run.metrics["test"][run.accuracy_metric] for run in runs) / len(runs)
-            cell.set(
-                title=f"{runs[0].task}\n{style.wrapped(runs[0].label, 26)}: {tables.percent(right)} of test right",
-                xticks=[],
-                yticks=[],
-            )
-            cell.title.set_fontsize(9)
+            label = f"{style.wrapped(runs[0].label, 26)}: {style.accuracy(runs)} of test right"
+            cell.set_title(f"{runs[0].task}\n{label}", fontsize=9)
+            cell.set(xticks=[], yticks=[])
         _bar(figure, list(column), image, models[0][0])
     return figure
 
 
 def predictions(runs: Sequence[Result]) -> Figure | None:
-    """Returns for each model lines from true to predicted pixels of `ARROWS` test examples, of its worst run.
+    """Draws lines from true to predicted pixels for each model, of `ARROWS` test examples.
 
-    None if no run has them.
+    The run is the model's worst. None if no run has predictions.
     """
     models = style.by_label(having(results.PREDICTED, runs))
     if not models:
         return None
-    figure, cells = _cells(models, height=2.4)
-    size = as_config(runs[0].config).canvas_size
+    figure, cells = _cells(list(models), runs[0].config, height=2.4)
     for cell, same in zip(cells, models.values(), strict=True):
-        run = worst(same)
-        test = run.examples["test"]
-        chosen = np.random.RandomState(0).permutation(len(test["coordinates"]))[:ARROWS]
-        true, predicted = test["coordinates"][chosen], test[results.PREDICTED][chosen]
-        right = test[run.accuracy_metric][chosen] == 1
-        _held_out(cell, run.config, linewidth=1)
-        lines = np.stack([true, predicted, np.full_like(predicted, np.nan)], axis=1).reshape(-1, 2)
-        cell.plot(*lines.T[::-1], color=_WRONG, linewidth=0.7, alpha=0.6)
-        cell.plot(*true.T[::-1], "o", color="#000000", markersize=2.5, markerfacecolor="none", markeredgewidth=0.6)
-        for which, color, marker in ((~right, _WRONG, "x"), (right, _RIGHT, ".")):
-            cell.plot(*predicted[which].T[::-1], marker, color=color, markersize=3)
-        cell.set(xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5), aspect="equal")
+        _lines(cell, worst(same))
     return figure
 
 
+def _lines(cell: Axes, run: Result) -> None:
+    test = run.examples["test"]
+    chosen = np.random.RandomState(0).permutation(len(test["coordinates"]))[:ARROWS]
+    true, predicted = test["coordinates"][chosen], test[results.PREDICTED][chosen]
+    right = test[run.accuracy_metric][chosen] == 1
+
+    _outline_test(cell, run.config, linewidth=1)
+    gaps = np.full_like(predicted, np.nan)
+    lines = np.stack([true, predicted, gaps], axis=1).reshape(-1, 2)
+    cell.plot(*lines.T[::-1], color=_WRONG, linewidth=0.7, alpha=0.6)
+    cell.plot(*true.T[::-1], "o", color="#000000", ms=2.5, mfc="none", mew=0.6)
+    cell.plot(*predicted[~right].T[::-1], "x", color=_WRONG, ms=3)
+    cell.plot(*predicted[right].T[::-1], ".", color=_RIGHT, ms=3)
+
+    size = as_config(run.config).canvas_size
+    cell.set(xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5), aspect="equal")
+
+
 def paintings(runs: Sequence[Result]) -> Figure | None:
-    """Returns for each model true and painted canvases, of its worst run; None if no run has any."""
+    """Draws true and painted canvases of each model's worst run; None if no run has any."""
     models = style.by_label(having(results.PAINTED, runs))
     if not models:
         return None
     figure = Figure(figsize=(4.8, 5.2 * len(models)), layout="constrained")
     parts = figure.subfigures(len(models), 1, squeeze=False)[:, 0]
     for part, (label, same) in zip(parts, models.items(), strict=True):
-        test, config = worst(same).examples["test"], as_config(runs[0].config)
-        centres = test["coordinates"][test[results.SHOWN]]
-        true = drawing.draw(centres, config.canvas_size, config.square_size)[..., 0]
+        _canvases(part, worst(same))
         if len(models) > 1:
             part.suptitle(style.wrapped(label, 60), fontsize=10)
-        half = -(-len(centres) // 2)
-        grid = part.subplots(4, half, squeeze=False)
-        for k, (i, j) in enumerate(centres.tolist()):
-            above, below = grid[2 * (k // half) : 2 * (k // half) + 2, k % half]
-            above.set_title(f"({i}, {j})", fontsize=9)
-            below.set_xlabel(f"IoU {test['iou'][test[results.SHOWN][k]]:.2f}", fontsize=9)
-            for cell, image in ((above, true[k]), (below, test[results.PAINTED][k])):
-                cell.imshow(image, cmap="gray", vmin=0, vmax=drawing.WHITE, interpolation="none")
-                cell.set(xticks=[], yticks=[])
-        for row, name in enumerate(("true", "painted") * 2):
-            grid[row, 0].set_ylabel(name)
     return figure
 
 
+def _canvases(part: SubFigure, run: Result) -> None:
+    """Draws two pairs of rows: true canvases, and below them the painted ones."""
+    test, config = run.examples["test"], as_config(run.config)
+    shown = test[results.SHOWN]
+    centres = test["coordinates"][shown]
+    true = drawing.draw(centres, config.canvas_size, config.square_size)[..., 0]
+
+    columns = -(-len(shown) // 2)
+    grid = part.subplots(4, columns, squeeze=False)
+    for k, (i, j) in enumerate(centres.tolist()):
+        row, column = divmod(k, columns)
+        above, below = grid[2 * row : 2 * row + 2, column]
+        above.set_title(f"({i}, {j})", fontsize=9)
+        below.set_xlabel(f"IoU {test['iou'][shown[k]]:.2f}", fontsize=9)
+        for cell, image in ((above, true[k]), (below, test[results.PAINTED][k])):
+            cell.imshow(image, cmap="gray", vmin=0, vmax=drawing.WHITE, interpolation="none")
+            cell.set(xticks=[], yticks=[])
+    for cell, name in zip(grid[:, 0], ("true", "painted") * 2, strict=True):
+        cell.set_ylabel(name)
+
+
 def having(column: str, runs: Iterable[Result]) -> list[Result]:
-    """Returns the runs that have such a column for the examples of test."""
+    """Returns the runs that have this column for their test examples."""
     return [run for run in runs if column in run.examples.get("test", ())]
 
 
 def worst(runs: Iterable[Result]) -> Result:
-    """Returns the run that is least often right on test, and of several of them the one that is the farthest off."""
+    """Returns the run with the lowest test accuracy; among equals, the one with the most error."""
 
     def rank(run: Result) -> tuple[float, float]:
-        test = run.metrics["test"]
-        return test[run.accuracy_metric], -distance(run).shortfall(test[run.distance_metric])
+        return run.accuracy("test"), -distance(run).shortfall(run.distance("test"))
 
     return min(runs, key=rank)
 
 
 def _map(cell: Axes, errors: npt.NDArray[np.float64], run: Result, highest: float) -> AxesImage:
-    """Paints a map of errors, and outlines the test examples.
+    """Draws a map of errors and outlines the test examples.
 
-    Distances are on a scale that is linear below a pixel and logarithmic above: on one that is linear up to the 80 pixels of
-    the worst model of a page, one that is 2 pixels off looks perfect.
+    Distances are on a scale that is linear below a pixel and logarithmic above. On a linear one,
+    up to the 80 pixels of a very bad model, an error of 2 pixels would look perfect.
     """
     scale = Normalize(0, highest) if distance(run).higher_is_better else AsinhNorm(1, 0, highest)
     image = cell.imshow(errors, cmap="cividis_r", norm=scale, interpolation="none")
-    _held_out(cell, run.config)
+    _outline_test(cell, run.config)
     return image
 
 
 def _bar(figure: Figure, cells: list[Axes], image: AxesImage, run: Result) -> None:
-    """Draws the scale of some maps below them."""
+    """Draws the color bar of some maps below them."""
     metric = distance(run)
     label = f"1 - {metric.label}" if metric.higher_is_better else f"{metric.label}, {metric.unit}"
     bar = figure.colorbar(image, ax=cells, location="bottom", aspect=25, label=label)
@@ -207,38 +199,39 @@ def _bar(figure: Figure, cells: list[Axes], image: AxesImage, run: Result) -> No
         bar.set_ticks(ticks[has_room].tolist())
         bar.minorticks_off()
         bar.ax.xaxis.set_major_formatter("{x:g}")
-    bar.ax.collections[0].set_rasterized(True)  # Else it is 256 polygons.
+    bar.ax.collections[0].set_rasterized(True)  # Otherwise it is 256 polygons.
 
 
 def _least(run: Result) -> float:
-    """Returns what a scale reaches at least: one up to the noise of float32 would paint a perfect model as a bad one."""
+    """Returns the least end of a scale; rounding errors would make a perfect model look bad."""
     return 0.1 if distance(run).higher_is_better else 1
 
 
-def _cells(models: Mapping[str, Sequence[Result]], height: float) -> tuple[Figure, list[Axes]]:
-    """Returns a figure with a canvas for each model, four in a row at most; named, if there are several."""
-    config = next(iter(models.values()))[0].config
+def _cells(labels: Sequence[str], config: str, height: float) -> tuple[Figure, list[Axes]]:
+    """Returns a figure with a canvas for each model, up to four in a row, titled if several."""
     size = as_config(config).canvas_size
-    rows, columns = -(-len(models) // 4), min(len(models), 4)
+    ticks = sorted({0, size // 2, size - 1})
+    rows, columns = -(-len(labels) // 4), min(len(labels), 4)
     figure = Figure(figsize=(2.5 * columns, height * rows), layout="constrained")
     cells = list(figure.subplots(rows, columns, squeeze=False).flat)
-    for cell in cells[len(models) :]:
+
+    for cell, label in zip(cells, labels, strict=False):
+        cell.set(xticks=ticks, yticks=ticks, xlabel="column j", ylabel="row i")
+        if len(labels) > 1:
+            cell.set_title(style.wrapped(label, 26), fontsize=9)
+    for cell in cells[len(labels) :]:
         cell.remove()
-    for cell, label in zip(cells, models, strict=False):
-        ticks = sorted({0, size // 2, size - 1})
-        cell.set(title=style.wrapped(label, 26) if len(models) > 1 else "", xticks=ticks, yticks=ticks)
-        cell.title.set_fontsize(9)
-        cell.set(xlabel="column j", ylabel="row i")
-    return figure, cells[: len(models)]
+    return figure, cells[: len(labels)]
 
 
-def _held_out(axes: Axes, config: str, linewidth: float = 1.5) -> None:
-    """Outlines the test examples, unless they are scattered."""
-    if not outlined(config):
-        return
+def _outline_test(axes: Axes, config: str, linewidth: float = 1.5) -> None:
+    """Outlines the test examples if they are a quadrant, not scattered."""
     about = as_config(config)
-    mask = np.zeros((about.canvas_size, about.canvas_size), bool)
-    mask[tuple(about.split_centres()["test"].T)] = True
-    segments = np.pad(outline(mask), ((0, 0), (0, 1), (0, 0)), constant_values=np.nan)  # One line with gaps: a small file
-    for color, width in (("#FFFFFF", 2 * linewidth), (_OUTLINE, linewidth)):
-        axes.plot(*segments.reshape(-1, 2).T, color=color, linewidth=width, solid_capstyle="projecting", snap=False)
+    if not about.split.startswith("quadrant"):
+        return
+    centres = about.split_centres()["test"]
+    (top, left), (bottom, right) = centres.min(axis=0) - 0.5, centres.max(axis=0) + 0.5
+    halo = patheffects.withStroke(linewidth=2 * linewidth, foreground="#FFFFFF")
+    box = Rectangle((left, top), right - left, bottom - top, fill=False, path_effects=[halo])
+    box.set(edgecolor=_OUTLINE, linewidth=linewidth, snap=False)
+    axes.add_patch(box)

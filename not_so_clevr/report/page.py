@@ -1,7 +1,7 @@
-"""The report: one HTML page of runs that needs no network and no other file, and its figures as files for papers.
+"""The report: one HTML page that needs no network and no other file, and its figures as files.
 
-The same runs give the same bytes. What run files hold is text by strangers: Jinja2 escapes it, and the page allows no script
-but the one in its template.
+Equal runs give equal bytes. Run files hold text by strangers: Jinja2 escapes it, and the page
+allows no script but its own.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import jinja2
-import markupsafe
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -32,21 +31,21 @@ from not_so_clevr.results.leaderboard import Row
 from not_so_clevr.results.published import PUBLISHED_COLUMNS, published_rows, sources
 
 FORMATS = (".html",)
-MOST = 12  # Models in the figures of a task and config, the best: more cannot be told apart.
+MOST = 12  # Only the best models of a task and config are drawn: more look alike.
 
 
 @dataclasses.dataclass(frozen=True)
 class Drawing:
-    """A figure of the page, what it shows in words, and the first model that it is of."""
+    """A figure of the page, its content in words, and its first model."""
 
-    svg: markupsafe.Markup
+    svg: str
     text: str
     model: str
     link: str
 
 
 def load(folders: Iterable[pathlib.Path]) -> tuple[list[Result], list[str]]:
-    """Returns what `results.load` does, with the examples of each run whose errors.npz is there and whole."""
+    """Returns the same as `results.load`, with the examples of each run that has them."""
     found, problems = results.load(folders)
     return [run.with_examples() for run in found], problems
 
@@ -55,36 +54,69 @@ def write(file: pathlib.Path, runs: Sequence[Result], folders: Iterable[pathlib.
     """Writes the page. Raises OSError, one sentence, if the file cannot be written."""
     text = page(runs, folders)
     with files.replacing(file) as temporary:
-        temporary.write_bytes(text.encode(errors="replace"))  # JSON may hold halves of characters.
+        temporary.write_bytes(text.encode(errors="replace"))  # JSON may hold lone surrogates.
 
 
 def write_figures(folder: pathlib.Path, runs: Sequence[Result]) -> list[pathlib.Path]:
-    """Writes each figure, of all models of a task and config, as PNG and PDF, and returns the files.
+    """Writes the figures of each task and config as PNG and PDF, and returns the files.
 
     Raises:
         OSError: one sentence, if a file cannot be written.
     """
-    files = []
+    written = []
     order = charts.labels(runs)
     for (task, config), best in _panels(runs).items():
-        drawn = {
+        figures = {
             "errors": maps.errors(best),
             "predictions": maps.predictions(best),
             "paintings": maps.paintings(best),
             "curves": charts.curves(best, order),
             "costs": charts.costs(best, order),
         }
-        for kind, figure in drawn.items():
+        for kind, figure in figures.items():
             if figure is not None:
                 name = naming.label(f"{kind}-{task}", config)[:200]
                 for ending in (".png", ".pdf"):
-                    files.append(folder / f"{name}{ending}")
-                    style.write(figure, files[-1])
-    return files
+                    written.append(folder / f"{name}{ending}")
+                    style.write(figure, written[-1])
+    return written
 
 
 def page(runs: Sequence[Result], folders: Iterable[pathlib.Path]) -> str:
-    """Returns the page. Its folders are named as they were given."""
+    """Returns the page, with the names of the folders as given."""
+    order = charts.labels(runs)
+    rows = results.leaderboard(runs)
+    details = [_details(same) for same in results.grouped(runs, lambda run: run.row).values()]
+    models = collections.Counter((row.task, row.config) for row in rows)
+    panels = [
+        _panel(best, order) | {"left_out": models[key] - MOST}
+        for key, best in _panels(runs).items()
+    ]
+    return _template().render(
+        version=not_so_clevr.__version__,
+        explanation=results.EXPLANATION,
+        runs=runs,
+        folders=list(map(str, folders)),
+        commits=sorted(collections.Counter(map(_commit, runs)).items()),
+        columns=results.COLUMNS,
+        rows=[(row, _cells(row)) for row in rows],
+        panels=panels,
+        most=MOST,
+        networks=len({run.model for run in runs}),
+        labels=order,
+        details=sorted(details, key=lambda each: order.index(each["label"])),
+        published_columns=PUBLISHED_COLUMNS,
+        published=published_rows(),
+        sources=sources(),
+    )
+
+
+def _cells(row: Row) -> list[tuple[str, str, Any]]:
+    """Returns the column, the text and the sort value of each cell of the leaderboard."""
+    return list(zip(results.COLUMNS, results.cells(row), results.values(row), strict=True))
+
+
+def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent),
         autoescape=True,
@@ -92,73 +124,59 @@ def page(runs: Sequence[Result], folders: Iterable[pathlib.Path]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["sha256"] = lambda text: base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-    order = charts.labels(runs)
-    groups = results.grouped(runs, lambda run: run.row)
-    rows = results.leaderboard(runs)
-    models = collections.Counter((row.task, row.config) for row in rows)
-    return environment.get_template("page.html.j2").render(
-        version=not_so_clevr.__version__,
-        explanation=results.EXPLANATION,
-        runs=runs,
-        folders=list(map(str, folders)),
-        commits=sorted(collections.Counter(map(_commit, runs)).items()),
-        columns=results.COLUMNS,
-        rows=list(map(_row, rows)),
-        panels=[_panel(best, order) | {"left_out": models[key] - MOST} for key, best in _panels(runs).items()],
-        most=MOST,
-        networks=len({run.model for run in runs}),
-        models={name: [_details(same) for (_, _, label), same in groups.items() if label == name] for name in order},
-        published_columns=PUBLISHED_COLUMNS,
-        published=published_rows(),
-        sources=sources(),
-    )
+    environment.filters["sha256"] = _sha256
+    environment.globals["anchor"] = _anchor
+    return environment.get_template("page.html.j2")
 
 
-def _panels(runs: Iterable[Result]) -> dict[tuple[str, str], list[Result]]:
-    """Returns the runs of the best models of each task and config, in the order of the leaderboard."""
-    groups = results.grouped(runs, lambda run: run.row)
-    panels: dict[tuple[str, str], list[list[Result]]] = {}
-    for row in results.leaderboard(runs):
-        panels.setdefault((row.task, row.config), []).append(groups[row.task, row.config, row.model])
-    return {key: [run for same in models[:MOST] for run in same] for key, models in panels.items()}
+def _sha256(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def _anchor(*names: str) -> str:
-    """Returns what links to a model of a task and config, or to a task and config: an id without spaces."""
+    """Returns an id without spaces for a task and config, or for a model on them."""
     return urllib.parse.quote("/".join(names), errors="replace")
 
 
-def _row(row: Row) -> dict[str, Any]:
-    """Returns a row of the leaderboard for the template: texts, and the values by which to sort."""
+def _panels(runs: Iterable[Result]) -> dict[tuple[str, str], list[Result]]:
+    """Returns the runs of the best models of each task and config, in leaderboard order."""
+    groups = results.grouped(runs, lambda run: run.row)
+    rows = results.grouped(results.leaderboard(runs), lambda row: (row.task, row.config))
     return {
-        "link": _anchor(row.task, row.config, row.model),
-        "panel": f"{row.task}, {row.config}",
-        "cells": list(zip(results.COLUMNS, results.cells(row), results.values(row), strict=True)),
+        key: [run for row in best[:MOST] for run in groups[row.task, row.config, row.model]]
+        for key, best in rows.items()
     }
 
 
 def _panel(runs: Sequence[Result], order: Sequence[str]) -> dict[str, Any]:
-    """Returns what the page shows of the models of a task and config."""
+    """Returns the figures of the models of a task and config."""
     task, config = runs[0].task, runs[0].config
     models = style.by_label(runs)
-    with_map = {label: read for label, same in models.items() if (read := [run for run in same if run.examples])}
-    highest = max((float(np.nanmax(maps.error_map(read))) for read in with_map.values()), default=0)
+    mapped = style.by_label(run for run in runs if run.examples)
+    highest = max((np.nanmax(maps.error_map(same)) for same in mapped.values()), default=0)
     predicted, painted = (
-        [maps.worst(having) for same in models.values() if (having := maps.having(column, same))]
+        [maps.worst(same) for same in style.by_label(maps.having(column, runs)).values()]
         for column in (results.PREDICTED, results.PAINTED)
     )
     return {
         "task": task,
         "config": config,
-        "link": _anchor(task, config),
         "description": _description(config),
-        "without_map": [(label, _anchor(task, config, label)) for label in models if label not in with_map],
-        "errors": [_drawing("errors", maps.errors(read, highest), _errors(read), read) for read in with_map.values()],
-        "predictions": [_drawing("predictions", maps.predictions([run]), _worst(run), [run]) for run in predicted],
-        "paintings": [_drawing("paintings", maps.paintings([run]), _worst(run), [run]) for run in painted],
+        "without_map": [label for label in models if label not in mapped],
+        "errors": [
+            _drawing("errors", maps.errors(same, highest), _errors(same), same)
+            for same in mapped.values()
+        ],
+        "predictions": [
+            _drawing("predictions", maps.predictions([run]), _worst(run), [run])
+            for run in predicted
+        ],
+        "paintings": [
+            _drawing("paintings", maps.paintings([run]), _worst(run), [run]) for run in painted
+        ],
         "curves": _drawing("curves", charts.curves(runs, order), _curves(models), runs),
-        "costs": _drawing("costs", charts.costs(runs, order), _costs(runs), runs) if len(models) > 1 else None,
+        "costs": len(models) > 1
+        and _drawing("costs", charts.costs(runs, order), _costs(runs), runs),
     }
 
 
@@ -170,72 +188,88 @@ def _description(config: str) -> str:
 
 
 def _drawing(kind: str, figure: Figure | None, text: str, runs: Sequence[Result]) -> Drawing | None:
-    """Returns a figure of runs and what it shows in words; None if there is no figure."""
+    """Returns a figure of runs and its content in words; None if there is no figure."""
     if figure is None:
         return None
-    model = runs[0].label
-    link = _anchor(runs[0].task, runs[0].config, model)
-    return Drawing(markupsafe.Markup(style.svg(figure, f"{kind}/{link}")), text, model, link)
+    link = _anchor(*runs[0].row)
+    return Drawing(style.svg(figure, f"{kind}/{link}"), text, runs[0].label, link)
 
 
 def _errors(runs: Sequence[Result]) -> str:
     seeds = f"mean of {len(runs)} seeds" if len(runs) > 1 else f"seed {runs[0].seed}"
-    right = tables.percent(statistics.fmean(run.metrics["test"][run.accuracy_metric] for run in runs))
-    close = f"{runs[0].distance_metric} {_close(runs, 'train')} on train, {_close(runs, 'test')} on test"
-    return f"{right} of test right; {close}; {seeds}"
+    train, test = _close(runs, "train"), _close(runs, "test")
+    close = f"{runs[0].distance_metric} {train} on train, {test} on test"
+    return f"{style.accuracy(runs)} of test right; {close}; {seeds}"
 
 
 def _worst(run: Result) -> str:
-    share = tables.percent(run.metrics["test"][run.accuracy_metric])
-    return f"seed {run.seed}, the worst: {share} of test right, {run.distance_metric} {_close([run], 'test')}"
+    close = f"{run.distance_metric} {_close([run], 'test')}"
+    return f"seed {run.seed}, the worst: {style.accuracy([run])} of test right, {close}"
 
 
 def _close(runs: Sequence[Result], split: str) -> str:
-    """Returns how close the answers of runs are in the mean: `0.31 px`, or the IoU."""
-    return tables.amount(runs[0].distance_metric, statistics.fmean(run.metrics[split][run.distance_metric] for run in runs))
+    """Returns the mean of the distance metric as text: `0.31 px`, or the IoU."""
+    metric = runs[0].distance_metric
+    return tables.amount(metric, statistics.fmean(run.metrics[split][metric] for run in runs))
 
 
 def _curves(models: Mapping[str, Sequence[Result]]) -> str:
+    """Returns the test accuracy of each model after its first and last epoch."""
     texts = []
     for label, same in models.items():
-        shares = [(epoch, tables.percent(statistics.fmean(each))) for epoch, each in charts.history(same).items()]
-        ends = dict.fromkeys(shares[:1] + shares[-1:])
-        texts.append(f"{label}: " + ", ".join(f"{share} after epoch {epoch}" for epoch, share in ends))
+        ends = [
+            f"{tables.percent(statistics.fmean(shares))} after epoch {epoch}"
+            for epoch, shares in charts.history(same).items()
+        ]
+        texts.append(f"{label}: " + ", ".join(dict.fromkeys(ends[:1] + ends[-1:])))
     return "; ".join(texts)
 
 
 def _costs(runs: Sequence[Result]) -> str:
-    cells = ({column: text for column, text, _ in _row(row)["cells"]} for row in results.leaderboard(runs))
-    return "; ".join("{model}: {test} right, {parameters} parameters, {time}".format(**row) for row in cells)
+    rows = [{name: text for name, text, _ in _cells(row)} for row in results.leaderboard(runs)]
+    text = "{model}: {test} right, {parameters} parameters, {time}"
+    return "; ".join(text.format(**row) for row in rows)
 
 
 def _details(runs: Sequence[Result]) -> dict[str, Any]:
-    """Returns what the page tells of the runs of a model, task and config: how they were made, and each seed."""
+    """Returns how the runs of a model on a task and config were made, and the result of each."""
     first = runs[0]
-    environments = [run.environment for run in runs]
+    settings = {name: value for name, value in first.settings.items() if value is not None}
     facts = {
         "model": first.model,
         "recipe": first.recipe,
-        "settings": _text({name: value for name, value in first.settings.items() if value is not None}),
+        "settings": _text(settings),
         "command": _text(first.command or ""),
         "hardware": _distinct(run.hardware for run in runs),
-        "platform": _distinct(about.get("platform", "") for about in environments),
-        "versions": _distinct(about.get("versions", "") for about in environments),
+        "platform": _distinct(run.environment.get("platform", "") for run in runs),
+        "versions": _distinct(run.environment.get("versions", "") for run in runs),
     }
+    columns = (
+        "seed",
+        "train",
+        "test",
+        first.distance_metric,
+        "time",
+        "examples a second",
+        "commit",
+    )
     return {
         "task": first.task,
         "config": first.config,
-        "link": _anchor(first.task, first.config, first.label),
+        "label": first.label,
         "facts": [(name, text) for name, text in facts.items() if text],
-        "columns": ["seed", "train", "test", first.distance_metric, "time", "examples a second", "commit"],
+        "columns": columns,
         "seeds": [_seed(run) for run in runs],
     }
 
 
 def _seed(run: Result) -> list[str]:
-    shares = (tables.percent(run.metrics[split][run.accuracy_metric]) for split in ("train", "test"))
+    train, test = (
+        tables.percent(run.metrics[split][run.accuracy_metric]) for split in ("train", "test")
+    )
     speed = f"{run.examples_per_second:,.0f}" if run.examples_per_second else ""
-    return [str(run.seed), *shares, _close([run], "test"), tables.duration(run.seconds), speed, _commit(run)]
+    close, time = _close([run], "test"), tables.duration(run.seconds)
+    return [str(run.seed), train, test, close, time, speed, _commit(run)]
 
 
 def _commit(run: Result) -> str:
@@ -247,8 +281,12 @@ def _distinct(values: Iterable[Any]) -> str:
 
 
 def _text(value: Any, levels: int = 2) -> str:
-    """Returns a value of a run file as text: a dictionary as `epochs=6, l2=0.0, model: origin=paper, size=1`."""
-    if isinstance(value, Mapping) and levels:
-        between = {name: ": " if isinstance(each, Mapping) else "=" for name, each in value.items()}
-        return ", ".join(f"{name}{between[name]}{_text(each, levels - 1)}" for name, each in value.items() if each != {})
-    return value if isinstance(value, str) else json.dumps(value)
+    """Returns a value of a run file as text, e.g. `epochs=6, l2=0.0, model: origin=paper`."""
+    if not isinstance(value, Mapping) or not levels:
+        return value if isinstance(value, str) else json.dumps(value)
+    texts = []
+    for name, each in value.items():
+        between = ": " if isinstance(each, Mapping) else "="
+        if each != {}:
+            texts.append(f"{name}{between}{_text(each, levels - 1)}")
+    return ", ".join(texts)

@@ -1,6 +1,6 @@
-"""What maps and charts share: runs by their model, and figures as SVG for a page, and as PNG and PDF for papers.
+"""What maps and charts share: runs by model, and figures as SVG for a page, PNG or PDF for papers.
 
-They are drawn in matplotlib's default black on white, for papers; in `svg` what is black takes the colour of the page's text.
+Figures are black on white, for papers. In `svg`, black becomes the text colour of the page.
 """
 
 from __future__ import annotations
@@ -8,17 +8,19 @@ from __future__ import annotations
 import io
 import pathlib
 import re
+import statistics
 import textwrap
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
 
 from not_so_clevr import files, results
-from not_so_clevr.results import Result
+from not_so_clevr.results import Result, tables
 
+# Without times and versions, so that equal figures are equal files
 _METADATA = {
     "svg": dict.fromkeys(("Date", "Creator", "Format", "Type")),
     "pdf": {"CreationDate": None},
@@ -27,40 +29,50 @@ _METADATA = {
 
 
 def by_label(runs: Iterable[Result]) -> dict[str, list[Result]]:
-    """Returns the runs of each model, in the order in which the models come first."""
+    """Returns the runs of each model, in the order in which the models first appear."""
     return results.grouped(runs, lambda run: run.label)
 
 
+def accuracy(runs: Iterable[Result]) -> str:
+    """Returns the mean share of test examples that are right, as text."""
+    return tables.percent(
+        statistics.fmean(run.metrics["test"][run.accuracy_metric] for run in runs)
+    )
+
+
 def wrapped(label: str, width: int) -> str:
-    """Returns a label in lines of so many characters, three at most."""
+    """Returns a label wrapped to at most three lines of `width` characters."""
     return textwrap.fill(label, width, max_lines=3, placeholder="…")
 
 
 def svg(figure: Figure, name: str) -> str:
-    """Returns a figure as an SVG element for a page: transparent, and what is black in the colour of the text around it.
+    """Returns a figure as a transparent SVG element; black becomes the colour of the page's text.
 
     Args:
         figure: what to draw.
-        name: tells apart the ids of the figures of a page.
+        name: unique on the page, for the ids inside the figure.
     """
     stream = io.StringIO()
-    _save(figure, stream, "svg", {"svg.fonttype": "none", "svg.hashsalt": name}, transparent=True)
+    settings = {"svg.fonttype": "none", "svg.hashsalt": name}
+    _save(figure, stream, "svg", settings, metadata=_METADATA["svg"], transparent=True)
     text = stream.getvalue()
     text = text[text.index("<svg") :].replace("#000000", "currentColor")
-    text = re.sub(r"<style.*?</style>", "", text)  # It would hold for the whole page.
-    text = re.sub(r'(<g|<image[^>]*) id="[^"]*"', r"\1", text)  # Ids that nothing refers to, the same in every figure
+    text = re.sub(r"<style.*?</style>", "", text)  # It would apply to the whole page.
+    text = re.sub(r'(<g|<image[^>]*) id="[^"]*"', r"\1", text)  # Unused, and not unique
     return re.sub(r" font-family: [^;\"]*;", "", text)
 
 
 def write(figure: Figure, file: pathlib.Path, dpi: int = 300, **metadata: str) -> None:
-    """Writes a figure as PNG or PDF, by the ending of the file's name. Raises OSError, one sentence, if it cannot."""
+    """Writes a figure as PNG or PDF, by the file's suffix. Raises OSError if it cannot."""
+    ending = file.suffix[1:]
+    options: dict[str, Any] = {"metadata": {**_METADATA[ending], **metadata}, "dpi": dpi}
     with files.replacing(file) as temporary:
-        _save(figure, temporary, file.suffix[1:], {"pdf.fonttype": 42}, metadata, dpi=dpi)
+        _save(figure, temporary, ending, {"pdf.fonttype": 42}, **options)
 
 
 def _save(
-    figure: Figure, target: Any, ending: str, settings: dict[str, Any], metadata: Mapping[str, str] = {}, **options: Any
+    figure: Figure, target: Any, ending: str, settings: dict[str, Any], **options: Any
 ) -> None:
     with matplotlib.rc_context(settings), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from")  # A model may have a name in any script.
-        figure.savefig(target, format=ending, metadata={**_METADATA[ending], **metadata}, **options)
+        warnings.filterwarnings("ignore", "Glyph .* missing from")  # Model names in any script
+        figure.savefig(target, format=ending, **options)
