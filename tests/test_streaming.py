@@ -265,7 +265,7 @@ def test_bad_input(make, wrong, sentence):
 
 def test_bad_input_of_tf_data():
     for device in ("GPU:7", 0, "/job:localhost/replica:0/task:0/device:GPU:7"):
-        with pytest.raises(ValueError, match=f"device={device!r} is none that TensorFlow has; expected one of CPU:0"):
+        with pytest.raises(ValueError, match=f"device={device!r} is unknown to TensorFlow; expected one of CPU:0"):
             not_so_clevr.stream(SMALL, device=device)
 
 

@@ -5,7 +5,7 @@
 | `uniform`       | 20 %, rounded to a whole number, drawn with `seed`    | 2509/627         |
 | `quadrant`      | one quadrant, `held_out` (by default the lower right) | 2352/784         |
 | `uniform_uber`  | draws below 0.25, NumPy seed 20202, column by column  | 2368/768         |
-| `quadrant_uber` | i > S/2 and j > S/2: one row and one column less     | 2407/729         |
+| `quadrant_uber` | i > S/2 and j > S/2: one row and one column less      | 2407/729         |
 
 The first two are the paper's (arXiv 1807.03247, section 3), as its text and the article define
 them. The last two are those of its released code, uber-research/CoordConv. Random numbers come from
