@@ -147,7 +147,7 @@ def test_keras_sees_every_example_once_in_each_epoch():
     assert len(list(iter_by_index(later))) == steps + 1
     with pytest.raises(IndexError, match="There is no batch -1"):
         batches[-1]
-    with pytest.raises(TypeError, match="have no end, and so no length; give epochs, or Model.fit its steps_per_epoch"):
+    with pytest.raises(TypeError, match="Endless batches have no length; set epochs or fit's steps_per_epoch"):
         len(batches)
 
 
