@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import itertools
 import math
@@ -40,12 +41,13 @@ class Examples:
         return self.task.xy({name: values[chosen] for name, values in self.arrays.items()})
 
 
+@dataclasses.dataclass(eq=False, repr=False)
 class Batches(keras.utils.PyDataset):
     """Batches in an order that follows from the seed and the step alone, epoch after epoch.
 
     For `Model.fit(shuffle=False)`, with any `steps_per_epoch` if they are endless.
 
-    Args:
+    Attributes:
         examples: the examples to draw from.
         batch_size: examples in a batch. The last batch of an epoch may be smaller.
         seed: seed of the order, 0 to 2^32 - 1; if None, every epoch is in row-major order.
@@ -55,24 +57,17 @@ class Batches(keras.utils.PyDataset):
             evenly and are (x, y, sample weights); the weights leave out the padding.
     """
 
-    def __init__(
-        self,
-        examples: Examples,
-        batch_size: int,
-        seed: int | None,
-        *,
-        epochs: int | None = None,
-        first_step: int = 0,
-        parts: int = 1,
-    ) -> None:
+    examples: Examples
+    batch_size: int
+    seed: int | None
+    _: dataclasses.KW_ONLY
+    epochs: int | None = None
+    first_step: int = 0
+    parts: int = 1
+
+    def __post_init__(self) -> None:
         super().__init__()
-        self.examples = examples
-        self.batch_size = batch_size
-        self.seed = seed
-        self.epochs = epochs
-        self.first_step = first_step
-        self.parts = parts
-        self.steps_per_epoch = -(-len(examples) // batch_size)
+        self.steps_per_epoch = -(-len(self.examples) // self.batch_size)
 
     @property
     def sizes(self) -> set[int]:

@@ -54,10 +54,7 @@ def with_runner(download_config: Any) -> Any:
     """Returns the `tfds.download.DownloadConfig` with the local runner if it names none.
 
     It always gets options: without, Beam reads the command line of the running program.
-
-    Raises:
-        UserError: if the mode is `multi_threading`, in which Beam's local runner loses elements
-            (Beam 2.77; docs/large.md).
+    Raises UserError for the mode `multi_threading`, which loses examples (Beam 2.77).
     """
     found = download_config.beam_options or PipelineOptions([])
     if found.view_as(DirectOptions).direct_running_mode == "multi_threading":
@@ -120,7 +117,7 @@ def counted(
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """Unwraps Beam's wrapped KeyboardInterrupt."""
+    """Unwraps the KeyboardInterrupt that Beam wraps in a RuntimeError."""
     try:
         yield
     except RuntimeError as error:
@@ -130,7 +127,7 @@ def interruptible() -> Iterator[None]:
 
 
 def _append(file: pathlib.Path, count: int) -> None:
-    with file.open("ab") as stream:  # Appending is atomic.
+    with file.open("ab") as stream:  # Appends are atomic.
         stream.write(b"." * count)
 
 

@@ -49,8 +49,8 @@ class NotSoClevrConfig(tfds.core.BuilderConfig):
         sizes = geometry.check_sizes(self.canvas_size, self.square_size)
         self.canvas_size, self.square_size = sizes
         self.seed = splits.check_split(self.split, self.held_out, self.seed)
-        if self.canvas_size - self.square_size < 4:  # Train or test can only be empty here.
-            self._is_test()
+        if self.canvas_size - self.square_size < 4:
+            self.split_centres()  # Raises if train or test is empty, as only few centres can be.
 
         self.name = self._name()
         rule = {
@@ -88,22 +88,19 @@ class NotSoClevrConfig(tfds.core.BuilderConfig):
         return (self.canvas_size - self.square_size + 1) ** 2
 
     def split_centres(self) -> dict[str, npt.NDArray[np.int64]]:
-        """Returns centres (row i, column j) in pixels of "train" and "test": int64 `[n, 2]` each.
+        """Returns the centres of "train" and "test", row-major: int64 `[n, 2]` each.
 
-        They are in row-major order.
+        A centre is (row i, column j) in pixels.
         """
         centres = geometry.centres(self.canvas_size, self.square_size)
-        test = self._is_test()
-        return {"train": centres[~test], "test": centres[test]}
-
-    def _is_test(self) -> npt.NDArray[np.bool_]:
-        return splits.is_test(
+        test = splits.is_test(
             self.split,
             canvas_size=self.canvas_size,
             square_size=self.square_size,
             held_out=self.held_out,
             seed=self.seed,
         )
+        return {"train": centres[~test], "test": centres[test]}
 
     def _name(self) -> str:
         parts = [self.split]

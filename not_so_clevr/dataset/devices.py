@@ -32,14 +32,10 @@ def keras_gpu() -> str | None:
 
 
 def tensorflow_device(device: str | None = None) -> str:
-    """Returns the short name of a TensorFlow device, e.g. "GPU:0".
+    """Returns the short name of a TensorFlow device, e.g. "GPU:0", given any of its names.
 
-    Args:
-        device: any of its names, e.g. "gpu" or "/device:GPU:0". None and "auto" are the first GPU,
-            or the CPU without one.
-
-    Raises:
-        UserError: if TensorFlow has no such device.
+    None and "auto" are the first GPU, or the CPU without one. Raises UserError if there is no such
+    device.
     """
     import tensorflow as tf
 
@@ -65,11 +61,8 @@ def check_device(device: str | None) -> str:
 def drawer(device: str) -> str:
     """Returns what draws the canvases of a new data set: "keras", "tensorflow" or "numpy".
 
-    Args:
-        device: "cpu"; "gpu"; or "auto", the GPU if Keras' backend or TensorFlow has one.
-
-    Raises:
-        UserError: if `device` is "gpu" and there is none.
+    `device` is "cpu", "gpu" or "auto", the GPU if Keras' backend or TensorFlow has one. Raises
+    UserError if it is "gpu" and there is none.
     """
     if device == "cpu":
         return "numpy"

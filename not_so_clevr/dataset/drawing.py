@@ -3,9 +3,8 @@
 A canvas is the "same" convolution of a one-hot pixel with a kernel (Liu et al. 2018, arXiv
 1807.03247, section 3). `convolve` is that definition, for any one-hots and any kernel.
 
-The data set has one square per canvas. One-hot and square are both separable, so the canvas is the
-outer product of two one-dimensional convolutions. There are two ways to compute it, equal bit by
-bit:
+The data set has one square per canvas. One-hot and square are separable, so the canvas is the outer
+product of two one-dimensional convolutions. Two ways to compute it give the same bits:
 
 - `convolved_squares` convolves and multiplies. It reads almost nothing and writes each canvas
   once. Used on a GPU.
@@ -49,7 +48,7 @@ def convolve(one_hots: Any, kernel: npt.ArrayLike) -> Any:
         float32 `[N, H, W, 1]`. If both arguments are booleans or integers, whole numbers, exact
         while all sums stay below 2^23. (On a GPU, TensorFlow rounds the inputs of a convolution to
         11 significant bits unless `tf.config.experimental.enable_tensor_float_32_execution` is
-        off. JAX and PyTorch do not.)
+        off. JAX and PyTorch are asked for full precision.)
 
     Raises:
         UserError: if an argument is not as above, or the kernel is larger than the image.
@@ -119,7 +118,7 @@ def draw_on_device(
 def draw_for_disk(
     centres: npt.NDArray[np.int64], canvas_size: int, square_size: int, drawer: str
 ) -> npt.NDArray[np.uint8]:
-    """Draws the same squares as `draw` with a drawer of `devices.drawer`, into host memory."""
+    """Draws the same squares as `draw`, with what `devices.drawer` chose, into host memory."""
     if drawer == "numpy":
         return draw(centres, canvas_size, square_size)
     if drawer == "keras":
@@ -129,11 +128,10 @@ def draw_for_disk(
 
     import tensorflow as tf
 
-    rows, columns = centres.T
+    library, (rows, columns) = tf.experimental.numpy, centres.T
     with tf.device(devices.tensorflow_device()):
-        return convolved_squares(
-            tf.experimental.numpy, rows, columns, canvas_size, square_size
-        ).numpy()
+        squares = convolved_squares(library, rows, columns, canvas_size, square_size)
+        return squares.numpy()
 
 
 def chunk_length(canvas_size: int = geometry.CANVAS_SIZE) -> int:
@@ -144,17 +142,10 @@ def chunk_length(canvas_size: int = geometry.CANVAS_SIZE) -> int:
 def convolved_squares(
     library: Any, rows: Any, columns: Any, canvas_size: int, square_size: int
 ) -> Any:
-    """Draws squares as outer products of two one-dimensional convolutions.
+    """Draws white squares as outer products of convolved lines: uint8 `[N, S, S, 1]`.
 
-    Args:
-        library: NumPy, `keras.ops` or `tf.experimental.numpy`.
-        rows: i of each centre, integers `[N]`.
-        columns: j of each centre, integers `[N]`.
-        canvas_size: S, in pixels.
-        square_size: k, in pixels, odd.
-
-    Returns:
-        uint8 `[N, S, S, 1]`.
+    `library` is NumPy, `keras.ops` or `tf.experimental.numpy`; `rows` and `columns` are the
+    coordinates of the centres in pixels, integers `[N]`.
     """
     pixels = np.arange(canvas_size, dtype=np.int32)
     row_hot = library.equal(rows[:, None], pixels)[:, :, None, None]
@@ -187,12 +178,10 @@ def copied_squares(
 @functools.lru_cache(maxsize=8)
 def _convolved_lines(canvas_size: int, square_size: int) -> npt.NDArray[np.uint8]:
     """Returns each one-hot line convolved with k whites, then a black line: `[S + 1, S, 1]`."""
-    one_hot = np.zeros(2 * canvas_size - 1, np.uint8)
-    one_hot[canvas_size - 1] = 1
-    line = np.convolve(one_hot, np.full(square_size, WHITE, np.uint8), mode="same")
+    from scipy.linalg import convolution_matrix
 
-    shifts = np.lib.stride_tricks.sliding_window_view(line, canvas_size)[::-1]
-    lines = np.concatenate([shifts, np.zeros((1, canvas_size), np.uint8)])[..., None]
+    white = np.full(square_size, WHITE, np.uint8)
+    lines = np.pad(convolution_matrix(white, canvas_size, mode="same"), [(0, 1), (0, 0)])[..., None]
     lines.setflags(write=False)
     return lines
 

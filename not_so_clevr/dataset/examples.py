@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -12,25 +13,23 @@ from not_so_clevr.dataset import drawing, geometry
 from not_so_clevr.dataset.config import NotSoClevrConfig, as_config
 
 
+@dataclasses.dataclass(eq=False)
 class Drawn(Mapping[str, Any]):
     """The examples at some centres, as in a split of `load_arrays`, but drawn on access.
 
-    Args:
+    Attributes:
         centres: (row i, column j) in pixels, int64 `[n, 2]`.
         config: the data set.
         on_device: draw images and one-hot targets as tensors on the device of Keras' backend.
     """
 
-    def __init__(
-        self, centres: npt.NDArray[np.int64], config: NotSoClevrConfig, on_device: bool = False
-    ) -> None:
-        self.centres = centres
-        self.config = config
-        self.on_device = on_device
+    centres: npt.NDArray[np.int64]
+    config: NotSoClevrConfig
+    on_device: bool = False
 
     def at(self, chosen: Any) -> Drawn:
         """Returns the examples at a slice or an array of indices."""
-        return Drawn(self.centres[chosen], self.config, self.on_device)
+        return dataclasses.replace(self, centres=self.centres[chosen])
 
     def __getitem__(self, name: str) -> Any:
         size = self.config.canvas_size
@@ -78,5 +77,5 @@ def load_arrays(
         UserError: if the config is unknown.
     """
     config = as_config(config)
-    centres_of = config.split_centres()
-    return {split: dict(Drawn(centres, config)) for split, centres in centres_of.items()}
+    splits = config.split_centres().items()
+    return {split: dict(Drawn(centres, config)) for split, centres in splits}

@@ -26,7 +26,7 @@ def generate(
     beam_pipeline_options: str | None = None,
     on_progress: Progress = lambda name, done, total: None,
 ) -> list[Builder]:
-    """Generates the data sets that do not exist yet.
+    """Generates the data sets that do not exist yet, and returns a builder for each config.
 
     Silences the log messages and bars of TFDS and Beam for the rest of the process.
 
@@ -37,14 +37,11 @@ def generate(
         beam_pipeline_options: options of Apache Beam, as for `tfds build`.
         on_progress: called with the config name, and the number of examples done and in total.
 
-    Returns:
-        One builder per config.
-
     Raises:
         UserError: if a config, the device or a Beam option is unknown.
         MissingPackageError: if Beam is needed and not installed.
         OSError: if a data set cannot be written or is damaged.
-        KeyboardInterrupt: with a sentence that names the interrupted data set.
+        KeyboardInterrupt: naming the data set that was interrupted.
     """
     builders = [Builder(config=config, data_dir=data_dir, device=device) for config in configs]
     for name in ("absl", "apache_beam", "root"):

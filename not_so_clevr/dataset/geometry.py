@@ -19,8 +19,7 @@ MAX_CANVAS_SIZE = 4096
 def check_sizes(canvas_size: int, square_size: int) -> tuple[int, int]:
     """Returns both sizes in pixels as Python ints.
 
-    Raises:
-        UserError: unless `square_size` is odd and 1 <= square_size <= canvas_size <= 4096.
+    Raises UserError unless `square_size` is odd and 1 <= square_size <= canvas_size <= 4096.
     """
     canvas_size = integer("canvas_size", canvas_size, 1, MAX_CANVAS_SIZE)
     square_size = integer("square_size", square_size, 1, MAX_CANVAS_SIZE)

@@ -26,16 +26,11 @@ HELD_OUT = QUADRANTS[0]
 SEED = 0
 TEST_FRACTION = 0.2
 
-_UBER_SEED = 20202
-_UBER_TEST_FRACTION = 0.25
-
 
 def check_split(split: str, held_out: str, seed: int) -> int:
     """Returns `seed` as a Python int.
 
-    Raises:
-        UserError: if the split or quadrant is unknown, the seed is not in 0..2^32 - 1, or either is
-            set for a split that does not use it.
+    Raises UserError if a value is not allowed, or is set for a split that does not use it.
     """
     if split not in SPLITS:
         raise UserError(f"split={split!r} is unknown; expected one of {', '.join(SPLITS)}.")
@@ -63,15 +58,7 @@ def is_test(
 ) -> npt.NDArray[np.bool_]:
     """Returns which of `geometry.centres(canvas_size, square_size)` are test examples: bool `[N]`.
 
-    Args:
-        split: one of `SPLITS`.
-        canvas_size: S, in pixels.
-        square_size: k, in pixels, odd.
-        held_out: one of `QUADRANTS`, for "quadrant" only.
-        seed: for "uniform" only.
-
-    Raises:
-        UserError: if an argument is bad, or if train or test is empty.
+    Arguments as for `NotSoClevrConfig`. Raises UserError if one is bad, or train or test is empty.
     """
     seed = check_split(split, held_out, seed)
     centres = geometry.centres(canvas_size, square_size)
@@ -106,5 +93,5 @@ def _uniform(n: int, seed: int) -> npt.NDArray[np.bool_]:
 
 def _uniform_uber(n: int) -> npt.NDArray[np.bool_]:
     side = round(n**0.5)
-    by_column = np.random.RandomState(_UBER_SEED).random_sample(n) < _UBER_TEST_FRACTION
+    by_column = np.random.RandomState(20202).random_sample(n) < 0.25
     return by_column.reshape(side, side).T.ravel()

@@ -49,7 +49,7 @@ def stream(
             without one.
 
     Raises:
-        UserError: if an argument is not as above.
+        UserError: if an argument is not allowed.
     """
     config, centres, batch_size, seed, epochs = _checked(config, split, batch_size, seed, epochs)
     view = None if task is None else _task(task, config)
@@ -92,22 +92,14 @@ def stream_batches(
 
     Draws on the GPU if Keras' backend has one, else with NumPy. The order follows from `seed` and
     the step, but differs from that of `stream`. For `Model.fit(shuffle=False)`, with any
-    `steps_per_epoch` if endless.
-
-    Args:
-        config: a config or its name, of any size.
-        split: "train" or "test".
-        batch_size: B, examples in a batch.
-        seed: seed of the order, 0 to 2^32 - 1; if None, every epoch is in row-major order.
-        task: "classification", "regression" or "rendering".
-        epochs: number of epochs, for validation and evaluation; endless if None.
-        first_step: the step to start from, to resume training.
+    `steps_per_epoch` if endless. Arguments as for `stream`, and `first_step` is the step to start
+    from, to resume training.
 
     Returns:
         Batches of (x, y) as in `tasks`, float32.
 
     Raises:
-        UserError: if an argument is not as above.
+        UserError: if an argument is not allowed.
     """
     config, centres, batch_size, seed, epochs = _checked(config, split, batch_size, seed, epochs)
     first_step = integer("first_step", first_step, 0, 2**32 - 1)
