@@ -178,10 +178,10 @@ def copied_squares(
 @functools.lru_cache(maxsize=8)
 def _convolved_lines(canvas_size: int, square_size: int) -> npt.NDArray[np.uint8]:
     """Returns each one-hot line convolved with k whites, then a black line: `[S + 1, S, 1]`."""
-    from scipy.linalg import convolution_matrix
-
-    white = np.full(square_size, WHITE, np.uint8)
-    lines = np.pad(convolution_matrix(white, canvas_size, mode="same"), [(0, 1), (0, 0)])[..., None]
+    radius = square_size // 2
+    lines = np.zeros((canvas_size + 1, canvas_size, 1), np.uint8)
+    for pixel in range(canvas_size):
+        lines[pixel, max(pixel - radius, 0) : pixel + radius + 1] = WHITE
     lines.setflags(write=False)
     return lines
 
