@@ -274,8 +274,8 @@ def test_bad_options_give_one_sentence_and_status_2(tmp_path):
     [
         ("direct_num_workers=x", "Beam cannot use the options 'direct_num_workers=x': argument --direct_num_workers: invalid"),
         ("direct_running_mode=fast", "Beam cannot use the options 'direct_running_mode=fast': argument --direct_running_mode:"),
-        ("direct_workers=2", "Unknown Beam option 'direct_workers' in 'direct_workers=2'; expected OPTION=VALUE,..., such as"),
-        ("", "Unknown Beam option '' in ''; expected OPTION=VALUE,..., such as"),
+        ("direct_workers=2", "Unknown Beam option 'direct_workers' in 'direct_workers=2'; expected OPTION=VALUE,..., e.g."),
+        ("", "Unknown Beam option '' in ''; expected OPTION=VALUE,..., e.g."),
     ],
 )
 def test_options_that_beam_cannot_use_are_named(options, sentence, capsys):

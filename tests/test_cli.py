@@ -47,7 +47,7 @@ def test_an_interrupt_says_so(tmp_path, monkeypatch, capsys):
     with pytest.raises(typer.Exit) as error:
         data.generate(["quadrant_32"], data_dir=tmp_path)
     assert error.value.exit_code == 130
-    sentence = "not-so-clevr: quadrant_32 was interrupted; nothing of it was kept, and the same command begins it anew."
+    sentence = "not-so-clevr: quadrant_32 was interrupted and nothing was kept; run the same command to start again."
     assert capsys.readouterr().err.splitlines()[-1] == sentence
 
 

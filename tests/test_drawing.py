@@ -194,14 +194,14 @@ def test_a_chunk_takes_64_mib_at_most(canvas_size, canvases):
 
 
 ONES = np.ones((2, 8, 8, 1))
-SHAPE = r"one_hots must have shape \[N, H, W, 1\], got {}; add what is missing, as in one_hots"
-SQUARE = r"kernel must be square, of shape \[k, k\] with k odd, got shape {}; pad it with zeros\."
+SHAPE = r"one_hots must have shape \[N, H, W, 1\], got {}; add the missing axes, as in one_hots"
+SQUARE = r"kernel must have shape \[k, k\] with k odd, got {}; pad it with zeros\."
 
 
 @pytest.mark.parametrize(
     ("one_hots", "kernel", "sentence"),
     [
-        (ONES, np.ones((4, 4)), r"kernel must have an odd size, so that it has a centre, got 4; pad"),
+        (ONES, np.ones((4, 4)), SQUARE.format(r"\(4, 4\)")),
         (ONES, np.ones((0, 0)), SQUARE.format(r"\(0, 0\)")),
         (ONES, np.ones(3), SQUARE.format(r"\(3,\)")),
         (ONES, None, SQUARE.format(r"\(\)")),

@@ -147,7 +147,7 @@ def test_keras_sees_every_example_once_in_each_epoch():
     assert len(list(iter_by_index(later))) == steps + 1
     with pytest.raises(IndexError, match="There is no batch -1"):
         batches[-1]
-    with pytest.raises(TypeError, match="have no end, and so no length; give epochs, or Model.fit its steps_per_epoch"):
+    with pytest.raises(TypeError, match="Endless batches have no length; set epochs or fit's steps_per_epoch"):
         len(batches)
 
 
@@ -265,7 +265,7 @@ def test_bad_input(make, wrong, sentence):
 
 def test_bad_input_of_tf_data():
     for device in ("GPU:7", 0, "/job:localhost/replica:0/task:0/device:GPU:7"):
-        with pytest.raises(ValueError, match=f"device={device!r} is none that TensorFlow has; expected one of CPU:0"):
+        with pytest.raises(ValueError, match=f"device={device!r} is unknown to TensorFlow; expected one of CPU:0"):
             not_so_clevr.stream(SMALL, device=device)
 
 

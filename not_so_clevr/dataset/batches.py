@@ -1,11 +1,12 @@
-"""Examples as a task sees them, and batches of them for Keras, on whatever backend it has."""
+"""Examples as a task sees them, and batches of them for Keras on any backend."""
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -23,7 +24,7 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 
 
 class Examples:
-    """The examples of a split, in arrays or drawn when they are asked for, as a task sees them."""
+    """The examples of a split as a task sees them, from arrays or drawn on access."""
 
     def __init__(self, arrays: Arrays | Drawn, task: Task) -> None:
         self.coordinates = np.asarray(arrays["coordinates"])
@@ -34,65 +35,62 @@ class Examples:
         return len(self.coordinates)
 
     def xy(self, chosen: Any) -> tuple[Any, Any]:
-        """Returns (x, y) of the examples in a slice or at an array of indices."""
+        """Returns (x, y) of the examples at a slice or an array of indices."""
         if isinstance(self.arrays, Drawn):
             return self.task.xy(self.arrays.at(chosen))
         return self.task.xy({name: values[chosen] for name, values in self.arrays.items()})
 
 
+@dataclasses.dataclass(eq=False, repr=False)
 class Batches(keras.utils.PyDataset):
-    """The batches of one epoch after the other, in an order that follows from the seed and the number of the step alone.
+    """Batches in an order that follows from the seed and the step alone, epoch after epoch.
 
-    For `Model.fit(shuffle=False)`, with any `steps_per_epoch` if they have no end.
+    For `Model.fit(shuffle=False)`, with any `steps_per_epoch` if they are endless.
 
-    Args:
-        examples: what to draw from.
-        batch_size: examples in a batch; the last one of an epoch is smaller if they do not divide evenly.
-        seed: of the order, 0 to 2^32 - 1; row-major in every epoch if None.
-        epochs: after which it ends; never if None.
-        first_step: the step to begin with, to go on with what was interrupted.
-        parts: on how many devices a batch is to be distributed. If several, batches are padded to divide evenly, and are
-            (x, y, sample weights), where the weights leave out what was padded.
+    Attributes:
+        examples: the examples to draw from.
+        batch_size: examples in a batch. The last batch of an epoch may be smaller.
+        seed: seed of the order, 0 to 2^32 - 1; if None, every epoch is in row-major order.
+        epochs: number of epochs; endless if None.
+        first_step: the step to start from, to resume training.
+        parts: number of devices that share a batch. If more than 1, batches are padded to divide
+            evenly and are (x, y, sample weights); the weights leave out the padding.
     """
 
-    def __init__(
-        self,
-        examples: Examples,
-        batch_size: int,
-        seed: int | None,
-        *,
-        epochs: int | None = None,
-        first_step: int = 0,
-        parts: int = 1,
-    ) -> None:
+    examples: Examples
+    batch_size: int
+    seed: int | None
+    _: dataclasses.KW_ONLY
+    epochs: int | None = None
+    first_step: int = 0
+    parts: int = 1
+
+    def __post_init__(self) -> None:
         super().__init__()
-        self.examples = examples
-        self.batch_size = batch_size
-        self.seed = seed
-        self.epochs = epochs
-        self.first_step = first_step
-        self.parts = parts
-        self.steps_per_epoch = -(-len(examples) // batch_size)
+        self.steps_per_epoch = -(-len(self.examples) // self.batch_size)
 
     @property
     def sizes(self) -> set[int]:
-        """How many examples the batches of an epoch have, but for padding: `batch_size`, and those of a smaller last one."""
+        """The batch sizes of an epoch before padding: one, or two if the last batch is smaller."""
         count = len(self.examples)
         return {min(count, self.batch_size), count % self.batch_size or self.batch_size}
 
     @property
     def num_batches(self) -> int | None:
-        return None if self.epochs is None else max(0, self.steps_per_epoch * self.epochs - self.first_step)
+        if self.epochs is None:
+            return None
+        return max(0, self.steps_per_epoch * self.epochs - self.first_step)
 
     def __len__(self) -> int:
         if self.num_batches is None:
-            raise TypeError("These batches have no end, and so no length; give epochs, or Model.fit its steps_per_epoch.")
+            raise TypeError("Endless batches have no length; set epochs or fit's steps_per_epoch.")
         return self.num_batches
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
         end = math.inf if self.num_batches is None else self.num_batches
         if not 0 <= index < end:
-            raise IndexError(f"There is no batch {index}; expected 0 or more, and less than {end}.")
+            raise IndexError(f"There is no batch {index}; expected 0 or more and less than {end}.")
+
         epoch, step = divmod(self.first_step + index, self.steps_per_epoch)
         order = _order(self.seed, epoch, len(self.examples))
         chosen = order[step * self.batch_size : (step + 1) * self.batch_size]
@@ -102,39 +100,41 @@ class Batches(keras.utils.PyDataset):
         return x, y, weights(len(chosen), y)
 
     def for_fit(self) -> Batches | tf.data.Dataset:
-        """Returns the same batches in the form that suits `Model.fit` best.
-
-        On TensorFlow that is a dataset whose end does not keep `fit` waiting, see `untuned`.
-        """
+        """Returns the batches as `Model.fit` reads them best: `untuned` if on TensorFlow."""
         if keras.backend.backend() != "tensorflow":
             return self
         import tensorflow as tf
 
         steps = self.num_batches
+
+        def generate() -> Iterator[tuple[Any, ...]]:
+            return map(self.__getitem__, itertools.count() if steps is None else range(steps))
+
         signature = tuple(tf.TensorSpec((None, *each.shape[1:]), each.dtype) for each in self[0])
-        batches = tf.data.Dataset.from_generator(
-            lambda: map(self.__getitem__, itertools.count() if steps is None else range(steps)), output_signature=signature
-        )
+        batches = tf.data.Dataset.from_generator(generate, output_signature=signature)
         count = tf.data.INFINITE_CARDINALITY if steps is None else steps
         return untuned(batches.apply(tf.data.experimental.assert_cardinality(count)).prefetch(1))
 
 
 @functools.lru_cache(maxsize=4)
 def _order(seed: int | None, epoch: int, count: int) -> npt.NDArray[np.int64]:
-    """Returns the order of so many examples in an epoch, the first of which is 0."""
-    return np.arange(count) if seed is None else np.random.RandomState([seed, epoch]).permutation(count)
+    if seed is None:
+        return np.arange(count)
+    return np.random.RandomState([seed, epoch]).permutation(count)
 
 
 def padded(array: npt.NDArray[Any], parts: int) -> npt.NDArray[Any]:
-    """Returns an array `[n, ...]` with its last row repeated until it divides into so many equal parts."""
+    """Returns an array `[n, ...]` with its last row repeated until it divides into equal parts."""
     missing = -len(array) % parts
-    return np.concatenate([array, np.repeat(array[-1:], missing, axis=0)]) if missing else array
+    if not missing:
+        return array
+    return np.concatenate([array, np.repeat(array[-1:], missing, axis=0)])
 
 
 def weights(count: int, y: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-    """Returns sample weights for a batch that was padded, with which its mean loss is that of its first `count` examples.
+    """Returns sample weights that make the mean loss of a padded batch that of its first `count`.
 
-    They have the shape of the losses that Keras takes of `y`, `[n, ...]` without its last axis, each axis but the first 1.
+    Their shape is `[n, 1, ...]`, with one axis less than `y`, like Keras' losses.
     """
     weight = np.zeros((len(y), *(1,) * (y.ndim - 2)), np.float32)
     weight[:count] = len(y) / count

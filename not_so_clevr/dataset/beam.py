@@ -1,4 +1,4 @@
-"""Large data sets on Apache Beam: the same examples, drawn by all workers of a runner. See docs/large.md."""
+"""Large data sets on Apache Beam: the same examples, drawn by many workers (docs/large.md)."""
 
 from __future__ import annotations
 
@@ -16,81 +16,93 @@ from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions,
 
 from not_so_clevr.checks import UserError
 
-#: Runs on this machine and needs nothing else; Beam's own default first tries to download a program.
+#: Runs on this machine and needs nothing else. Beam's own default tries to download a program.
 LOCAL_RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 
 
 def options(text: str) -> PipelineOptions:
-    """Returns the options that `tfds build --beam_pipeline_options` reads from the same text, such as "runner=FlinkRunner".
+    """Parses options as `tfds build --beam_pipeline_options` does, e.g. "runner=FlinkRunner".
 
     Raises:
         UserError: if Beam does not know the runner or an option, or cannot read a value.
-        MissingPackageError: if the runner is not installed.
+        ImportError: if the runner is not installed.
     """
+    refused = f"Beam cannot use the options {text!r}"
     found = PipelineOptions([f"--{option}" for option in text.split(",")])
     with contextlib.redirect_stderr(io.StringIO()) as errors:
         try:
-            unknown = set(found.get_all_options(retain_unknown_options=True)) - set(found.get_all_options())
-            beam.Pipeline(runner=_runner(found), options=found)  # Raises what it would raise after the work has begun.
-        except (SystemExit, ValueError) as error:
-            reason = str(error) if isinstance(error, ValueError) else errors.getvalue().strip().rpartition("error: ")[2]
-            raise UserError(f"Beam cannot use the options {text!r}: {reason}") from None
+            known = set(found.get_all_options())
+            unknown = set(found.get_all_options(retain_unknown_options=True)) - known
+            beam.Pipeline(runner=_runner(found), options=found)  # Fails now and not amid the work.
+        except ValueError as error:
+            raise UserError(f"{refused}: {error}") from None
+        except SystemExit:  # argparse has printed the reason.
+            reason = errors.getvalue().strip().rpartition("error: ")[2]
+            raise UserError(f"{refused}: {reason}") from None
+
     if not text:
         unknown = {text}
-    if unknown and _runner(found):  # Another runner may know more options than Beam does.
+    if unknown and _runner(found):  # Other runners may have more options than Beam knows.
         raise UserError(
-            f"Unknown Beam option {min(unknown)!r} in {text!r}; expected OPTION=VALUE,..., such as "
+            f"Unknown Beam option {min(unknown)!r} in {text!r}; expected OPTION=VALUE,..., e.g. "
             "'direct_running_mode=multi_processing,direct_num_workers=2'."
         )
     return found
 
 
 def with_runner(download_config: Any) -> Any:
-    """Returns the `tfds.download.DownloadConfig` with the local runner, if it names none.
+    """Returns the `tfds.download.DownloadConfig` with the local runner if it names none.
 
-    It has options then, if only none: without any, Beam reads those of the program that is running.
-
-    Raises:
-        UserError: if the mode is `multi_threading`, in which Beam's local runner loses elements (Beam 2.77; docs/large.md).
+    It always gets options: without, Beam reads the command line of the running program.
+    Raises UserError for the mode `multi_threading`, which loses examples (Beam 2.77).
     """
     found = download_config.beam_options or PipelineOptions([])
-    if (mode := found.view_as(DirectOptions).direct_running_mode) == "multi_threading":
-        raise UserError(f"direct_running_mode={mode} loses examples; use multi_processing or, for one worker, in_memory.")
-    return download_config.replace(beam_options=found, beam_runner=download_config.beam_runner or _runner(found))
+    if found.view_as(DirectOptions).direct_running_mode == "multi_threading":
+        raise UserError(
+            "direct_running_mode=multi_threading loses examples; use multi_processing or, "
+            "for one worker, in_memory."
+        )
+    runner = download_config.beam_runner or _runner(found)
+    return download_config.replace(beam_options=found, beam_runner=runner)
 
 
 def is_local(download_config: Any) -> bool:
-    """Returns whether the runner of a `tfds.download.DownloadConfig` is the local one."""
+    """Returns whether a `tfds.download.DownloadConfig` names the local runner."""
     options = download_config.beam_options
-    runner = download_config.beam_runner or (options and options.view_as(StandardOptions).runner) or ""
+    runner = download_config.beam_runner or (options and options.view_as(StandardOptions).runner)
     name = runner if isinstance(runner, str) else type(runner).__name__
     return name.rpartition(".")[2].lower() == LOCAL_RUNNER.rpartition(".")[2].lower()
 
 
 def pipeline(draw: Callable[[int], Iterable[Any]], starts: range) -> beam.PTransform:
-    """Returns a pipeline of what `draw(start)` yields for every start, in no order, shared out to all workers."""
-    every = "Split" >> beam.Create([starts]) | "Starts" >> beam.FlatMap(iter)  # One small element, however many starts
+    """Returns a pipeline of what `draw(start)` yields for every start, in any order."""
+    every = "Split" >> beam.Create([starts]) | "Starts" >> beam.FlatMap(iter)  # Ships one range
     return every | "Share out" >> beam.Reshuffle() | "Draw" >> beam.FlatMap(draw)
 
 
 @contextlib.contextmanager
-def counted(on_progress: Callable[[int], object] | None, download_config: Any) -> Iterator[Callable[[int], object] | None]:
-    """Yields a function for workers in other processes to call with a number of examples; `on_progress` is called with it here.
+def counted(
+    on_progress: Callable[[int], object] | None, download_config: Any
+) -> Iterator[Callable[[int], object] | None]:
+    """Yields a function with which workers in other processes report examples to `on_progress`.
 
-    None if there is nothing to call, or the workers may be on another machine.
+    Yields None if there is no `on_progress`, or the workers may be on another machine.
     """
     if on_progress is None or not is_local(download_config):
         yield None
         return
+
     with tempfile.TemporaryDirectory() as folder:
-        file, ended = pathlib.Path(folder) / "examples", threading.Event()
+        file = pathlib.Path(folder) / "examples"
         file.touch()
+        ended = threading.Event()
 
         def watch() -> None:
             seen, last = 0, False
             while not last:
                 last = ended.wait(0.2)
-                if (size := file.stat().st_size) > seen:
+                size = file.stat().st_size
+                if size > seen:
                     on_progress(size - seen)
                     seen = size
 
@@ -105,7 +117,7 @@ def counted(on_progress: Callable[[int], object] | None, download_config: Any) -
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """Makes a KeyboardInterrupt of what Beam makes of one."""
+    """Unwraps the KeyboardInterrupt that Beam wraps in a RuntimeError."""
     try:
         yield
     except RuntimeError as error:
@@ -115,7 +127,7 @@ def interruptible() -> Iterator[None]:
 
 
 def _append(file: pathlib.Path, count: int) -> None:
-    with file.open("ab") as stream:  # Appended at once, whatever other processes append.
+    with file.open("ab") as stream:  # Appends are atomic.
         stream.write(b"." * count)
 
 

@@ -1,4 +1,4 @@
-"""The devices that Keras' backend and TensorFlow have, and which of them draws."""
+"""The devices of Keras' backend and TensorFlow, and which of them draws."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ DEVICES = ("auto", "cpu", "gpu")
 
 
 def keras_gpu() -> str | None:
-    """Returns the name of the first GPU of Keras' backend; None if it has none."""
+    """Returns the name of the first GPU of Keras' backend, or None."""
     import keras
 
     backend = keras.backend.backend()
@@ -32,14 +32,10 @@ def keras_gpu() -> str | None:
 
 
 def tensorflow_device(device: str | None = None) -> str:
-    """Returns a device of TensorFlow by its short name, such as "GPU:0".
+    """Returns the short name of a TensorFlow device, e.g. "GPU:0", given any of its names.
 
-    Args:
-        device: any of its names, such as "gpu" or "/device:GPU:0"; None or "auto" for the first
-            GPU, or the CPU where there is none.
-
-    Raises:
-        UserError: if TensorFlow does not have it.
+    None and "auto" are the first GPU, or the CPU without one. Raises UserError if there is no such
+    device.
     """
     import tensorflow as tf
 
@@ -48,35 +44,30 @@ def tensorflow_device(device: str | None = None) -> str:
         return next((name for name in names if name.startswith("GPU")), "CPU:0")
     wanted = str(device).upper().rpartition("DEVICE:")[2].removeprefix("/")
     if (wanted if ":" in wanted else f"{wanted}:0") not in names:
-        raise UserError(f"device={device!r} is none that TensorFlow has; expected one of {', '.join(names)}.")
+        raise UserError(
+            f"device={device!r} is unknown to TensorFlow; expected one of {', '.join(names)}."
+        )
     return wanted
 
 
 def check_device(device: str | None) -> str:
-    """Returns "auto", "cpu" or "gpu"; None is "auto". Raises UserError for any other value."""
-    if device is None:
-        return "auto"
+    """Returns "auto", "cpu" or "gpu"; None means "auto". Raises UserError for any other value."""
+    device = "auto" if device is None else device
     if device not in DEVICES:
         raise UserError(f"device={device!r} is unknown; expected one of {', '.join(DEVICES)}.")
     return device
 
 
 def drawer(device: str) -> str:
-    """Returns what draws the canvases of a data set that is generated.
+    """Returns what draws the canvases of a new data set: "keras", "tensorflow" or "numpy".
 
-    Args:
-        device: "cpu"; "gpu"; or "auto", the GPU if Keras' backend or TensorFlow has one.
-
-    Returns:
-        "keras" or "tensorflow", on a GPU; or "numpy".
-
-    Raises:
-        UserError: if `device` is "gpu" and there is none.
+    `device` is "cpu", "gpu" or "auto", the GPU if Keras' backend or TensorFlow has one. Raises
+    UserError if it is "gpu" and there is none.
     """
     if device == "cpu":
         return "numpy"
 
-    with contextlib.suppress(ImportError):  # Of a backend that is not installed
+    with contextlib.suppress(ImportError):  # The backend may not be installed.
         if keras_gpu():
             leave_gpus()
             return "keras"
@@ -87,21 +78,19 @@ def drawer(device: str) -> str:
         return "tensorflow"
     if device == "gpu":
         raise UserError(
-            "device='gpu' needs a GPU, and neither Keras' backend nor TensorFlow has one; use device='cpu' or device='auto'."
+            "device='gpu' needs a GPU, and neither Keras' backend nor TensorFlow has one; "
+            "use device='cpu' or device='auto'."
         )
     return "numpy"
 
 
 def leave_gpus() -> None:
-    """Keeps TensorFlow, which reads the data set, off the GPUs unless it is Keras' backend.
-
-    TensorFlow would take all of a GPU's memory.
-    """
+    """Keeps TensorFlow off the GPUs unless it is Keras' backend: it would take all their memory."""
     import keras
 
     if keras.backend.backend() == "tensorflow":
         return
     import tensorflow as tf
 
-    with contextlib.suppress(RuntimeError):  # TensorFlow has been used before.
+    with contextlib.suppress(RuntimeError):  # TensorFlow is already in use.
         tf.config.set_visible_devices([], "GPU")

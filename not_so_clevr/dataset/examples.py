@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -12,39 +13,39 @@ from not_so_clevr.dataset import drawing, geometry
 from not_so_clevr.dataset.config import NotSoClevrConfig, as_config
 
 
+@dataclasses.dataclass(eq=False)
 class Drawn(Mapping[str, Any]):
-    """The examples around some centres, as `load_arrays` returns those of a split; each array is drawn when it is asked for.
+    """The examples at some centres, as in a split of `load_arrays`, but drawn on access.
 
-    Args:
+    Attributes:
         centres: (row i, column j) in pixels, int64 `[n, 2]`.
         config: the data set.
-        on_device: draw images and one-hot targets with `keras.ops`, as tensors on the device of Keras' backend.
+        on_device: draw images and one-hot targets as tensors on the device of Keras' backend.
     """
 
-    def __init__(self, centres: npt.NDArray[np.int64], config: NotSoClevrConfig, on_device: bool = False) -> None:
-        self.centres = centres
-        self.config = config
-        self.on_device = on_device
+    centres: npt.NDArray[np.int64]
+    config: NotSoClevrConfig
+    on_device: bool = False
 
     def at(self, chosen: Any) -> Drawn:
-        """Returns the examples in a slice or at an array of indices."""
-        return Drawn(self.centres[chosen], self.config, self.on_device)
+        """Returns the examples at a slice or an array of indices."""
+        return dataclasses.replace(self, centres=self.centres[chosen])
 
     def __getitem__(self, name: str) -> Any:
         size = self.config.canvas_size
+        draw = drawing.draw_on_device if self.on_device else drawing.draw
         if name == "image":
-            draw = drawing.draw_on_device if self.on_device else drawing.draw
             return draw(self.centres, size, self.config.square_size)
-        if name == "one_hot":
-            if not self.on_device:
-                return geometry.one_hot(self.centres, size)
+        if name == "one_hot" and self.on_device:
             from keras import ops
 
-            return ops.reshape(drawing.draw_on_device(self.centres, size, 1), (-1, size**2)) // drawing.WHITE  # Of one pixel
+            return ops.reshape(draw(self.centres, size, 1), (-1, size**2)) // drawing.WHITE
+        if name == "one_hot":
+            return geometry.one_hot(self.centres, size)
         return {"label": geometry.labels(self.centres, size), "coordinates": self.centres}[name]
 
     def __contains__(self, name: object) -> bool:
-        return name in tuple(self)  # Without drawing it
+        return name in tuple(self)  # Mapping would draw it.
 
     def __iter__(self) -> Iterator[str]:
         return iter(("image", "one_hot", "label", "coordinates"))
@@ -53,25 +54,28 @@ class Drawn(Mapping[str, Any]):
         return 4
 
 
-def load_arrays(config: str | NotSoClevrConfig = "uniform") -> dict[str, dict[str, npt.NDArray[np.generic]]]:
-    """Returns the examples that `tfds.load` yields, drawn anew from the geometry, in row-major order of their centres.
+def load_arrays(
+    config: str | NotSoClevrConfig = "uniform",
+) -> dict[str, dict[str, npt.NDArray[np.generic]]]:
+    """Returns the examples that `tfds.load` yields, in row-major order of their centres.
 
     Args:
         config: a config or its name.
 
     Returns:
-        For "train" and "test" each, of n examples on canvases of S x S pixels:
+        "train" and "test", each with n examples on canvases of S x S pixels:
 
         - `image`: uint8 `[n, S, S, 1]`, a white square (255) on black (0);
         - `one_hot`: uint8 `[n, S * S]`, 1 at the pixel of the centre;
         - `label`: int64 `[n]`, the index of that pixel, i * S + j;
         - `coordinates`: int64 `[n, 2]`, the centre (row i, column j) in pixels.
 
-        Both splits take 2 N S² bytes for N examples: 26 MB for the default, 8 GB for `quadrant_256`. `streaming.stream_batches`
-        draws a batch at a time.
+        Both splits together take 2 N S² bytes for N examples: 26 MB for the default, 8 GB for
+        `quadrant_256`. `streaming.stream_batches` draws one batch at a time.
 
     Raises:
-        UserError: if no config has that name.
+        UserError: if the config is unknown.
     """
     config = as_config(config)
-    return {split: dict(Drawn(centres, config)) for split, centres in config.split_centres().items()}
+    splits = config.split_centres().items()
+    return {split: dict(Drawn(centres, config)) for split, centres in splits}

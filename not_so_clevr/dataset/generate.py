@@ -15,7 +15,7 @@ import tensorflow_datasets as tfds
 from not_so_clevr.dataset.config import NotSoClevrConfig
 from not_so_clevr.dataset.not_so_clevr_dataset_builder import Builder, import_beam
 
-Progress = Callable[[str, int, int], object]  # Name of the config, examples that are done, of all
+Progress = Callable[[str, int, int], object]  # Config name, examples done, examples in total
 
 
 def generate(
@@ -26,26 +26,22 @@ def generate(
     beam_pipeline_options: str | None = None,
     on_progress: Progress = lambda name, done, total: None,
 ) -> list[Builder]:
-    """Generates the data sets that are not there yet, quietly, and leaves the others as they are.
+    """Generates the data sets that do not exist yet, and returns a builder for each config.
 
     Silences the log messages and bars of TFDS and Beam for the rest of the process.
 
     Args:
         configs: configs or their names.
-        data_dir: the folder of TFDS' data sets.
+        data_dir: the TFDS data folder.
         device: what draws the canvases: "auto", "cpu" or "gpu".
-        beam_pipeline_options: options of Apache Beam, as `tfds build` takes them.
-        on_progress: called with the name of a data set, how many of its examples are done, and how
-            many it has.
-
-    Returns:
-        The builder of each.
+        beam_pipeline_options: options of Apache Beam, as for `tfds build`.
+        on_progress: called with the config name, and the number of examples done and in total.
 
     Raises:
-        UserError: one sentence, if a config, the device or an option of Beam is unknown.
-        MissingPackageError: one sentence, if Beam is needed and not installed.
-        OSError: one sentence, if a data set cannot be written or is damaged.
-        KeyboardInterrupt: one sentence that names the data set that was interrupted.
+        UserError: if a config, the device or a Beam option is unknown.
+        MissingPackageError: if Beam is needed and not installed.
+        OSError: if a data set cannot be written or is damaged.
+        KeyboardInterrupt: naming the data set that was interrupted.
     """
     builders = [Builder(config=config, data_dir=data_dir, device=device) for config in configs]
     for name in ("absl", "apache_beam", "root"):
@@ -61,7 +57,7 @@ def generate(
         if builder.with_beam:
             import_beam(builder.builder_config.name)
     if missing:
-        importlib.import_module("tensorflow")  # Its log messages would break into a bar.
+        importlib.import_module("tensorflow")  # Now, so that its log messages precede the bars.
 
     for builder in builders:
         _generate(builder, download_config, on_progress)
@@ -69,7 +65,7 @@ def generate(
 
 
 def _generate(builder: Builder, download_config: Any, on_progress: Progress) -> None:
-    """Generates one data set unless it is there."""
+    """Generates a data set unless it exists."""
     name, total = builder.builder_config.name, builder.builder_config.num_examples
     done = 0
 
@@ -81,10 +77,10 @@ def _generate(builder: Builder, download_config: Any, on_progress: Progress) -> 
     count(0)
     builder.on_progress = count
     try:
-        with contextlib.redirect_stdout(io.StringIO()):  # TFDS tells of a download; there is none.
+        with contextlib.redirect_stdout(io.StringIO()):  # TFDS announces a download.
             builder.download_and_prepare(download_config=download_config)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
-            f"{name} was interrupted; nothing of it was kept, and the same command begins it anew."
+            f"{name} was interrupted and nothing was kept; run the same command to start again."
         ) from None
     on_progress(name, total, total)

@@ -1,4 +1,4 @@
-"""Options of our `tf.data` pipelines."""
+"""Options of `tf.data` pipelines."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ if TYPE_CHECKING:
 
 
 def untuned(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """Returns a dataset that `tf.data` does not tune while it runs, so that its iterators end at once.
+    """Returns a dataset without autotuning, so that its iterators end at once.
 
-    The thread that tunes an iterator sleeps twice as long each time, up to a minute. At its end the iterator wakes that thread
-    and waits for it; and the call may be lost (TensorFlow 2.21 sets the flag to stop after it), on one core as a rule.
+    The autotuning thread of an iterator sleeps up to a minute. An iterator that ends wakes the
+    thread and waits for it, but the wake-up can get lost, usually on one core: TensorFlow 2.21
+    notifies the thread before it sets the flag to stop.
     """
     import tensorflow as tf
 

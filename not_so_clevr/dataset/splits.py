@@ -1,15 +1,15 @@
-"""Splits: which centre is a training example and which a test example.
+"""Splits: which centres are training examples and which are test examples.
 
-| split           | the test examples                                                         | 64 x 64, train/test |
-|-----------------|---------------------------------------------------------------------------|---------------------|
-| `uniform`       | the nearest whole number to 20 %, drawn at random with `seed`             | 2509/627            |
-| `quadrant`      | the centres in one quadrant of the canvas, `held_out` (lower right)       | 2352/784            |
-| `uniform_uber`  | one draw below 0.25 an example, legacy NumPy seed 20202, column by column | 2368/768            |
-| `quadrant_uber` | i > S/2 and j > S/2, so the first row and column of the quadrant is train | 2407/729            |
+| split           | test examples                                         | train/test, S=64 |
+|-----------------|-------------------------------------------------------|------------------|
+| `uniform`       | 20 %, rounded to a whole number, drawn with `seed`    | 2509/627         |
+| `quadrant`      | one quadrant, `held_out` (by default the lower right) | 2352/784         |
+| `uniform_uber`  | draws below 0.25, NumPy seed 20202, column by column  | 2368/768         |
+| `quadrant_uber` | i > S/2 and j > S/2: one row and one column less      | 2407/729         |
 
-The first two are the paper's (arXiv 1807.03247, section 3) as its text and the article define them; the last two are those
-of its released code, uber-research/CoordConv. Random numbers come from `numpy.random.RandomState`, whose stream NumPy froze
-(NEP 19).
+The first two are the paper's (arXiv 1807.03247, section 3), as its text and the article define
+them. The last two are those of its released code, uber-research/CoordConv. Random numbers come from
+`numpy.random.RandomState`, whose stream NumPy froze (NEP 19).
 """
 
 from __future__ import annotations
@@ -26,26 +26,25 @@ HELD_OUT = QUADRANTS[0]
 SEED = 0
 TEST_FRACTION = 0.2
 
-_UBER_SEED = 20202
-_UBER_TEST_FRACTION = 0.25
-
 
 def check_split(split: str, held_out: str, seed: int) -> int:
     """Returns `seed` as a Python int.
 
-    Raises:
-        UserError: for an unknown split or quadrant, a seed outside 0..2^32 - 1, or one of them given, other than the default,
-            to a split in which it has no meaning.
+    Raises UserError if a value is not allowed, or is set for a split that does not use it.
     """
     if split not in SPLITS:
         raise UserError(f"split={split!r} is unknown; expected one of {', '.join(SPLITS)}.")
     if held_out not in QUADRANTS:
-        raise UserError(f"held_out={held_out!r} is no quadrant; expected one of {', '.join(QUADRANTS)}.")
+        raise UserError(
+            f"held_out={held_out!r} is unknown; expected one of {', '.join(QUADRANTS)}."
+        )
     seed = integer("seed", seed, 0, 2**32 - 1)
+
+    unused = f"has no meaning for split={split!r}; leave it out, or use"
     if held_out != HELD_OUT and split != "quadrant":
-        raise UserError(f"held_out={held_out!r} has no meaning for split={split!r}; leave it out, or use split='quadrant'.")
+        raise UserError(f"held_out={held_out!r} {unused} split='quadrant'.")
     if seed != SEED and split != "uniform":
-        raise UserError(f"seed={seed!r} has no meaning for split={split!r}; leave it out, or use split='uniform'.")
+        raise UserError(f"seed={seed!r} {unused} split='uniform'.")
     return seed
 
 
@@ -59,19 +58,12 @@ def is_test(
 ) -> npt.NDArray[np.bool_]:
     """Returns which of `geometry.centres(canvas_size, square_size)` are test examples: bool `[N]`.
 
-    Args:
-        split: one of `SPLITS`.
-        canvas_size: S, in pixels.
-        square_size: k, in pixels, odd.
-        held_out: one of `QUADRANTS`, for "quadrant" only.
-        seed: for "uniform" only.
-
-    Raises:
-        UserError: for a bad argument, or if train or test would be empty, which only a few centres can bring about.
+    Arguments as for `NotSoClevrConfig`. Raises UserError if one is bad, or train or test is empty.
     """
     seed = check_split(split, held_out, seed)
     centres = geometry.centres(canvas_size, square_size)
     i, j = centres.T
+
     if split == "uniform":
         test = _uniform(len(centres), seed)
     elif split == "quadrant":
@@ -82,10 +74,12 @@ def is_test(
         test = _uniform_uber(len(centres))
     else:
         test = (2 * i > canvas_size) & (2 * j > canvas_size)
+
     if test.all() or not test.any():
         raise UserError(
-            f"canvas_size={canvas_size} leaves a square of {square_size} pixels {len(centres)} place(s), and split={split!r} "
-            f"then has no {'train' if test.all() else 'test'} example; expected a larger canvas or a smaller square."
+            f"canvas_size={canvas_size} and square_size={square_size} leave {len(centres)} "
+            f"centre(s), and split={split!r} has no {'train' if test.all() else 'test'} example; "
+            "expected a larger canvas or a smaller square."
         )
     return test
 
@@ -99,5 +93,5 @@ def _uniform(n: int, seed: int) -> npt.NDArray[np.bool_]:
 
 def _uniform_uber(n: int) -> npt.NDArray[np.bool_]:
     side = round(n**0.5)
-    by_column = np.random.RandomState(_UBER_SEED).random_sample(n) < _UBER_TEST_FRACTION
+    by_column = np.random.RandomState(20202).random_sample(n) < 0.25
     return by_column.reshape(side, side).T.ravel()

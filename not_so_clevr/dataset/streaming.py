@@ -1,4 +1,4 @@
-"""The data set without a disk: endless batches, drawn on the fly, for `tf.data` and for Keras on any backend."""
+"""Streaming: batches drawn on the fly, for `tf.data` and for Keras on any backend."""
 
 from __future__ import annotations
 
@@ -30,47 +30,52 @@ def stream(
     epochs: int | None = None,
     device: str | None = None,
 ) -> tf.data.Dataset:
-    """Returns batches of the examples that `tfds.load` yields, drawn on the fly: endless, nothing read, nothing stored.
+    """Returns batches of the examples that `tfds.load` yields, drawn on the fly.
 
-    Each epoch has every example once, in an order that follows from `seed` and the epoch; its last batch is smaller if the
-    examples do not divide evenly. The state of an iterator is the number of the step, so it is saved and restored as any of
-    `tf.data`, with `tf.train.Checkpoint(iterator=iterator)`.
+    Each epoch has every example once, in an order that follows from `seed` and the epoch. Its last
+    batch may be smaller. The state of an iterator is its step, so it is saved and restored like any
+    of `tf.data`, with `tf.train.Checkpoint(iterator=iterator)`.
 
     Args:
         config: a config or its name, of any size.
         split: "train" or "test".
         batch_size: B, examples in a batch.
-        seed: of the order, 0 to 2^32 - 1; row-major in every epoch if None.
-        task: "classification", "regression" or "rendering", for (x, y) as in `tasks`; if None, examples as `tfds.load` yields
-            them: `image` uint8 `[B, S, S, 1]`, `one_hot` uint8 `[B, S * S]`, `label` int64 `[B]`, `coordinates` int64 `[B, 2]`.
-        epochs: after which it ends; never if None.
-        device: that draws, such as "CPU" or "GPU:1"; if None or "auto", the first GPU, or the CPU where there is none.
+        seed: seed of the order, 0 to 2^32 - 1; if None, every epoch is in row-major order.
+        task: "classification", "regression" or "rendering" for (x, y) as in `tasks`. If None,
+            examples as from `tfds.load`: `image` uint8 `[B, S, S, 1]`, `one_hot` uint8
+            `[B, S * S]`, `label` int64 `[B]`, `coordinates` int64 `[B, 2]`.
+        epochs: number of epochs; endless if None.
+        device: what draws, e.g. "CPU" or "GPU:1". If None or "auto", the first GPU, or the CPU
+            without one.
 
     Raises:
-        UserError: one sentence, if an argument is not as above.
+        UserError: if an argument is not allowed.
     """
-    config, centres, batch_size, seed = _checked(config, split, batch_size, seed)
-    epochs = None if epochs is None else integer("epochs", epochs, 1, 2**31 - 1)
+    config, centres, batch_size, seed, epochs = _checked(config, split, batch_size, seed, epochs)
     view = None if task is None else _task(task, config)
     import tensorflow as tf
 
     device = devices.tensorflow_device(device)
     count, steps = len(centres), -(-len(centres) // batch_size)
-    all_centres = tf.constant(centres.astype(np.int16))  # Pixels are 0 to 4095.
+    all_centres = tf.constant(centres.astype(np.int16))  # Pixels go up to 4095.
     way = drawing.convolved_squares if device.startswith("GPU") else drawing.copied_squares
 
     def draw(step: Any) -> Any:
         first = step % steps * batch_size
         chosen = tf.range(first, tf.minimum(first + batch_size, count))
         if seed is not None:
-            chosen = tf.random.experimental.index_shuffle(chosen, tf.stack([tf.cast(seed, tf.int64), step // steps]), count - 1)
+            key = tf.stack([tf.cast(seed, tf.int64), step // steps])
+            chosen = tf.random.experimental.index_shuffle(chosen, key, count - 1)
+
         with tf.device(device):
             coordinates = tf.cast(tf.gather(all_centres, chosen), tf.int64)
             examples = _examples(coordinates, way, config)
             return examples if view is None else view.xy(examples)
 
-    numbers = tf.data.Dataset.counter() if epochs is None else tf.data.Dataset.range(steps * epochs)
-    return untuned(numbers.map(draw, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE))
+    dataset = tf.data.Dataset
+    numbers = dataset.counter() if epochs is None else dataset.range(steps * epochs)
+    batches = numbers.map(draw, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return untuned(batches.prefetch(tf.data.AUTOTUNE))
 
 
 def stream_batches(
@@ -83,28 +88,20 @@ def stream_batches(
     epochs: int | None = None,
     first_step: int = 0,
 ) -> Batches:
-    """Returns the same for Keras on any backend, without TensorFlow: a `keras.utils.PyDataset`, endless if `epochs` is None.
+    """Returns such batches for Keras on any backend, without TensorFlow: a `PyDataset`.
 
-    Canvases are drawn on the GPU if Keras' backend has one, with NumPy otherwise. The order follows from `seed` and the number
-    of the step, too, but is not that of `stream`. For `Model.fit(shuffle=False)`, with any `steps_per_epoch` if it is endless.
-
-    Args:
-        config: a config or its name, of any size.
-        split: "train" or "test".
-        batch_size: B, examples in a batch.
-        seed: of the order, 0 to 2^32 - 1; row-major in every epoch if None.
-        task: "classification", "regression" or "rendering".
-        epochs: after which it ends, to validate and to evaluate; never if None.
-        first_step: the step to begin with, to go on with an interrupted training.
+    Draws on the GPU if Keras' backend has one, else with NumPy. The order follows from `seed` and
+    the step, but differs from that of `stream`. For `Model.fit(shuffle=False)`, with any
+    `steps_per_epoch` if endless. Arguments as for `stream`, and `first_step` is the step to start
+    from, to resume training.
 
     Returns:
         Batches of (x, y) as in `tasks`, float32.
 
     Raises:
-        UserError: one sentence, if an argument is not as above.
+        UserError: if an argument is not allowed.
     """
-    config, centres, batch_size, seed = _checked(config, split, batch_size, seed)
-    epochs = None if epochs is None else integer("epochs", epochs, 1, 2**31 - 1)
+    config, centres, batch_size, seed, epochs = _checked(config, split, batch_size, seed, epochs)
     first_step = integer("first_step", first_step, 0, 2**32 - 1)
     view = _task(task, config)
     from not_so_clevr.dataset.batches import Batches, Examples
@@ -114,15 +111,22 @@ def stream_batches(
 
 
 def _checked(
-    config: str | NotSoClevrConfig, split: str, batch_size: int, seed: int | None
-) -> tuple[NotSoClevrConfig, npt.NDArray[np.int64], int, int | None]:
+    config: str | NotSoClevrConfig,
+    split: str,
+    batch_size: int,
+    seed: int | None,
+    epochs: int | None,
+) -> tuple[NotSoClevrConfig, npt.NDArray[np.int64], int, int | None, int | None]:
+    """Returns the arguments with a config for its name and centres `[n, 2]` for the split."""
     config = as_config(config)
     batch_size = integer("batch_size", batch_size, 1, 2**31 - 1)
     seed = None if seed is None else integer("seed", seed, 0, 2**32 - 1)
-    by_split = config.split_centres()
-    if not isinstance(split, str) or split not in by_split:
-        raise UserError(f"split={split!r} is unknown; expected one of {', '.join(by_split)}.")
-    return config, by_split[split], batch_size, seed
+    epochs = None if epochs is None else integer("epochs", epochs, 1, 2**31 - 1)
+
+    centres = config.split_centres()
+    if not isinstance(split, str) or split not in centres:
+        raise UserError(f"split={split!r} is unknown; expected one of {', '.join(centres)}.")
+    return config, centres[split], batch_size, seed, epochs
 
 
 def _task(task: str | Task, config: NotSoClevrConfig) -> Task:
@@ -132,7 +136,7 @@ def _task(task: str | Task, config: NotSoClevrConfig) -> Task:
 
 
 def _examples(coordinates: Any, way: Any, config: NotSoClevrConfig) -> dict[str, Any]:
-    """Returns the examples around centres `[B, 2]`, with operations of TensorFlow, whatever backend Keras has."""
+    """Returns the examples at centres `[B, 2]`, drawn with TensorFlow on any backend of Keras."""
     import tensorflow as tf
 
     rows, columns = coordinates[:, 0], coordinates[:, 1]
