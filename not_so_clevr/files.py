@@ -1,4 +1,4 @@
-"""Files that outlive errors, kills and second processes; a data set that is written once and verified when read."""
+"""Files and folders that stay whole if a process dies, locks, and checksums."""
 
 from __future__ import annotations
 
@@ -15,91 +15,118 @@ import filelock
 from not_so_clevr.checks import UserError
 
 CHECKSUMS = "SHA256SUMS"
+REPLACED = ".replaced"  # Suffix of a folder that is set aside while another takes its place
+
+
+@contextlib.contextmanager
+def locked(folder: pathlib.Path, *, wait: bool = True) -> Iterator[None]:
+    """Lets one process at a time write `folder`, and ends a swap that was killed.
+
+    The lock is a file beside the folder. The operating system releases it when its holder dies.
+
+    Raises:
+        filelock.Timeout: if another process has the lock, unless `wait`.
+        OSError: if the lock cannot be written.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = folder.with_name(f".{folder.name}.lock")
+    with filelock.FileLock(lock, timeout=-1 if wait else 0):
+        _end_swap(folder)
+        yield
+
+
+@contextlib.contextmanager
+def swapped(folder: pathlib.Path) -> Iterator[None]:
+    """Sets `folder` aside for a new one, and puts it back unless one arrives. Needs its lock."""
+    if folder.exists():
+        folder.rename(_aside(folder))
+    try:
+        yield
+    finally:
+        _end_swap(folder)
+
+
+def _aside(folder: pathlib.Path) -> pathlib.Path:
+    return folder.with_name(folder.name + REPLACED)
+
+
+def _end_swap(folder: pathlib.Path) -> None:
+    aside = _aside(folder)
+    if aside.exists() and not folder.exists():
+        aside.rename(folder)
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 @contextlib.contextmanager
 def exclusive(folder: os.PathLike[str], *, replace: bool = False) -> Iterator[None]:
-    """Lets one process at a time write `folder`, and clears away what a killed one left of it.
+    """Locks the folder of a data set, and removes what a killed process left of it.
 
-    The lock is a file beside the folder. The operating system releases it when its holder dies. A folder that is to be replaced
-    is moved aside, and back again unless another one has come in its place. A remote file system (`gs://...`) has no locks,
-    and what is replaced there is gone.
+    A data set to be replaced is put back unless a new one arrives. A remote file system
+    (`gs://...`) has no locks, and a data set that is replaced there is lost.
 
     Raises:
-        OSError: one sentence that names the folder and why nothing can be written there.
+        OSError: one sentence that names the folder, and why it cannot be written.
     """
     if "://" in os.fspath(folder):
         yield
         return
+
     path = pathlib.Path(folder)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(path.parent / f".{path.name}.lock"):
-            for left_over in path.parent.glob(f"incomplete.*_{path.name}"):  # TFDS renames it when it is complete.
+        with locked(path), swapped(path) if replace else contextlib.nullcontext():
+            for left_over in path.parent.glob(f"incomplete.*_{path.name}"):  # Of TFDS
                 shutil.rmtree(left_over)
-            aside = path.with_name(f".{path.name}.replaced")
-            put_back(aside, path)  # After a kill
-            if replace and path.exists():
-                shutil.rmtree(aside, ignore_errors=True)
-                path.rename(aside)
-            try:
-                yield
-            finally:
-                put_back(aside, path)
-                shutil.rmtree(aside, ignore_errors=True)
+            yield
     except Exception as error:
         reason = _why_not_written(error, path.parent)
         if reason is None:
             raise
         raise OSError(
             f"Cannot write the data set to {path}: {reason}. Make room or get access there, "
-            "or choose another folder with --data-dir (in Python data_dir=) or the environment variable TFDS_DATA_DIR."
+            "or choose another folder with --data-dir (in Python data_dir=) "
+            "or the environment variable TFDS_DATA_DIR."
         ) from error
 
 
 def check_folder(folder: pathlib.Path) -> None:
-    """Raises OSError, one sentence, if a folder that is there cannot be written, or one that is not there cannot be made."""
-    there = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK):
-        reason = "cannot be written" if there.is_dir() else "is no folder"
-        raise OSError(f"Cannot write into {folder}: {there} {reason}; choose another place.")
-
-
-def put_back(aside: pathlib.Path, path: pathlib.Path) -> None:
-    """Moves what was moved aside, if anything was, back to its place, unless another one has come there."""
-    if aside.exists() and not path.exists():
-        aside.rename(path)
+    """Raises OSError, one sentence, unless `folder` can be written, or made if it is missing."""
+    parents = (folder.absolute(), *folder.absolute().parents)
+    existing = next(each for each in parents if each.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        reason = "is not writable" if existing.is_dir() else "is not a folder"
+        raise OSError(f"Cannot write into {folder}: {existing} {reason}; choose another folder.")
 
 
 def expanded(path: str | os.PathLike[str]) -> pathlib.Path:
-    """Returns a path with ~ replaced, as the shell does not where it is quoted or follows =.
+    """Returns a path with ~ replaced, which the shell leaves in place in quotes or after =.
 
     Raises:
-        UserError: one sentence, if there is no such user, or if it is remote.
+        UserError: one sentence, if the path is remote or there is no such user.
     """
     if "://" in os.fspath(path):
         raise UserError(f"{path} is remote; expected a place on this machine.")
     try:
         return pathlib.Path(path).expanduser()
     except RuntimeError:
-        raise UserError(f"{path} begins in the home folder of nobody; expected ~/ for your own, or a whole path.") from None
+        expected = "expected ~/ for your own home folder, or a full path"
+        raise UserError(f"{path} is in the home folder of an unknown user; {expected}.") from None
 
 
 @contextlib.contextmanager
 def replacing(path: os.PathLike[str]) -> Iterator[pathlib.Path]:
-    """Yields a temporary path beside `path`, and moves it there once it is written: `path` is always whole, old or new.
+    """Yields a temporary path, and moves that file to `path` once it is complete.
 
     Raises:
-        OSError: one sentence that names `path` and why it cannot be written.
+        OSError: one sentence that names `path`, and why it cannot be written.
     """
     target = expanded(path)
-    temporary = target.with_name(f".{os.getpid()}.{target.name}")  # The end of the name may tell the format.
+    temporary = target.with_name(f".{os.getpid()}.{target.name}")  # The suffix may set the format.
     try:
         if not target.parent.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         with temporary.open("r+b") as stream:
-            os.fsync(stream.fileno())  # Else a power cut can leave an empty file of this name.
+            os.fsync(stream.fileno())  # A power cut could leave an empty file without it.
         temporary.replace(target)
     except OSError as error:
         raise OSError(f"Cannot write {target}: {error.strerror or error}.") from error
@@ -115,10 +142,10 @@ def write_checksums(folder: pathlib.Path) -> None:
 
 
 def verify_checksums(folder: pathlib.Path) -> None:
-    """Compares the files in `folder` with SHA256SUMS there. Without that, there is nothing to compare.
+    """Compares the files in `folder` with SHA256SUMS there, if it exists.
 
     Raises:
-        OSError: one sentence that names the first file that is missing or not as it was written.
+        OSError: one sentence that names the first file that is missing or has changed.
     """
     checksums = folder / CHECKSUMS
     if not checksums.exists():
@@ -126,7 +153,7 @@ def verify_checksums(folder: pathlib.Path) -> None:
     advice = f"delete the folder {folder} and load the data set again."
     text = checksums.read_bytes().decode(errors="replace")
     if not re.fullmatch(r"([0-9a-f]{64}  [^/\n]+\n)+", text):
-        raise OSError(f"{checksums} is damaged (it holds something else than checksums); {advice}")
+        raise OSError(f"{checksums} is damaged (it does not hold checksums); {advice}")
     for line in text.splitlines():
         expected, name = line.split("  ", 1)
         file = folder / name
@@ -144,19 +171,19 @@ def _sha256(file: pathlib.Path) -> str:
 
 
 def _why_not_written(error: BaseException | None, folder: pathlib.Path) -> str | None:
-    """Returns the operating system's reason if `error`, or what caused it, is a failure to write in `folder`."""
+    """Returns why `folder` cannot be written, if that is what `error` or a cause of it says."""
     while error is not None:
         if isinstance(error, OSError) and error.strerror and _is_about(error, folder):
             return error.strerror
-        path, _, reason = str(error).rpartition("; ")  # TensorFlow's errors: "<path>; No space left on device"
+        path, _, reason = str(error).rpartition("; ")  # TensorFlow: "<path>; No space left on ..."
         if error.__cause__ is None and os.fspath(folder) in path:
-            return reason.partition(" [while running ")[0]  # So Beam goes on, and with a traceback.
+            return reason.partition(" [while running ")[0]  # Beam adds this, and a traceback.
         error = error.__cause__
     return None
 
 
 def _is_about(error: OSError, folder: pathlib.Path) -> bool:
-    """Returns whether an error can come from writing in a folder, and not from a program or a service that is missing."""
+    """Returns whether an error may come from writing in `folder`, not from a missing service."""
     if isinstance(error, (ConnectionError, TimeoutError)):
         return False
     if not isinstance(error.filename, str):

@@ -83,7 +83,7 @@ def test_train_a_model_of_the_current_folder_with_seeds_and_show_the_leaderboard
     again = run(folder, "train", "my_pkg.my_module:build", *QUICK, "--seeds", 3)
     assert again.returncode == 2
     assert (
-        "holds a complete run; add --resume (in Python resume=True) to show it, or --replace (replace=True) to train anew."
+        "holds a complete run; add --resume (in Python resume=True) to show it, or --replace (replace=True) to train again."
         in again.stderr
     )
     assert not (folder / "runs" / name / "seed2").exists()
@@ -381,12 +381,12 @@ def test_a_package_that_is_broken_hides_no_model_of_another(monkeypatch, capsys)
         (["train", "coordconv", *QUICK, "--set", "depth=3"], "coordconv has no setting 'depth'; expected one of epochs, "),
         (["train", "coordconv", *TASK, "--set", "depth=3"], "coordconv has no setting 'depth'; expected one of epochs, "),
         (["train", "coordconv", *TASK, "--seed", "-1"], "seed=-1 is out of range; expected an integer from 0 to 4294967295."),
-        (["train", "coordconv", *TASK, "--resume", "--replace"], "resume and replace were both asked for; a run can be"),
+        (["train", "coordconv", *TASK, "--resume", "--replace"], "resume and replace exclude each other; give one of them."),
         (["train", "coordconv", *QUICK, "--seeds", "0"], "--seeds=0 is out of range; expected an integer from 1 to 10000."),
         (["train", "coordconv", *QUICK, "--seeds", "2", "--seed", "1"], "--seed 1 and --seeds 2 were both given; give one."),
         (
             ["train", "coordconv", "--task", "regression", "--config", "quadrant_4096"],
-            "quadrant_4096 takes 560753 GB of memory when it is read, and this machine has ",
+            "quadrant_4096 needs 560753 GB of memory when read from disk, and this machine has ",
         ),
         (["train", "coordconv", *QUICK, "--data", "disk"], "data='disk' is unknown; expected one of tfds, memory."),
         (["train", "coordconv", *QUICK, "--runs", "/dev/null/runs"], "Cannot write /dev/null/runs/regression/"),

@@ -111,10 +111,10 @@ print(json.dumps([[run.metrics, [epoch["loss"] for epoch in run.history]] for ru
 @pytest.mark.parametrize(
     ("backend", "sentence"),
     [
-        ("tensorflow", "upsample_conv has batch normalization, of which each device would take the statistics of its own part"),
+        ("tensorflow", "upsample_conv has batch normalization, and TensorFlow would normalize each device's part of a batch"),
         (
             "jax",
-            "upsample_conv has batch normalization, and an epoch has a batch of 3 examples, which do not divide evenly among 2",
+            "upsample_conv has batch normalization, and a batch of 3 examples cannot be split evenly among 2",
         ),
     ],
 )
@@ -156,7 +156,7 @@ def test_every_batch_of_an_epoch_must_divide_evenly_where_there_is_batch_normali
     examples = Examples(Drawn(centres, NotSoClevrConfig(canvas_size=5, square_size=3)), Regression(5))
     network = keras.Sequential([keras.Input((5, 3)), Block()])
     assert Batches(examples, 9, 0).sizes == {9}
-    with pytest.raises(ValueError, match="an epoch has a batch of 9 examples, which do not divide evenly among 2 devices"):
+    with pytest.raises(ValueError, match="a batch of 9 examples cannot be split evenly among 2 devices"):
         distribution.check(network, "net", 2, Batches(examples, 9, 0).sizes)
     assert Batches(examples, 20, 0).sizes == {20, 7}
     distribution.check(network, "net", 3, Batches(examples, 9, 0).sizes)
@@ -165,9 +165,9 @@ def test_every_batch_of_an_epoch_must_divide_evenly_where_there_is_batch_normali
 def test_one_device_is_refused(monkeypatch):
     monkeypatch.setattr(keras.distribution, "list_devices", lambda: ["gpu:0"])
     if keras.backend.backend() == "torch":
-        expected = "distribute is for the backends tensorflow and jax, and this is torch; set KERAS_BACKEND=jax."
+        expected = "distribute needs TensorFlow or JAX, not torch; set KERAS_BACKEND=jax."
     else:
-        expected = f"distribute needs two devices or more, and {keras.backend.backend()} has gpu:0; leave it out."
+        expected = f"distribute needs two or more devices, {keras.backend.backend()} has gpu:0; omit it."
     with pytest.raises(ValueError, match=expected):
         benchmark.run("coordconv", task="regression", distribute=True, **SMALL)
 
@@ -175,7 +175,7 @@ def test_one_device_is_refused(monkeypatch):
 def test_a_keras_that_distributes_otherwise_is_refused(monkeypatch):
     monkeypatch.setattr(keras, "__version__", "3.9.2")
     monkeypatch.setattr(keras.backend, "backend", lambda: "tensorflow")
-    with pytest.raises(ImportError, match="needs Keras 3.10 or later, and this is 3.9.2; run: pip install -U keras"):
+    with pytest.raises(ImportError, match="needs Keras 3.10 or later, not 3.9.2; run: pip install -U keras"):
         benchmark.run("coordconv", task="regression", distribute=True, **SMALL)
 
 

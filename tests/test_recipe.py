@@ -44,7 +44,7 @@ def test_l2_adds_the_sum_of_squares_of_the_kernels_to_the_loss():
 
 def test_l2_does_not_replace_a_regularizer():
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, kernel_regularizer=keras.regularizers.L1(0.5))])
-    with pytest.raises(ValueError, match=r"l2=0.3 would replace the regularizer that .*kernel has; leave one of them out."):
+    with pytest.raises(ValueError, match=r"l2=0.3 would replace the regularizer of .*kernel; omit one of them."):
         Recipe(l2=0.3).compile(model, keras.losses.MeanSquaredError(), steps_per_epoch=4)
     Recipe().compile(model, keras.losses.MeanSquaredError(), steps_per_epoch=4)
     assert len(model.losses) == 1
@@ -81,16 +81,16 @@ def test_the_mean_squared_error_is_that_of_the_logits():
     "recipes", [{}, {"tuned": {}}, {"tuned": Recipe()}, {"tuned": {"regression": Recipe()}, "other": None}]
 )
 def test_recipes_are_given_for_tasks(recipes):
-    with pytest.raises(ValueError, match=r"expected such as tuned=\{'regression': Recipe\(\)\}."):
+    with pytest.raises(ValueError, match=r"needs recipes, each for one or more tasks; e.g. tuned=\{'regression': Recipe\(\)\}."):
         with_recipes(source="me", **recipes)
     build = type("Build", (), {"recipes": recipes, "__call__": lambda self, task: None})()
-    with pytest.raises(ValueError, match=r":Build needs recipes, each for some tasks; expected such as tuned="):
+    with pytest.raises(ValueError, match=r":Build needs recipes, each for one or more tasks; e.g. tuned="):
         registry.describe(build)
 
 
 @pytest.mark.parametrize("recipe", [{"epochs": 1}, None, "fast"])
 def test_recipes_are_recipes(recipe):
-    with pytest.raises(ValueError, match="is no recipe for regression in with_recipes; expected one, such as Recipe"):
+    with pytest.raises(ValueError, match="with_recipes needs a Recipe for regression, got "):
         with_recipes(source="me", tuned={"regression": recipe})
 
 
@@ -114,12 +114,12 @@ def test_settings_that_are_no_recipes_are_the_models():
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"epochs": 0}, "epochs=0 is no whole number of 1 or more; give one, such as epochs=20."),
-        ({"batch_size": 2.5}, "batch_size=2.5 is no whole number of 1 or more"),
-        ({"epochs": True}, "epochs=True is no whole number"),
-        ({"learning_rate": -1}, "learning_rate=-1 is no number of 0 or more; give one, such as learning_rate=0.01."),
-        ({"l2": float("nan")}, "l2=nan is no number of 0 or more"),
-        ({"weight_decay": "2"}, "weight_decay='2' is no number of 0 or more"),
+        ({"epochs": 0}, "epochs must be a positive integer, got 0."),
+        ({"batch_size": 2.5}, "batch_size must be a positive integer, got 2.5."),
+        ({"epochs": True}, "epochs must be a positive integer, got True."),
+        ({"learning_rate": -1}, "learning_rate must be a non-negative number, got -1."),
+        ({"l2": float("nan")}, "l2 must be a non-negative number, got nan."),
+        ({"weight_decay": "2"}, "weight_decay must be a non-negative number, got '2'."),
         ({"schedule": "sine"}, "schedule='sine' is unknown; expected one of constant, cosine, step."),
     ],
 )

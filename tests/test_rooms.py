@@ -121,7 +121,16 @@ def test_a_circle_would_be_seen():
 
 FACES = {
     not_so_clevr: ["NotSoClevrConfig", "load_arrays", "stream", "stream_batches"],
-    benchmark: ["Recipe", "Task", "evaluate", "run", "with_recipes"],
+    benchmark: [
+        "Recipe",
+        "RunOptions",
+        "Task",
+        "evaluate",
+        "plan",
+        "run",
+        "train",
+        "with_recipes",
+    ],
 }
 
 

@@ -73,7 +73,7 @@ def theirs(tmp_path, monkeypatch):
 
 
 def lines_of(error):
-    return tracebacks.with_frames(tracebacks.sentence(error), error).splitlines()
+    return tracebacks.explain("", error).splitlines()
 
 
 def test_an_error_in_a_layer_shows_their_line_and_not_keras(theirs, tmp_path):

@@ -1,6 +1,6 @@
-"""The benchmark: trains and evaluates one model on one task.
+"""The benchmark: trains and evaluates a model on a task.
 
-Importing it imports Keras only once one of its names is used.
+Keras is imported when one of the names is first used.
 """
 
 from __future__ import annotations
@@ -10,17 +10,23 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from not_so_clevr.benchmark.evaluation import evaluate
+    from not_so_clevr.benchmark.experiment import plan
+    from not_so_clevr.benchmark.options import RunOptions
     from not_so_clevr.benchmark.recipe import Recipe, with_recipes
+    from not_so_clevr.benchmark.runner import train
     from not_so_clevr.benchmark.training import run
     from not_so_clevr.dataset.tasks import Task
 
-__all__ = ["Recipe", "Task", "evaluate", "run", "with_recipes"]
+__all__ = ["Recipe", "RunOptions", "Task", "evaluate", "plan", "run", "train", "with_recipes"]
 
 _MODULES = {
     "Recipe": "not_so_clevr.benchmark.recipe",
+    "RunOptions": "not_so_clevr.benchmark.options",
     "Task": "not_so_clevr.dataset.tasks",
     "evaluate": "not_so_clevr.benchmark.evaluation",
+    "plan": "not_so_clevr.benchmark.experiment",
     "run": "not_so_clevr.benchmark.training",
+    "train": "not_so_clevr.benchmark.runner",
     "with_recipes": "not_so_clevr.benchmark.recipe",
 }
 

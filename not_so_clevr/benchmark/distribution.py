@@ -1,13 +1,13 @@
-"""One training on several devices: each has all weights and a part of every batch, which together give one step.
+"""One training on several devices: each has all weights, and a part of every batch.
 
-With JAX this is `keras.distribution.DataParallel`, with TensorFlow `tf.distribute.MirroredStrategy`.
+JAX uses `keras.distribution.DataParallel`, TensorFlow `tf.distribute.MirroredStrategy`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
@@ -21,41 +21,36 @@ def devices() -> list[str]:
     """Returns the GPUs of Keras' backend, or its CPUs if there are none.
 
     Raises:
-        UserError: one sentence, if the backend cannot distribute, or if there are not two of them.
+        UserError: one sentence, if the backend cannot distribute, or has fewer than two devices.
         MissingPackageError: one sentence, if Keras is too old.
     """
     backend = keras.backend.backend()
     if backend not in ("jax", "tensorflow"):
-        raise UserError(f"distribute is for the backends tensorflow and jax, and this is {backend}; set KERAS_BACKEND=jax.")
+        raise UserError(
+            f"distribute needs TensorFlow or JAX, not {backend}; set KERAS_BACKEND=jax."
+        )
     if backend == "tensorflow" and tuple(map(int, keras.__version__.split(".")[:2])) < (3, 10):
         raise MissingPackageError(  # 3.6 gives other weights, 3.8 and 3.9 another loss.
-            f"distribute on TensorFlow needs Keras 3.10 or later, and this is {keras.__version__}; run: pip install -U keras"
+            f"distribute on TensorFlow needs Keras 3.10 or later, not {keras.__version__}; "
+            "run: pip install -U keras"
         )
     found = keras.distribution.list_devices()
     if len(found) < 2:
-        raise UserError(f"distribute needs two devices or more, and {backend} has {', '.join(found)}; leave it out.")
+        names = ", ".join(found)
+        raise UserError(f"distribute needs two or more devices, {backend} has {names}; omit it.")
     return found
 
 
-@contextlib.contextmanager
-def over(names: list[str]) -> Iterator[None]:
-    """Distributes the models that are built, trained and asked for predictions within; does nothing if there are no devices."""
+def scope(names: list[str]) -> contextlib.AbstractContextManager[Any]:
+    """Distributes models that are built, trained and evaluated within, if there are devices."""
     if not names:
-        yield
-        return
+        return contextlib.nullcontext()
     if keras.backend.backend() == "tensorflow":
-        with _strategy(*names).scope():
-            yield
-        return
-    before = keras.distribution.distribution()
-    keras.distribution.set_distribution(keras.distribution.DataParallel(devices=names))
-    try:
-        yield
-    finally:
-        keras.distribution.set_distribution(before)
+        return _strategy(*names).scope()
+    return keras.distribution.DataParallel(devices=names).scope()
 
 
-@functools.cache  # Two of them in a process get in each other's way: TensorFlow counts their reductions as one.
+@functools.cache  # TensorFlow mixes up the reductions of two strategies in one process.
 def _strategy(*names: str) -> Any:
     import tensorflow as tf
 
@@ -63,31 +58,32 @@ def _strategy(*names: str) -> Any:
 
 
 def check(network: keras.Model, name: str, parts: int, sizes: Iterable[int]) -> None:
-    """Raises UserError, one sentence, if a network cannot give on several devices what it gives on one.
+    """Raises UserError, one sentence, if a network would train differently on several devices.
 
     Args:
-        network: that is to be distributed, built.
-        name: of it.
+        network: the network, built.
+        name: the name of its model.
         parts: the number of devices.
-        sizes: of the batches of an epoch.
+        sizes: the batch sizes of an epoch.
     """
-    if not any(variable.name == "moving_mean" for variable in network.non_trainable_variables):  # However deep it is
+    # Of batch normalization, at any depth
+    if not any(variable.name == "moving_mean" for variable in network.non_trainable_variables):
         return
     if keras.backend.backend() == "tensorflow":
         raise UserError(
-            f"{name} has batch normalization, of which each device would take the statistics of its own part of a batch; "
-            "set KERAS_BACKEND=jax, where they are those of the whole batch."
+            f"{name} has batch normalization, and TensorFlow would normalize each device's part of "
+            "a batch separately; set KERAS_BACKEND=jax, which normalizes the whole batch."
         )
     for size in sizes:
         if size % parts:
             raise UserError(
-                f"{name} has batch normalization, and an epoch has a batch of {size} examples, which do not divide evenly "
-                f"among {parts} devices; choose another batch_size, or another number of devices."
+                f"{name} has batch normalization, and a batch of {size} examples cannot be split "
+                f"evenly among {parts} devices; change batch_size or the number of devices."
             )
 
 
 def predictor(network: keras.Model, parts: int) -> Callable[[npt.NDArray[Any]], Any]:
-    """Returns a function from x to predictions; every device of TensorFlow predicts all, those of JAX a part each."""
+    """Returns a function from x to predictions. Only JAX splits x among its devices."""
     if parts == 1:
         return network.predict_on_batch
     return lambda x: network.predict_on_batch(padded(x, parts))[: len(x)]

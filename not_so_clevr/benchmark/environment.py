@@ -1,4 +1,4 @@
-"""Where a run takes place: versions, backend, device, processor, commit."""
+"""The environment of a run: versions, backend, device, processor, commit."""
 
 from __future__ import annotations
 
@@ -16,25 +16,27 @@ import keras
 import not_so_clevr
 from not_so_clevr.dataset import devices
 
-# Of glibc's malloc.h: M_TRIM_THRESHOLD, never; M_MMAP_MAX, no block; M_ARENA_MAX, since only the main one can grow without end
+# malloc.h of glibc: M_TRIM_THRESHOLD (never), M_MMAP_MAX (no block) and M_ARENA_MAX (only the main
+# arena grows without limit)
 _KEEP = {-1: -1, -4: 0, -8: 1}
 
 _CPUINFO = pathlib.Path("/proc/cpuinfo")
 
-_VECTORS = {"avx512f": "AVX-512", "avx2": "AVX2"}  # By its flag, what tells a processor from one half as fast of the same name
+# Flag -> vector instructions: processors of the same name differ twofold in speed by them.
+_VECTORS = {"avx512f": "AVX-512", "avx2": "AVX2"}
 
-_NUMBERS = ("TF_ENABLE_ONEDNN_OPTS", "XLA_FLAGS")  # Variables that change the numbers that come out
+_VARIABLES = ("TF_ENABLE_ONEDNN_OPTS", "XLA_FLAGS")
 
 _PACKAGES = ("keras", "tensorflow", "tensorflow-datasets", "jax", "torch", "numpy")
 
 
 def describe() -> dict[str, Any]:
-    """Returns what a result says about where it was made."""
+    """Returns the environment that a result records."""
     versions = {"python": platform.python_version(), "not-so-clevr": not_so_clevr.__version__}
     for package in _PACKAGES:
         if package in ("jax", "torch", "tensorflow") and package != keras.backend.backend():
             continue
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # It may go by another name, as tf-nightly does.
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # e.g. tf-nightly
             versions[package] = importlib.metadata.version(package)
     return {
         "backend": keras.backend.backend(),
@@ -47,12 +49,12 @@ def describe() -> dict[str, Any]:
 
 
 def variables() -> dict[str, str]:
-    """Returns the environment variables that change the numbers that come out, those that are set."""
-    return {name: os.environ[name] for name in _NUMBERS if name in os.environ}
+    """Returns the environment variables that are set and affect the numerical results."""
+    return {name: os.environ[name] for name in _VARIABLES if name in os.environ}
 
 
 def make_deterministic() -> None:
-    """Asks the backend for operations that give the same bits every time. JAX takes that from XLA_FLAGS, for GPUs."""
+    """Makes the backend deterministic, bit for bit. JAX on GPUs takes that from XLA_FLAGS."""
     backend = keras.backend.backend()
     if backend == "tensorflow":
         import tensorflow as tf
@@ -61,15 +63,15 @@ def make_deterministic() -> None:
     elif backend == "torch":
         import torch
 
-        # Without it cuBLAS refuses to be deterministic.
+        # cuBLAS needs this to be deterministic.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
 
 
 def keep_memory() -> None:
-    """Asks the C library, if it is glibc, to keep the memory that tensors free for the next ones, up to the end of the process.
+    """Makes glibc keep the memory of freed tensors for the next ones until the process ends.
 
-    Else it returns that of large ones to the system, which has to clear it before it hands it out anew, at every step.
+    Otherwise it returns large blocks to the system, which has to clear them again at every step.
     """
     with contextlib.suppress(AttributeError, OSError, TypeError):  # Another C library
         mallopt = ctypes.CDLL(None).mallopt
@@ -78,7 +80,7 @@ def keep_memory() -> None:
 
 
 def memory() -> int | None:
-    """Returns the bytes of memory that the machine has; None if it does not tell."""
+    """Returns the bytes of memory of the machine, None if unknown."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):
@@ -90,18 +92,20 @@ def _cores() -> int:
 
 
 def _cpu() -> str:
-    """Returns the name of the processor, and the widest vectors that it computes with: `AMD EPYC (AVX-512)`."""
+    """Returns the processor with its widest vector instructions, e.g. `AMD EPYC (AVX-512)`."""
+    lines = _CPUINFO.read_text().splitlines() if _CPUINFO.exists() else []
     fields: dict[str, str] = {}
-    for line in _CPUINFO.read_text().splitlines() if _CPUINFO.exists() else []:
+    for line in lines:
         field, _, value = line.partition(":")
         fields.setdefault(field.strip(), value.strip())
     name = fields.get("model name") or platform.processor() or platform.machine()
     flags = fields.get("flags", "").split()
-    return name + next((f" ({vectors})" for flag, vectors in _VECTORS.items() if flag in flags), "")
+    vectors = [vectors for flag, vectors in _VECTORS.items() if flag in flags]
+    return f"{name} ({vectors[0]})" if vectors else name
 
 
 def _commit() -> str | None:
-    """Returns the commit of the checkout that this package is run from, "-dirty" after it if files were changed since."""
+    """Returns the commit of the checkout of this package, with "-dirty" if files have changed."""
     checkout = pathlib.Path(not_so_clevr.__file__).resolve().parents[1]
     if not (checkout / ".git").exists():
         return None

@@ -1,4 +1,4 @@
-"""Measuring any function: metrics of each example, from predictions that are checked."""
+"""Measuring any function on every example of train and test."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import inspect
 import math
 import numbers
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -15,21 +15,23 @@ import numpy.typing as npt
 
 from not_so_clevr import results
 from not_so_clevr.benchmark import environment, loading
-from not_so_clevr.benchmark.run_folder import claimed
+from not_so_clevr.benchmark.run_folder import claim
 from not_so_clevr.checks import UserError, integer
 from not_so_clevr.dataset.batches import Arrays, Examples
 from not_so_clevr.dataset.config import NotSoClevrConfig, as_config
 from not_so_clevr.dataset.tasks import Task, as_task
 from not_so_clevr.results import Result, naming
 
-_PREDICT_BATCH = 64
-_PAINTED = 8  # Canvases that are kept as they were painted
+Predict = Callable[[npt.NDArray[np.float32]], Any]
 
-SEVERAL = "{name} may be one of several; give it a name with {argument}=, to tell its runs apart."
+_PREDICT_BATCH = 64
+_PAINTED = 8  # Canvases whose pixels are kept
+
+NO_NAME = "Cannot derive a unique name from {name}; pass {argument}=."
 
 
 def evaluate(
-    predict: Callable[[npt.NDArray[np.float32]], Any],
+    predict: Predict,
     *,
     task: str | Task,
     config: str | NotSoClevrConfig,
@@ -40,133 +42,183 @@ def evaluate(
     runs: str | pathlib.Path | None = None,
     replace: bool = False,
 ) -> Result:
-    """Measures a function from array to array, whatever framework made it, on every example of train and test.
+    """Measures a function of any framework on every example of train and test.
 
     Args:
-        predict: from x, float32 `[B, *task.input_shape]`, to predictions, `[B, *task.output_shape]`: logits for classification
-            and rendering, coordinates from -1 to 1 for regression; see `tasks`. B is 64, less for the last batch, and once
-            more 8 for rendering, for the canvases that are kept.
+        predict: maps x, float32 `[B, *task.input_shape]` with B up to 64, to predictions
+            `[B, *task.output_shape]`: logits for classification and rendering, coordinates from -1
+            to 1 for regression; see `tasks`. Rendering calls it again for 8 canvases to keep.
         task: "classification", "regression" or "rendering".
-        config: a config of the data set or its name.
-        model: its name; if None, that of the function. What has none of its own (a method, a lambda) needs one to be written.
-        seed: with which the model was trained, to tell several apart.
-        parameters: the number of trainable weights, if it is to be shown.
-        seconds: of training, if they are to be shown.
-        runs: the folder of all runs, in which this one is written; if None, nothing is written.
+        config: a config of the data set, or its name.
+        model: the name of the model; the name of the function if None. Required with `runs` if the
+            function has no name of its own (a method, a lambda).
+        seed: the seed that the model was trained with.
+        parameters: the number of trainable weights, if known.
+        seconds: the duration of the training, if known.
+        runs: the folder of all runs, to which this one is written; nothing is written if None.
         replace: replace the run with the same id.
 
     Raises:
-        UserError: one sentence, if an argument or a prediction is not as above.
-        FileExistsError: one sentence, if there is a run with the same id and it is not to be replaced.
-        OSError: one sentence, if the run's folder cannot be written.
+        UserError: one sentence, if an argument or a prediction is not as described.
+        FileExistsError: one sentence, if the run exists, unless `replace`.
+        OSError: one sentence, if the folder of the run cannot be written.
     """
     config = as_config(config)
     task = as_task(task, config.canvas_size)
     seed = integer("seed", seed, 0, 2**32 - 1)
-    parameters = None if parameters is None else integer("parameters", parameters, 0, 2**63)
-    if seconds is not None and not (isinstance(seconds, numbers.Real) and 0 <= seconds < math.inf):
-        raise UserError(f"seconds={seconds!r} is no time; expected a number of 0 or more, or None.")
-    if not callable(predict):
-        raise UserError(f"predict={predict!r} is no function; expected one from x to predictions, such as model.predict.")
-    name = str(model or getattr(predict, "__name__", type(predict).__name__))
-    if runs is not None and not model and (not inspect.isfunction(predict) or name == "<lambda>"):
-        raise UserError(SEVERAL.format(name=name, argument="model"))
+    if parameters is not None:
+        parameters = integer("parameters", parameters, 0, 2**63)
+    if seconds is not None:
+        if not (isinstance(seconds, numbers.Real) and 0 <= seconds < math.inf):
+            raise UserError(f"seconds must be a non-negative number or None, got {seconds!r}.")
+        seconds = float(seconds)
+    name = _name(predict, model, required=runs is not None)
+
     run_id = naming.run_id(task.name, config.name, naming.label(name, ""), seed)
-    with claimed(runs, run_id, replace=replace, trained=False) as folder:
-        splits = {split: Examples(arrays, task) for split, arrays in loading.load(config, task, "memory").items()}
-        found = {split: measured(predict, each, name) for split, each in splits.items()}
-        if task.name == "rendering" and all(all_white(columns) for columns in found.values()):
-            raise UserError(f"{name} paints every pixel white; expected logits, below 0 for black, and not probabilities.")
-        paint(predict, splits["test"], found["test"], name)
-        result = Result(
+    with claim(runs, run_id) as folder:
+        if folder is not None and not replace:
+            folder.check_free(trained=False)
+        arrays = loading.load(config, task, "memory")
+        splits = {split: Examples(each, task) for split, each in arrays.items()}
+        about = environment.describe()
+        del about["backend"]  # The framework of the function is unknown.
+        result = measure(
+            predict,
+            splits,
             model=name,
             recipe="",
-            task=task.name,
             config=config.name,
             seed=seed,
-            metrics=means(found, task),
-            accuracy_metric=task.accuracy_metric,
-            distance_metric=task.distance_metric,
             parameters=parameters,
-            seconds=None if seconds is None else float(seconds),
-            environment={key: value for key, value in environment.describe().items() if key != "backend"},
-            examples=found,
+            seconds=seconds,
+            environment=about,
         )
+        if task.name == "rendering" and all(map(_all_white, result.examples.values())):
+            raise UserError(
+                f"{name} paints every pixel white; expected logits, below 0 for black, "
+                "not probabilities."
+            )
         if folder is not None:
             folder.clear()
             folder.finish(result)
         return result
 
 
-def measured(predict: Callable[..., Any], examples: Examples, name: str) -> dict[str, npt.NDArray[Any]]:
-    """Returns each metric of each example, and the coordinates of its centre in pixels."""
+def _name(predict: Predict, model: str | None, *, required: bool) -> str:
+    """Returns the name of the model that a function is. Raises UserError if it is not unique."""
+    if not callable(predict):
+        raise UserError(f"predict must be a function from x to predictions, got {predict!r}.")
+    name = str(model or getattr(predict, "__name__", type(predict).__name__))
+    if required and not model and (not inspect.isfunction(predict) or name == "<lambda>"):
+        raise UserError(NO_NAME.format(name=name, argument="model"))
+    return name
+
+
+def measure(
+    predict: Predict, splits: Mapping[str, Examples], *, model: str, **others: Any
+) -> Result:
+    """Returns a result with every metric of every example.
+
+    Args:
+        predict: the function to measure.
+        splits: "train" and "test" -> examples.
+        model: the name of the model.
+        **others: fields of the result that the function itself does not determine.
+    """
+    task = splits["test"].task
+    examples = {split: measure_split(predict, each, model) for split, each in splits.items()}
+    if task.name == "rendering":
+        examples["test"] |= _painted(predict, splits["test"], examples["test"]["iou"], model)
+    return Result(
+        model=model,
+        task=task.name,
+        metrics={split: means(columns, task) for split, columns in examples.items()},
+        accuracy_metric=task.accuracy_metric,
+        distance_metric=task.distance_metric,
+        examples=examples,
+        **others,
+    )
+
+
+def measure_split(predict: Predict, examples: Examples, name: str) -> dict[str, npt.NDArray[Any]]:
+    """Returns the coordinates, metrics and predicted coordinates (pixels) of each example."""
     task = examples.task
-    columns: dict[str, list[Any]] = {metric: [] for metric in task.metrics}
+    batches: dict[str, list[Any]] = {}
     for start in range(0, len(examples), _PREDICT_BATCH):
         chosen = slice(start, start + _PREDICT_BATCH)
         x, y = examples.xy(chosen)
-        predictions = checked(predict(x), examples, chosen, name)
+        predictions = check_predictions(predict(x), examples, chosen, name)
         for metric, function in task.metrics.items():
-            columns[metric].append(keras.ops.convert_to_numpy(function(y, predictions)))
+            values = keras.ops.convert_to_numpy(function(y, predictions))
+            batches.setdefault(metric, []).append(values)
         if (pixels := task.pixels(predictions)) is not None:
-            columns.setdefault(results.PREDICTED, []).append(pixels)
-    whole = {column: np.concatenate(values) for column, values in columns.items()}
+            batches.setdefault(results.PREDICTED, []).append(pixels)
+    columns = {column: np.concatenate(values) for column, values in batches.items()}
+
     for metric in task.metrics:
-        if (wrong := ~np.isfinite(whole[metric])).any():
+        if (wrong := ~np.isfinite(columns[metric])).any():
             i, j = examples.coordinates[wrong][0].tolist()
-            raise UserError(f"{name} is so far off for the example ({i}, {j}) that its {metric} overflows; lower its answers.")
-    return {"coordinates": examples.coordinates, **whole}
+            raise UserError(
+                f"The {metric} of {name} overflows for the example ({i}, {j}); "
+                "return smaller predictions."
+            )
+    return {"coordinates": examples.coordinates, **columns}
 
 
-def paint(predict: Callable[..., Any], examples: Examples, measured: dict[str, npt.NDArray[Any]], name: str) -> None:
-    """Adds, if it is rendering, some canvases as they were painted: those with the lowest IoU, and others spread evenly."""
-    if examples.task.name != "rendering":
-        return
-    lowest = np.argsort(measured["iou"], kind="stable")[: _PAINTED // 2]
-    shown = np.concatenate([lowest, np.linspace(0, len(examples) - 1, _PAINTED - len(lowest)).astype(int)])
-    logits = checked(predict(examples.xy(shown)[0]), examples, shown, name)[..., 0]
-    measured[results.SHOWN] = shown
-    measured[results.PAINTED] = np.rint(127.5 * (1 + np.tanh(logits / 2))).astype(np.uint8)
+def _painted(
+    predict: Predict, examples: Examples, iou: npt.NDArray[Any], name: str
+) -> dict[str, npt.NDArray[Any]]:
+    """Returns some painted canvases: those with the lowest IOU, and others spread evenly."""
+    lowest = np.argsort(iou, kind="stable")[: _PAINTED // 2]
+    spread = np.linspace(0, len(examples) - 1, _PAINTED - len(lowest)).astype(int)
+    shown = np.concatenate([lowest, spread])
+
+    logits = check_predictions(predict(examples.xy(shown)[0]), examples, shown, name)[..., 0]
+    probabilities = (1 + np.tanh(logits / 2)) / 2
+    return {results.SHOWN: shown, results.PAINTED: np.rint(255 * probabilities).astype(np.uint8)}
 
 
-def checked(predictions: Any, examples: Examples, chosen: Any, name: str) -> npt.NDArray[np.float32]:
-    """Returns predictions as an array. Raises UserError, one sentence, unless they have the task's shape and are finite."""
+def check_predictions(
+    predictions: Any, examples: Examples, chosen: Any, name: str
+) -> npt.NDArray[np.float32]:
+    """Returns predictions as an array.
+
+    Raises:
+        UserError: one sentence, unless they have the shape of the task and are finite.
+    """
     task, coordinates = examples.task, examples.coordinates[chosen]
+    shape = f"array of shape [B, {', '.join(map(str, task.output_shape))}]"
     if predictions is None:
-        raise UserError(f"{name} returns None; expected an array of shape [B, {_shape(task)}]; is its return missing?")
-    if hasattr(predictions, "detach"):  # A tensor of PyTorch, whatever backend Keras has
+        raise UserError(f"{name} returns None; expected an {shape}; is its return missing?")
+    if hasattr(predictions, "detach"):  # A tensor of PyTorch, whatever the backend of Keras
         predictions = predictions.detach().cpu().float().numpy()
     try:
         array = np.asarray(keras.ops.convert_to_numpy(predictions), np.float32)
     except (TypeError, ValueError, RuntimeError):
-        raise UserError(
-            f"{name} returns {type(predictions).__name__}; expected one array of shape [B, {_shape(task)}]."
-        ) from None
+        kind = type(predictions).__name__
+        raise UserError(f"{name} returns {kind}; expected one {shape}.") from None
+
     expected = (len(coordinates), *task.output_shape)
     if array.shape != expected:
         raise UserError(
-            f"{name} returns shape {array.shape} for {task.name}; expected {expected} for a batch of {len(coordinates)}."
+            f"{name} returns shape {array.shape} for {task.name}; "
+            f"expected {expected} for a batch of {len(coordinates)}."
         )
     wrong = ~np.isfinite(array).all(axis=tuple(range(1, array.ndim)))
     if wrong.any():
         i, j = coordinates[wrong][0].tolist()
-        raise UserError(f"{name} returns NaN or infinity for the example ({i}, {j}); expected finite numbers.")
+        raise UserError(
+            f"{name} returns NaN or infinity for the example ({i}, {j}); expected finite numbers."
+        )
     return array
 
 
-def _shape(task: Task) -> str:
-    return ", ".join(map(str, task.output_shape))
+def means(columns: Arrays, task: Task) -> dict[str, float]:
+    """Returns the mean of each metric over the examples."""
+    return {metric: float(np.mean(columns[metric], dtype=np.float64)) for metric in task.metrics}
 
 
-def means(examples: results.Examples, task: Task) -> dict[str, dict[str, float]]:
-    """Returns for each split the mean of each metric of the task over its examples."""
-    return {
-        split: {metric: float(np.mean(columns[metric], dtype=np.float64)) for metric in task.metrics}
-        for split, columns in examples.items()
-    }
-
-
-def all_white(columns: Arrays) -> bool:
-    """Returns whether every canvas was painted white all over: its union with the true one is all of it, and some is right."""
+def _all_white(columns: Arrays) -> bool:
+    """Returns whether every canvas is all white: then its IOU equals its pixel accuracy."""
     same = columns["iou"] == columns["pixel_accuracy"]
     return bool((same & (columns["iou"] > 0) & (columns["exact"] == 0)).all())

@@ -1,4 +1,4 @@
-"""What happens while runs are made; the command prints it."""
+"""Events of runs, which the command prints."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Event:
-    """Something that happened to a run."""
+    """Something happened to a run."""
 
     run: Run
 
 
 class Started(Event):
-    """A run is about to be made."""
+    """A run begins."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,9 +31,11 @@ class Finished(Event):
 
 @dataclasses.dataclass(frozen=True)
 class Failed(Event):
-    """A run cannot be made; the message is a sentence, with frames of the user's own files below it.
+    """A run failed.
 
-    `again` says whether it is tried once more.
+    Attributes:
+        message: one sentence, with the frames of the user's own files below it.
+        again: whether the run is tried again.
     """
 
     message: str
@@ -41,4 +43,4 @@ class Failed(Event):
 
 
 class OutOfTime(Event):
-    """The time is over; the run is saved, and goes on when it is resumed."""
+    """The budget is used up. The run is saved, and can be resumed."""

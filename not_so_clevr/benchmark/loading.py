@@ -1,4 +1,4 @@
-"""The data set of a run: read with TFDS, or drawn when it is asked for."""
+"""The data set of a run: read with TFDS, or drawn on demand."""
 
 from __future__ import annotations
 
@@ -17,25 +17,28 @@ from not_so_clevr.dataset.tasks import Task
 
 
 def check_memory(config: NotSoClevrConfig) -> None:
-    """Raises UserError, one sentence, if memory cannot hold a data set that is read from disk."""
+    """Raises UserError, one sentence, if a data set read from disk does not fit into memory."""
     pixels = config.num_examples * config.canvas_size**2
     needed = 2 * pixels  # Canvases or one-hot targets, twice while they are sorted
-    there = environment.memory()
-    if there is not None and needed > there:
+    available = environment.memory()
+    if available is not None and needed > available:
         raise UserError(
-            f"{config.name} takes {needed / 1e9:.0f} GB of memory when it is read, and this machine "
-            f"has {there / 1e9:.0f} GB; use data='memory' (--data memory), which draws each batch "
-            "when it is needed."
+            f"{config.name} needs {needed / 1e9:.0f} GB of memory when read from disk, and this "
+            f"machine has {available / 1e9:.0f} GB; use data='memory' (--data memory), which draws "
+            "each batch on demand."
         )
 
 
 def load(
-    config: NotSoClevrConfig, task: Task, data: str = "tfds", data_dir: str | pathlib.Path | None = None
+    config: NotSoClevrConfig,
+    task: Task,
+    data: str = "tfds",
+    data_dir: str | pathlib.Path | None = None,
 ) -> Mapping[str, Arrays | Drawn]:
-    """Returns what a task needs of what `load_arrays` returns, row-major: read with TFDS, or drawn when it is asked for.
+    """Returns the features of `load_arrays` that a task needs, in row-major order.
 
     Raises:
-        OSError: one sentence, if the data set on disk is not whole.
+        OSError: one sentence, if the data set on disk is incomplete.
     """
     centres = config.split_centres()
     if data == "memory":
@@ -44,15 +47,17 @@ def load(
 
     devices.leave_gpus()
     only = tfds.decode.PartialDecoding(dict.fromkeys(("label", *task.features), True))
-    loaded = tfds.load(f"not_so_clevr/{config.name}", batch_size=-1, data_dir=data_dir, decoders=only)
+    name = f"not_so_clevr/{config.name}"
+    loaded = tfds.load(name, batch_size=-1, data_dir=data_dir, decoders=only)
+
     splits: dict[str, Arrays | Drawn] = {}
     for split in ("train", "test"):
         arrays = tfds.as_numpy(loaded[split])
         order = np.argsort(arrays["label"])
         if len(order) != len(centres[split]):
             raise OSError(
-                f"{config.name} on disk has {len(order)} of {len(centres[split])} {split} examples, as max_examples_per_split "
-                "leaves them; delete it, and it is generated anew."
+                f"{config.name} on disk has {len(order)} of {len(centres[split])} {split} "
+                "examples (max_examples_per_split does that); delete it to generate it again."
             )
         splits[split] = {name: values[order] for name, values in arrays.items()}
     return splits

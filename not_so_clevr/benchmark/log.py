@@ -1,4 +1,4 @@
-"""What happens at the end of each epoch of a run: it is measured, recorded and saved, or stopped."""
+"""The end of an epoch: evaluate, record and save it, or stop."""
 
 from __future__ import annotations
 
@@ -16,12 +16,16 @@ from not_so_clevr.checks import UserError
 from not_so_clevr.dataset.batches import Examples
 
 
-class TimeIsUp(Exception):  # noqa: N818 - no error: the run is saved, and goes on when it is resumed.
-    """The time that was given to a run is over."""
+class TimeIsUp(Exception):  # noqa: N818 - not an error: the run is saved, and can be resumed.
+    """The time of a run is used up."""
 
 
 class StopAt(keras.callbacks.Callback):
-    """Raises `TimeIsUp` at the end of the first epoch that ends after a time of `time.monotonic`, unless it is the last."""
+    """Raises `TimeIsUp` at the end of an epoch, unless it is the last, once a time has passed.
+
+    Args:
+        until: the time, of `time.monotonic`.
+    """
 
     def __init__(self, until: float) -> None:
         super().__init__()
@@ -33,7 +37,7 @@ class StopAt(keras.callbacks.Callback):
 
 
 class Log(keras.callbacks.Callback):
-    """Records each epoch: its loss, the metrics of test, the seconds of training. Saves it, if there is a folder."""
+    """Records the loss, test metrics and training time of each epoch, and saves a checkpoint."""
 
     def __init__(
         self,
@@ -44,11 +48,8 @@ class Log(keras.callbacks.Callback):
         folder: RunFolder | None,
     ) -> None:
         super().__init__()
-        self.network = network
-        self.predict = predict
-        self.run = run
-        self.test = test
-        self.folder = folder
+        self.network, self.predict, self.run = network, predict, run
+        self.test, self.folder = test, folder
         self.epochs: list[dict[str, Any]] = []
         self.seconds_before = 0.0
         self.started = time.perf_counter()
@@ -59,25 +60,35 @@ class Log(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         seconds = time.perf_counter() - self.epoch_started
         logs = {} if logs is None else logs
-        if "loss" not in logs:
-            there = f"only {', '.join(logs)}" if logs else "nothing"
-            raise UserError(f"The train_step of {self.run.model.name} returns no loss, {there}; return it as 'loss'.")
-        loss = float(logs["loss"])
-        if not math.isfinite(loss):
-            raise UserError(
-                f"The loss of {self.run.model.name} became {loss} in epoch {epoch + 1}; "
-                "lower the learning rate, or look for a division by 0 or a logarithm of 0."
-            )
-        measured = evaluation.measured(self.predict, self.test, self.run.model.name)
-        test = evaluation.means({"test": measured}, self.run.task)["test"]
+        loss = self._loss(epoch, logs)
+        columns = evaluation.measure_split(self.predict, self.test, self.run.model.name)
+        test = evaluation.means(columns, self.run.task)
         logs.update({f"val_{metric}": value for metric, value in test.items()})
+
         self.epochs.append({"epoch": epoch + 1, "loss": loss, "test": test, "seconds": seconds})
         if self.folder is not None:
             total = self.seconds_before + time.perf_counter() - self.started
-            self.folder.save(self.network, {"recipe": self.run.saved_recipe, "seconds": total, "epochs": self.epochs})
+            log = {"recipe": self.run.saved_recipe, "seconds": total, "epochs": self.epochs}
+            self.folder.save(self.network, log)
+
+    def _loss(self, epoch: int, logs: Mapping[str, Any]) -> float:
+        """Returns the loss of an epoch. Raises UserError, one sentence, unless it is finite."""
+        name = self.run.model.name
+        if "loss" not in logs:
+            returned = f"only {', '.join(logs)}" if logs else "nothing"
+            raise UserError(
+                f"The train_step of {name} returns no loss, {returned}; return it as 'loss'."
+            )
+        loss = float(logs["loss"])
+        if not math.isfinite(loss):
+            raise UserError(
+                f"The loss of {name} became {loss} in epoch {epoch + 1}; "
+                "lower the learning rate, or look for a division by 0 or a logarithm of 0."
+            )
+        return loss
 
     def restore(self) -> None:
-        """Continues where the last run stopped, if it came far enough to save anything."""
+        """Restores the last checkpoint, if there is one."""
         assert self.folder is not None
         self.network.optimizer.build(self.network.trainable_variables)
         log = self.folder.restore(self.network, self.run.saved_recipe)

@@ -1,4 +1,4 @@
-"""How a run is made: what changes neither its id nor, but for a callback, its result."""
+"""How a run is made: options that change neither its id nor, except for callbacks, its result."""
 
 from __future__ import annotations
 
@@ -15,17 +15,16 @@ if TYPE_CHECKING:
 
     from not_so_clevr.benchmark.experiment import Run
 
-DATA = ("tfds", "memory")
-VERBOSE = ("auto", 0, 1)
+_ALLOWED = {"data": ("tfds", "memory"), "verbose": ("auto", 0, 1)}
 
 
 @dataclasses.dataclass(frozen=True)
 class RunOptions:
-    """Options of a run; `benchmark.run` describes them.
+    """Options of a run; see `benchmark.run`.
 
     Raises:
-        UserError: one sentence, if one is unknown, or two contradict each other.
-        MissingPackageError: one sentence, if TensorBoard is asked for and not installed.
+        UserError: one sentence, if an option is unknown, or two contradict each other.
+        MissingPackageError: one sentence, if TensorBoard is needed and not installed.
     """
 
     data: str = "tfds"
@@ -39,26 +38,27 @@ class RunOptions:
     verbose: str | int = "auto"
 
     def __post_init__(self) -> None:
-        for name, allowed in (("data", DATA), ("verbose", VERBOSE)):
+        for name, allowed in _ALLOWED.items():
             value = getattr(self, name)
             if not isinstance(value, (str, int)) or value not in allowed:
                 expected = ", ".join(map(str, allowed))
                 raise UserError(f"{name}={value!r} is unknown; expected one of {expected}.")
         if self.resume and self.replace:
-            raise UserError("resume and replace were both asked for; a run can be continued or replaced, not both.")
+            raise UserError("resume and replace exclude each other; give one of them.")
         if self.tensorboard and self.runs is None:
-            raise UserError("tensorboard needs a folder to write to; give runs=, such as runs='runs'.")
+            raise UserError("tensorboard needs a folder to write to; give runs=, e.g. runs='runs'.")
         if self.tensorboard and not importlib.util.find_spec("tensorboard"):
-            raise MissingPackageError("TensorBoard is not installed; run: pip install 'not-so-clevr[tensorboard]'")
+            pip = "pip install 'not-so-clevr[tensorboard]'"
+            raise MissingPackageError(f"TensorBoard is not installed; run: {pip}")
 
     def check(self, run: Run) -> None:
-        """Checks that a run can be made with these options: memory for its data, and its folder.
+        """Checks that a run can be made with these options.
 
         Raises:
-            UserError: one sentence, if the data set does not fit into memory, or the run is to be
-                resumed and is damaged or was made with other settings.
-            FileExistsError: one sentence, if the run is there, and neither resume nor replace.
-            OSError: one sentence, if its folder cannot be read or written.
+            UserError: one sentence, if the data set does not fit into memory, or the run to resume
+                is damaged or has other settings.
+            FileExistsError: one sentence, if the run exists, unless resumed or replaced.
+            OSError: one sentence, if the folder of the run cannot be read.
         """
         from not_so_clevr.benchmark import loading
         from not_so_clevr.benchmark.run_folder import RunFolder
@@ -67,6 +67,7 @@ class RunOptions:
             loading.check_memory(run.config)
         if self.runs is not None:
             folder = RunFolder(self.runs, run.id)
-            folder.check_free(resume=self.resume, replace=self.replace)
             if self.resume:
                 folder.check_resumable(run.saved_recipe)
+            elif not self.replace:
+                folder.check_free()

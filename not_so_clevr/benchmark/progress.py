@@ -1,4 +1,4 @@
-"""Bars on standard error that tell what, how far and how long still; lines, now and then, where that is no terminal."""
+"""Progress bars on stderr; a line now and then where stderr is not a terminal."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 _SECONDS = 10.0  # Between two lines where there is no terminal
 
 
-def bars(unit: str) -> rich.progress.Progress:
-    """Returns bars that count `unit`; a task may tell more in its field `state`."""
+def _bars(unit: str, shown: bool = True) -> rich.progress.Progress:
+    """Returns bars that count `unit`, with more text in the field `state` of a task."""
     console = rich.console.Console(stderr=True)
     has_widgets = console.is_jupyter and bool(importlib.util.find_spec("ipywidgets"))
     return rich.progress.Progress(
@@ -33,14 +33,14 @@ def bars(unit: str) -> rich.progress.Progress:
         rich.progress.TimeRemainingColumn(),
         rich.progress.TextColumn("left"),
         console=console,
-        disable=not (console.is_terminal or has_widgets),
+        disable=not (shown and (console.is_terminal or has_widgets)),
         redirect_stdout=False,
         redirect_stderr=False,
     )
 
 
 def is_shown(verbose: str | int) -> bool:
-    """Returns whether `verbose`, "auto", 0 or 1, shows anything here."""
+    """Returns whether progress is shown, given `verbose` of `benchmark.run`."""
     if verbose != "auto":
         return bool(verbose)
     console = rich.console.Console(stderr=True)
@@ -49,78 +49,69 @@ def is_shown(verbose: str | int) -> bool:
 
 @contextlib.contextmanager
 def generation(verbose: str | int) -> Iterator[Callable[[str, int, int], None]]:
-    """Shows a bar for each data set that is generated; yields the function that feeds them.
+    """Shows a bar for each data set that is generated; yields the function that updates them."""
+    tasks: dict[str, rich.progress.TaskID] = {}
 
-    Args:
-        verbose: "auto", 0 or 1, as for `benchmark.run`.
-    """
-    with bars("examples") if is_shown(verbose) else contextlib.nullcontext() as shown:
-        of: dict[str, rich.progress.TaskID] = {}
+    def on_progress(name: str, done: int, total: int) -> None:
+        if name not in tasks:
+            tasks[name] = bars.add_task(name, total=total, state="")
+        bars.update(tasks[name], completed=done)
 
-        def on_progress(name: str, done: int, total: int) -> None:
-            if shown is not None:
-                bar = of[name] if name in of else shown.add_task(name, total=total, state="")
-                of[name] = bar
-                shown.update(bar, completed=done)
-
+    with _bars("examples", is_shown(verbose)) as bars:
         yield on_progress
 
 
 @contextlib.contextmanager
 def training(name: str, verbose: str | int) -> Iterator[list[keras.callbacks.Callback]]:
-    """Shows the bar of a training: epoch, loss, metrics of test, time left.
-
-    Args:
-        name: of the run.
-        verbose: "auto", 0 or 1, as for `benchmark.run`.
-
-    Yields:
-        The callbacks that feed it.
-    """
+    """Shows the progress of a training; yields the callbacks that update it."""
     if not is_shown(verbose):
         yield []
         return
+    with _bars("steps") as bars:
+        yield [lines(f"{name}: ", sys.stderr, _SECONDS) if bars.disable else _bar(bars, name)]
+
+
+def _bar(bars: rich.progress.Progress, name: str) -> keras.callbacks.Callback:
+    """Returns a callback that updates a bar at each step."""
     import keras
 
-    class Bar(keras.callbacks.Callback):
-        """Tells the bar each step."""
+    bar = bars.add_task(name, total=None, state="")
 
+    class Bar(keras.callbacks.Callback):
         test = ""
 
         def on_train_begin(self, logs: Any = None) -> None:
-            shown.update(bar, total=self.params["epochs"] * self.params["steps"])
+            bars.update(bar, total=self.params["epochs"] * self.params["steps"])
 
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
             self.epoch = epoch
-            shown.update(bar, completed=epoch * self.params["steps"])
+            bars.update(bar, completed=epoch * self.params["steps"])
 
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
             loss = f", loss {logs['loss']:.3g}" if "loss" in logs else ""
             state = f", epoch {self.epoch + 1} of {self.params['epochs']}{loss}{self.test}"
-            shown.update(bar, advance=1, state=state)
+            bars.update(bar, advance=1, state=state)
 
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
             self.test = _test(logs)
 
-    with bars("steps") as shown:
-        bar = shown.add_task(name, total=None, state="")
-        yield [lines(f"{name}: ", sys.stderr, _SECONDS)] if shown.disable else [Bar()]
+    return Bar()
 
 
-def lines(before: str = "", stream: TextIO | None = None, seconds: float = 0) -> keras.callbacks.Callback:
-    """Returns a callback that prints a line at the end of an epoch, from which `Epoch.read` gets how far a training is.
+def lines(
+    before: str = "", stream: TextIO | None = None, seconds: float = 0
+) -> keras.callbacks.Callback:
+    """Returns a callback that prints a line at the end of an epoch, for `Epoch.read`.
 
     Args:
-        before: what each line begins with; nothing, for `Epoch.read`.
-        stream: where to print; standard output if None.
-        seconds: that pass at least between two lines, and before the first.
+        before: the beginning of each line; must be empty for `Epoch.read`.
+        stream: where to print; stdout if None.
+        seconds: the least time between two lines, and before the first.
     """
     import keras
 
     class Lines(keras.callbacks.Callback):
-        """Prints the lines."""
-
-        epochs = 0  # That were trained by this process
+        epochs = 0  # Trained by this process
 
         def on_train_begin(self, logs: Any = None) -> None:
             self.began = self.printed = time.monotonic()
@@ -133,7 +124,8 @@ def lines(before: str = "", stream: TextIO | None = None, seconds: float = 0) ->
             self.printed = now
             done, total = epoch + 1, self.params["epochs"]
             left = (now - self.began) / self.epochs * (total - done)
-            line = f"{before}epoch {done} of {total}, loss {logs['loss']:.4g}{_test(logs)}, {left:.1f} s left"
+            state = f"loss {logs['loss']:.4g}{_test(logs)}"
+            line = f"{before}epoch {done} of {total}, {state}, {left:.1f} s left"
             print(line, file=stream, flush=True)
 
     return Lines()
@@ -141,13 +133,13 @@ def lines(before: str = "", stream: TextIO | None = None, seconds: float = 0) ->
 
 @dataclasses.dataclass(frozen=True)
 class Epoch:
-    """How far a training is.
+    """The progress of a training.
 
     Attributes:
-        done: epochs that are complete.
-        total: epochs in all.
-        state: loss and metrics of test, as text.
-        left: seconds that the others will take.
+        done: the number of complete epochs.
+        total: the number of all epochs.
+        state: loss and test metrics, as text.
+        left: the estimated time left, in seconds.
     """
 
     done: int
@@ -157,28 +149,36 @@ class Epoch:
 
     @classmethod
     def read(cls, text: str) -> Epoch | None:
-        """Returns what the last line of `lines` tells in a text; None if there is none."""
-        found = re.findall(r"^epoch (\d+) of (\d+), (.*), ([\d.]+) s left$", text, re.MULTILINE)
-        return cls(int(found[-1][0]), int(found[-1][1]), found[-1][2], float(found[-1][3])) if found else None
+        """Reads the last line that `lines` printed in a text; returns None if there is none."""
+        pattern = r"^epoch (\d+) of (\d+), (.*), ([\d.]+) s left$"
+        found = re.findall(pattern, text, re.MULTILINE)
+        if not found:
+            return None
+        done, total, state, left = found[-1]
+        return cls(int(done), int(total), state, float(left))
 
 
 def _test(logs: Mapping[str, float]) -> str:
-    """Returns the first two metrics of test as text."""
+    """Returns the first two test metrics as text."""
     metrics = [f"{key[4:]} {value:.4g}" for key, value in logs.items() if key.startswith("val_")]
     return f", test {', '.join(metrics[:2])}"
 
 
 @contextlib.contextmanager
 def live() -> Iterator[Callable[[Callable[[], rich.console.RenderableType]], None]]:
-    """Yields a function that shows what another one returns, in the place of what was shown before.
+    """Yields a function that calls another, and shows what it returns in place of the last output.
 
-    Nothing is shown, and the other one not called, where standard error is no terminal.
+    Where stderr is not a terminal, it does nothing.
     """
     console = rich.console.Console(stderr=True)
     if not console.is_terminal:
         yield lambda _: None
         return
     with rich.live.Live(
-        console=console, auto_refresh=False, transient=True, redirect_stdout=sys.stdout.isatty(), redirect_stderr=True
+        console=console,
+        auto_refresh=False,
+        transient=True,
+        redirect_stdout=sys.stdout.isatty(),
+        redirect_stderr=True,
     ) as shown:
         yield lambda render: shown.update(render(), refresh=True)

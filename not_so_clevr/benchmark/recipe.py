@@ -1,4 +1,4 @@
-"""Recipes: how a model is trained, and how it is given recipes."""
+"""Recipes: how a model is trained."""
 
 from __future__ import annotations
 
@@ -11,31 +11,34 @@ import keras
 
 from not_so_clevr.checks import UserError
 
-SCHEDULES = ("constant", "cosine", "step")
-LOSSES = ("task", "mean_squared_error")
+_ALLOWED = {"schedule": ("constant", "cosine", "step"), "loss": ("task", "mean_squared_error")}
 
 _Build = TypeVar("_Build", bound=Callable[..., keras.Model])
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Hyper-parameters of a training with Adam, or AdamW if there is weight decay.
+    """Hyper-parameters of a training with Adam, or with AdamW if there is weight decay.
 
     Attributes:
-        epochs: passes over the training examples.
-        batch_size: examples a step; the last batch of an epoch is smaller if the examples do not divide evenly.
-        learning_rate: at its highest.
-        schedule: "constant"; "cosine", down to 0 at the last step; or "step", a tenth from every `step_epochs` epochs on.
+        epochs: the number of passes over the training examples.
+        batch_size: the number of examples per step; the last batch of an epoch may be smaller.
+        learning_rate: the initial learning rate.
+        schedule: "constant"; "cosine", which decays to 0 at the last step; or "step", which divides
+            the learning rate by 10 every `step_epochs` epochs.
         step_epochs: for "step" only.
-        weight_decay: decoupled (AdamW): each step shrinks the weights by learning rate x `weight_decay`, kernels only.
-        l2: coupled: adds `l2` x the sum of squares of the kernels to the loss, as `keras.regularizers.L2` does.
-        loss: "task", for that of the task; or, for rendering, "mean_squared_error", of the logits, as in the paper's code.
-        model: keyword arguments for the function that builds the model.
+        weight_decay: decoupled (AdamW): each step shrinks the kernels by learning rate x
+            `weight_decay`.
+        l2: coupled: adds `l2` x the sum of squares of the kernels to the loss, as
+            `keras.regularizers.L2` does.
+        loss: "task" for the loss of the task; for rendering also "mean_squared_error", of the
+            logits, as in the code of the paper.
+        model: keyword arguments of the function that builds the model.
 
-    Kernels are the trainable weights of two or more dimensions.
+    Kernels are the trainable weights with two or more dimensions.
 
     Raises:
-        UserError: if a value is out of its range.
+        UserError: one sentence, if a value is out of range.
     """
 
     epochs: int = 20
@@ -51,19 +54,21 @@ class Recipe:
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "step_epochs"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
-                raise UserError(f"{name}={value!r} is no whole number of 1 or more; give one, such as {name}=20.")
+            if not _is_number(value, numbers.Integral) or value < 1:
+                raise UserError(f"{name} must be a positive integer, got {value!r}.")
             object.__setattr__(self, name, int(value))
         for name in ("learning_rate", "weight_decay", "l2"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 <= value < 1e300:  # type: ignore[operator]
-                raise UserError(f"{name}={value!r} is no number of 0 or more; give one, such as {name}=0.01.")
+            if not _is_number(value, numbers.Real) or not 0 <= value < 1e300:
+                raise UserError(f"{name} must be a non-negative number, got {value!r}.")
             object.__setattr__(self, name, float(value))
-        for name, known in (("schedule", SCHEDULES), ("loss", LOSSES)):
-            if getattr(self, name) not in known:
-                raise UserError(f"{name}={getattr(self, name)!r} is unknown; expected one of {', '.join(known)}.")
+        for name, allowed in _ALLOWED.items():
+            value = getattr(self, name)
+            if value not in allowed:
+                expected = ", ".join(allowed)
+                raise UserError(f"{name}={value!r} is unknown; expected one of {expected}.")
         if not isinstance(self.model, Mapping):
-            raise UserError(f"model={self.model!r} is no dict; give the settings of the model as one, such as {{'size': 3}}.")
+            raise UserError(f"model must be a dict of settings, got {self.model!r}.")
 
     @classmethod
     def names(cls) -> list[str]:
@@ -71,7 +76,7 @@ class Recipe:
         return [field.name for field in dataclasses.fields(cls) if field.name != "model"]
 
     def replace(self, settings: Mapping[str, Any]) -> Recipe:
-        """Returns the recipe with some settings changed; those that are no attribute of a recipe are for the model."""
+        """Returns the recipe with some settings changed; the model gets those it does not know."""
         names = self.names()
         own = {name: value for name, value in settings.items() if name in names}
         model = {name: value for name, value in settings.items() if name not in names}
@@ -81,21 +86,17 @@ class Recipe:
         """Raises UserError, one sentence, if `l2` would replace a regularizer of a built model."""
         for variable in self._penalised(model):
             if getattr(variable, "regularizer", None) is not None:
-                raise UserError(f"l2={self.l2} would replace the regularizer that {variable.path} has; leave one of them out.")
+                raise UserError(
+                    f"l2={self.l2} would replace the regularizer of {variable.path}; "
+                    "omit one of them."
+                )
 
     def _penalised(self, model: keras.Model) -> list[Any]:
-        return [variable for variable in model.trainable_variables if self.l2 and len(variable.shape) >= 2]
+        return [each for each in model.trainable_variables if self.l2 and len(each.shape) >= 2]
 
     def compile(self, model: keras.Model, loss: keras.losses.Loss, steps_per_epoch: int) -> None:
-        """Compiles a built model for this recipe. Raises UserError as `check` does."""
-        rate: Any = self.learning_rate
-        if self.schedule == "cosine":
-            rate = keras.optimizers.schedules.CosineDecay(rate, self.epochs * steps_per_epoch)
-        elif self.schedule == "step":
-            ends = range(self.step_epochs, self.epochs, self.step_epochs)
-            boundaries = [epoch * steps_per_epoch - 1 for epoch in ends]  # The last steps that have the rate before
-            rates = [rate * 0.1**k for k in range(len(boundaries) + 1)]
-            rate = keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, rates) if boundaries else rate
+        """Compiles a built model for this recipe. Raises UserError as `check`."""
+        rate = self._rate(steps_per_epoch)
         optimizer = keras.optimizers.AdamW(rate, weight_decay=self.weight_decay)
         others = [variable for variable in model.trainable_variables if len(variable.shape) < 2]
         optimizer.exclude_from_weight_decay(var_list=others)
@@ -104,16 +105,32 @@ class Recipe:
             variable.regularizer = keras.regularizers.L2(self.l2)
         model.compile(optimizer, loss if self.loss == "task" else self.loss)
 
+    def _rate(self, steps_per_epoch: int) -> Any:
+        """Returns the learning rate, or its schedule."""
+        rate = self.learning_rate
+        if self.schedule == "cosine":
+            return keras.optimizers.schedules.CosineDecay(rate, self.epochs * steps_per_epoch)
+        ends = range(self.step_epochs, self.epochs, self.step_epochs)
+        if self.schedule == "constant" or not ends:
+            return rate
+        boundaries = [epoch * steps_per_epoch - 1 for epoch in ends]  # The last step at each rate
+        rates = [rate * 0.1**k for k in range(len(boundaries) + 1)]
+        return keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, rates)
+
+
+def _is_number(value: Any, kind: type) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
+
 
 def with_recipes(*, source: str, **recipes: Mapping[str, Recipe]) -> Callable[[_Build], _Build]:
-    """Decorates a function that builds a model with its source and its recipes.
+    """Gives recipes to a function that builds a model, as a decorator.
 
     Args:
-        source: where the architecture comes from.
+        source: the source of the architecture, e.g. a paper.
         **recipes: name of the recipe -> name of the task -> recipe. The first is the default.
 
     Raises:
-        UserError: if there is no recipe, or if one is not told for which task it is.
+        UserError: one sentence, unless there are recipes, each for some tasks.
     """
     check_recipes(recipes, "with_recipes")
 
@@ -126,14 +143,16 @@ def with_recipes(*, source: str, **recipes: Mapping[str, Recipe]) -> Callable[[_
 
 
 def check_recipes(recipes: Any, where: str) -> None:
-    """Raises UserError, one sentence that tells where, unless these are recipes as `with_recipes` takes them."""
+    """Raises UserError, one sentence that says where, unless `with_recipes` accepts the recipes."""
     from not_so_clevr.dataset.tasks import TASKS
 
     by_task = list(recipes.values()) if isinstance(recipes, Mapping) else []
     if not by_task or not all(isinstance(tasks, Mapping) and tasks for tasks in by_task):
-        raise UserError(f"{where} needs recipes, each for some tasks; expected such as tuned={{'regression': Recipe()}}.")
+        example = "tuned={'regression': Recipe()}"
+        raise UserError(f"{where} needs recipes, each for one or more tasks; e.g. {example}.")
     for task, recipe in (item for tasks in by_task for item in tasks.items()):
         if task not in TASKS:
-            raise UserError(f"Unknown task {task!r} in {where}; expected one of {', '.join(TASKS)}.")
+            expected = ", ".join(TASKS)
+            raise UserError(f"Unknown task {task!r} in {where}; expected one of {expected}.")
         if not isinstance(recipe, Recipe):
-            raise UserError(f"{recipe!r} is no recipe for {task} in {where}; expected one, such as Recipe(epochs=20).")
+            raise UserError(f"{where} needs a Recipe for {task}, got {recipe!r}.")

@@ -1,12 +1,12 @@
-"""Finding models: bundled ones and others by their entry point (`coordconv`), any by its path (`my_pkg.my_module:build`).
+"""Finding models: by entry point (`coordconv`), or by path (`my_pkg.my_module:build`).
 
 A package names its models in its pyproject.toml:
 
     [project.entry-points."not_so_clevr.models"]
     my_model = "my_pkg.my_module:build"
 
-`build(task)` returns a `keras.Model` from `task.input_shape` to `task.output_shape`. It may be decorated with
-`recipe.with_recipes`; else it has one recipe, `default`, for every task.
+`build(task)` returns a `keras.Model` from `task.input_shape` to `task.output_shape`. It may be
+decorated with `recipe.with_recipes`; otherwise it has one recipe for every task, `default`.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ class Model:
     """A model that can be trained.
 
     Attributes:
-        name: as on the command line, and in the id of a run.
+        name: the name on the command line, and in the id of a run.
         build: task -> `keras.Model`.
-        source: where the architecture comes from.
+        source: the source of the architecture, e.g. a paper.
         recipes: name of the recipe -> name of the task -> recipe; the first is the default.
         findable: whether `find` returns the model for its name.
     """
@@ -52,23 +52,28 @@ class Model:
     findable: bool
 
     def recipe(self, name: str | None, task: str) -> tuple[str, Recipe]:
-        """Returns the name of a recipe, the default if `name` is None, and the recipe for a task.
+        """Returns the name and the recipe for a task; the default recipe if `name` is None.
 
         Raises:
-            UserError: if the model has none of that name, or none for the task.
+            UserError: one sentence, if the model has no recipe of that name for the task.
         """
         name = next(iter(self.recipes)) if name is None else name
         if name not in self.recipes:
-            raise UserError(f"{self.name} has no recipe {name!r}; expected one of {', '.join(self.recipes)}.")
+            expected = ", ".join(self.recipes)
+            raise UserError(f"{self.name} has no recipe {name!r}; expected one of {expected}.")
         if task not in self.tasks:
-            raise UserError(f"{self.name} is no model for {task}; expected one of {', '.join(self.tasks)}.")
+            expected = ", ".join(self.tasks)
+            raise UserError(f"{self.name} is not a model for {task}; expected one of {expected}.")
         if task not in self.recipes[name]:
-            raise UserError(f"{self.name} has no recipe {name!r} for {task}; expected one of {', '.join(self.recipes[name])}.")
+            expected = ", ".join(self.recipes[name])
+            raise UserError(
+                f"{self.name} has no recipe {name!r} for {task}; expected one of {expected}."
+            )
         return name, self.recipes[name][task]
 
     @property
     def tasks(self) -> list[str]:
-        """The names of the tasks for which the model has a recipe."""
+        """The names of the tasks that the model has a recipe for."""
         return list(dict.fromkeys(task for recipe in self.recipes.values() for task in recipe))
 
 
@@ -78,40 +83,52 @@ def parameters(network: keras.Model) -> int:
 
 
 def names() -> list[str]:
-    """Returns the names of all models of installed packages, by their entry points."""
-    return sorted({point.name for point in importlib.metadata.entry_points(group=GROUP)})
+    """Returns the names of all entry points of installed packages."""
+    return sorted(_entry_points())
+
+
+def _entry_points() -> dict[str, str]:
+    return {point.name: point.value for point in importlib.metadata.entry_points(group=GROUP)}
 
 
 def find(name: str) -> Model:
-    """Returns the model of that name or path. Modules of the current folder are found, too, after installed ones.
+    """Returns the model of a name or path.
+
+    Modules of the current folder are found, too, after installed ones.
 
     Raises:
-        UserError: one sentence, if there is none, or if its module cannot be imported.
+        UserError: one sentence, if there is no such model, or its module cannot be imported.
     """
+    points = _entry_points()
+    expected = f"expected one of {', '.join(sorted(points))}"
     if not isinstance(name, str):
-        raise UserError(f"model={name!r} is no name; expected one of {', '.join(names())}, or a path, or a function.")
-    points = {point.name: point.value for point in importlib.metadata.entry_points(group=GROUP)}
-    path = points.get(name, name)
-    module_name, colon, function_name = path.rpartition(":")
-    if module_name.endswith(".py") or any(each in module_name for each in "/\\"):
-        module = pathlib.PureWindowsPath(module_name).stem  # Which knows both separators
-        raise UserError(f"{module_name} is a file; expected a module: go to its folder, and give {module}:{function_name}.")
-    if not (colon and all(map(str.isidentifier, [*module_name.split("."), function_name]))):
+        raise UserError(f"model={name!r} is not a name; {expected}, or a path, or a function.")
+
+    module, colon, function = points.get(name, name).rpartition(":")
+    if module.endswith(".py") or any(each in module for each in "/\\"):
+        stem = pathlib.PureWindowsPath(module).stem  # Understands both separators
         raise UserError(
-            f"Unknown model {name!r}; expected one of {', '.join(names())}, or a path such as my_pkg.my_module:build."
+            f"{module} is a file; expected a module: go to its folder, and give {stem}:{function}."
         )
-    build = getattr(_module(module_name), function_name, None)
+    if not (colon and all(map(str.isidentifier, [*module.split("."), function]))):
+        raise UserError(
+            f"Unknown model {name!r}; {expected}, or a path like my_pkg.my_module:build."
+        )
+
+    build = getattr(_module(module), function, None)
     if not callable(build):
-        hint = _shadow(module_name)
-        raise UserError(f"Module {module_name!r} has no function {function_name!r}; expected one that takes a task.{hint}")
+        raise UserError(
+            f"Module {module!r} has no function {function!r}; expected one that takes a task."
+            f"{_shadow(module)}"
+        )
     return dataclasses.replace(describe(build, name), findable=True)
 
 
 def describe(build: Callable[..., keras.Model], name: str | None = None) -> Model:
-    """Returns the model that a function builds, named after it if no name is given.
+    """Returns the model that a function builds, named after the function if no name is given.
 
     Raises:
-        UserError: one sentence, if it is no function, or if what it has as `recipes` are none.
+        UserError: one sentence, if it is not a function, or its recipes are not recipes.
     """
     import keras
 
@@ -119,37 +136,46 @@ def describe(build: Callable[..., keras.Model], name: str | None = None) -> Mode
     from not_so_clevr.dataset.tasks import TASKS
 
     if not callable(build) or isinstance(build, keras.Model):
-        raise UserError(f"{type(build).__name__} is no function; expected one that takes a task and returns a keras.Model.")
-    function: Any = build
-    module, function_name = getattr(build, "__module__", "?"), getattr(build, "__qualname__", type(build).__name__)
-    path = f"{module}:{function_name}"
-    findable = module != "__main__" and getattr(sys.modules.get(module), function_name, None) is build
-    recipes = getattr(function, "recipes", {"default": dict.fromkeys(TASKS, Recipe())})
+        raise UserError(
+            f"{type(build).__name__} is not a function; "
+            "expected one that takes a task and returns a keras.Model."
+        )
+    module = getattr(build, "__module__", "?")
+    function = getattr(build, "__qualname__", type(build).__name__)
+    path = f"{module}:{function}"
+    is_importable = module != "__main__" and (
+        getattr(sys.modules.get(module), function, None) is build
+    )
+    source = getattr(build, "source", path)
+    recipes = getattr(build, "recipes", {"default": dict.fromkeys(TASKS, Recipe())})
     check_recipes(recipes, path)
-    return Model(name or path, build, str(getattr(function, "source", path)), recipes, findable and name in (None, path))
+    findable = is_importable and name in (None, path)
+    return Model(name or path, build, str(source), recipes, findable)
 
 
 def _module(name: str) -> Any:
     here = os.getcwd()
     if here not in sys.path:
-        sys.path.append(here)  # At the end: what is installed is not to be shadowed by what lies here.
+        sys.path.append(here)  # At the end, so that it does not shadow installed modules
     try:
         return importlib.import_module(name)
     except (Exception, SystemExit) as error:
         absent = error.name if isinstance(error, ModuleNotFoundError) else None
-        missing = absent is not None and f"{name}.".startswith(f"{absent}.")
-        if missing:
+        if absent is not None and f"{name}.".startswith(f"{absent}."):
             reason = f"there is no module {absent!r}, neither installed nor in {here}"
             raise UserError(f"Cannot import {name!r}: {reason}.{_shadow(name)}") from error
-        text = f"Cannot import {name!r}: {tracebacks.sentence(error)}.{_shadow(name)}"
-        raise UserError(tracebacks.with_frames(text, error)) from error
+        text = tracebacks.explain(f"Cannot import {name!r}", error, _shadow(name))
+        raise UserError(text) from error
 
 
 def _shadow(name: str) -> str:
-    """Returns a hint if the current folder has the module, but another one of that name comes first."""
+    """Returns a hint if a module in the current folder is hidden by one of the same name."""
     top = name.partition(".")[0]
     spec = importlib.util.find_spec(top) if top not in ("", "__main__") else None
-    mine = [path for path in (pathlib.Path(f"{top}.py"), pathlib.Path(top, "__init__.py")) if path.exists()]
-    if not mine or spec is None or spec.origin is None or pathlib.Path(spec.origin).resolve() == mine[0].resolve():
+    candidates = (pathlib.Path(f"{top}.py"), pathlib.Path(top, "__init__.py"))
+    local = next((path for path in candidates if path.exists()), None)
+    if local is None or spec is None or spec.origin is None:
         return ""
-    return f" {mine[0]} here is hidden by {spec.origin}; give it another name."
+    if pathlib.Path(spec.origin).resolve() == local.resolve():
+        return ""
+    return f" {local} here is hidden by {spec.origin}; rename it."

@@ -1,4 +1,4 @@
-"""Many runs, one after the other, as events."""
+"""Several runs, one after the other, as events."""
 
 from __future__ import annotations
 
@@ -17,18 +17,17 @@ from not_so_clevr.dataset.generate import generate
 
 
 def train(runs: Sequence[Run], options: RunOptions) -> Iterator[Event]:
-    """Checks that every run can be made, and makes them, as `make` does.
+    """Trains several runs, one after the other, once all of them have been checked.
 
     Args:
-        runs: e.g. `[run.with_seed(seed) for seed in range(3)]`.
-        options: of each.
+        runs: the runs, e.g. `[run.with_seed(seed) for seed in range(3)]`; see `plan`.
+        options: the options of each run.
 
     Yields:
-        Started, then Finished or Failed, for each run.
+        Started, then Finished or Failed, for each run. A run that fails does not stop the others.
 
     Raises:
-        Exception: before anything is generated or trained, whatever `benchmark.run` raises before
-            training; later as `make`.
+        Exception: before anything is generated or trained, as `benchmark.run`; later, as `make`.
     """
     if options.distribute:
         distribution.devices()
@@ -40,22 +39,21 @@ def train(runs: Sequence[Run], options: RunOptions) -> Iterator[Event]:
 
 
 def make(runs: Sequence[Run], options: RunOptions, budget: float | None = None) -> Iterator[Event]:
-    """Generates the data sets that runs need and are not there, and makes the runs.
+    """Generates missing data sets, and makes the runs.
 
     Args:
-        runs: what to train.
-        options: of each.
-        budget: seconds after which to stop at the end of an epoch, counted once the data sets are
-            there.
+        runs: the runs.
+        options: the options of each run.
+        budget: seconds after which to stop at the end of an epoch. Generating does not count.
 
     Yields:
         Started for each run, then Finished, Failed, or OutOfTime, which is the last event. A run
-        that diverges, or that another process is making, does not keep the others back.
+        that diverges, or that another process is making, does not stop the others.
 
     Raises:
         OSError: one sentence, if a folder or data set cannot be written, or is damaged.
-        KeyboardInterrupt: the user's; a sentence if a data set was being generated.
-        Exception: a bug of this package, with its traceback.
+        KeyboardInterrupt: from the user; one sentence if a data set was being generated.
+        Exception: a bug of this package.
     """
     prepare(runs, options)
     until = None if budget is None else time.monotonic() + budget
@@ -63,14 +61,14 @@ def make(runs: Sequence[Run], options: RunOptions, budget: float | None = None) 
         if until is not None and time.monotonic() > until:
             return
         yield Started(run)
-        event = _outcome(run, options, until)
+        event = _make(run, options, until)
         yield event
         if isinstance(event, OutOfTime):
             return
 
 
 def prepare(runs: Iterable[Run], options: RunOptions) -> None:
-    """Generates the data sets of runs that are not there yet, if they are to be read from disk."""
+    """Generates the data sets of the runs that are missing, if they are read from disk."""
     configs = dict.fromkeys(run.config.name for run in runs)
     if options.data == "tfds" and configs:
         devices.leave_gpus()
@@ -78,8 +76,8 @@ def prepare(runs: Iterable[Run], options: RunOptions) -> None:
             generate(configs, data_dir=options.data_dir, on_progress=on_progress)
 
 
-def _outcome(run: Run, options: RunOptions, until: float | None) -> Event:
-    """Makes a run; returns what came of it."""
+def _make(run: Run, options: RunOptions, until: float | None) -> Event:
+    """Makes a run; returns the event that ends it."""
     if until is not None:
         callbacks = [*options.callbacks, log.StopAt(until)]
         options = dataclasses.replace(options, callbacks=callbacks)
@@ -92,8 +90,7 @@ def _outcome(run: Run, options: RunOptions, until: float | None) -> Event:
     except OSError:
         raise
     except Exception as error:
-        if not tracebacks.own_frames(error):  # A bug of ours, which must be seen
+        if not tracebacks.own_frames(error):  # A bug of this package
             raise
-        sentence = f"{run.model.name} cannot be trained for {run.task.name}: "
-        sentence += f"{tracebacks.sentence(error)}."
-        return Failed(run, tracebacks.with_frames(sentence, error))
+        what = f"{run.model.name} cannot be trained for {run.task.name}"
+        return Failed(run, tracebacks.explain(what, error))

@@ -1,4 +1,4 @@
-"""Errors in somebody's model, layer or callback: what they say, and where in their own files."""
+"""Errors in a user's model, layer or callback: their message, and the lines of the user's files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import not_so_clevr
 
 _PACKAGE = pathlib.Path(not_so_clevr.__file__).resolve().parent
 _PYTHON = pathlib.Path(sysconfig.get_paths()["stdlib"]).resolve()
-# What Keras puts around the message of an error in a layer
+# How Keras wraps the message of an error in a layer
 _WRAPPINGS = (
     r"Exception encountered when calling .*?\n\n(.*?)\n",
     r"Error encountered:\s+(.*?)(?:\n|$)",
@@ -22,19 +22,23 @@ _FRAMEWORKS = {"jax", "jaxlib", "keras", "numpy", "optree", "ray", "tensorflow",
 
 
 def sentence(error: BaseException) -> str:
-    """Returns `TypeError: message (file.py, line 3)`, in one line; the file is theirs if it can be."""
+    """Returns `TypeError: message (file.py, line 3)`, with a file of the user if there is one."""
+    message = _message(_origin(error))
     frames = own_frames(error) or _frames(error)
-    place = f" ({os.path.basename(frames[-1].filename)}, line {frames[-1].lineno})" if frames else ""
-    return f"{_message(_origin(error))}{place}"
+    if not frames:
+        return message
+    return f"{message} ({os.path.basename(frames[-1].filename)}, line {frames[-1].lineno})"
 
 
-def with_frames(text: str, error: BaseException) -> str:
-    """Returns a sentence, and below it the frames of an error in their own files, if there are any."""
-    lines = []
+def explain(what: str, error: BaseException, hint: str = "") -> str:
+    """Returns a sentence about what failed, with the frames in the user's files below it."""
+    lines = [f"{what}: {sentence(error)}.{hint}"]
     for frame in own_frames(error):
         lines.append(f"  {frame.filename}, line {frame.lineno}, in {frame.name}")
         lines.append(f"    {frame.line}")
-    return "\n".join([text, *lines, *[f"  {_message(_origin(error))}"] * bool(lines)])
+    if len(lines) > 1:
+        lines.append(f"  {_message(_origin(error))}")
+    return "\n".join(lines)
 
 
 def own_frames(error: BaseException) -> list[traceback.FrameSummary]:
@@ -43,10 +47,7 @@ def own_frames(error: BaseException) -> list[traceback.FrameSummary]:
 
 
 def _origin(error: BaseException) -> BaseException:
-    """Returns the first error in their own files.
-
-    Keras and TensorFlow raise errors of their own in the place of one in a layer.
-    """
+    """Returns the first error in the user's own files: Keras and TensorFlow replace errors."""
     every = [each for each in _chain(error) if any(map(_is_own, _frames(each)))]
     return every[-1] if every else error
 
@@ -76,10 +77,10 @@ def _is_own(frame: traceback.FrameSummary) -> bool:
 
 
 def _message(error: BaseException) -> str:
-    """Returns the type and the first line of what an error says, without what Keras and TensorFlow put around it."""
+    """Returns the type and the first line of an error, without the wrapping of a framework."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    if text.startswith("in user code:"):  # TensorFlow; the last line is the error, type and all.
+    if text.startswith("in user code:"):  # TensorFlow; its last line is the error with its type.
         return lines[-1]
     for wrapping in _WRAPPINGS:
         if wrapped := re.search(wrapping, text, re.DOTALL):

@@ -34,7 +34,7 @@ ERRORS = "errors.npz"
 WEIGHTS = "model.weights.h5"
 PREDICTED, SHOWN, PAINTED = "predicted", "shown", "painted"
 INCOMPLETE = ".incomplete"
-REPLACED = ".replaced"
+REPLACED = files.REPLACED
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
