@@ -1,15 +1,19 @@
-"""Ordinary convolution (Liu et al. 2018, arXiv 1807.03247, sections 3 and 4; code: uber-research/CoordConv).
+"""Ordinary convolution (Liu et al. 2018, arXiv 1807.03247, sections 3 and 4).
 
-| model        | task           | expected                                                                          |
-|--------------|----------------|-----------------------------------------------------------------------------------|
-| `conv`       | regression     | fits, more or less, what it was trained on; does not carry over to a new quadrant |
-| `tiled_conv` | classification | must fail: every pixel sees the same, and one in 4096 is right by chance          |
+| model        | task           | expected                                                      |
+|--------------|----------------|---------------------------------------------------------------|
+| `conv`       | regression     | fits train roughly; does not generalise to a new quadrant     |
+| `tiled_conv` | classification | must fail: all pixels look alike, so 1 guess in 4096 is right |
 
     not-so-clevr train conv --task regression --config quadrant
+
+Code of the paper: uber-research/CoordConv.
 """
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -17,105 +21,131 @@ from keras import layers
 
 from not_so_clevr.benchmark import Recipe, Task, with_recipes
 
-_AS_ARTICLE = {"origin": "article"}
-_AS_ARTICLE_QUADRANT = {"origin": "article", "network": "quadrant"}
+_ARTICLE = Recipe(epochs=100, weight_decay=1e-3, model={"origin": "article"})
+_ARTICLE_QUADRANT = Recipe(
+    epochs=100,
+    learning_rate=5e-4,
+    weight_decay=5e-4,
+    model={"origin": "article", "network": "quadrant"},
+)
+_PAPER = Recipe(epochs=100, batch_size=256, l2=4.13e-5)  # See published.toml
+
+_article_conv = functools.partial(layers.Conv2D, activation="relu")
+_paper_conv = functools.partial(_article_conv, padding="same", kernel_initializer="he_normal")
+_paper_normalization = functools.partial(layers.BatchNormalization, momentum=0.9, epsilon=1e-5)
 
 
 @with_recipes(
     source="Liu et al. 2018",
     tuned={"regression": Recipe(epochs=20, schedule="cosine")},
-    article={"regression": Recipe(epochs=100, weight_decay=1e-3, model=_AS_ARTICLE)},
-    article_quadrant={"regression": Recipe(epochs=100, learning_rate=5e-4, weight_decay=5e-4, model=_AS_ARTICLE_QUADRANT)},
-    paper={"regression": Recipe(epochs=100, batch_size=256, l2=4.13e-5)},  # See published.toml
-    paper_quadrant={"regression": Recipe(epochs=100, batch_size=256, l2=4.13e-5, model={"network": "quadrant"})},
+    article={"regression": _ARTICLE},
+    article_quadrant={"regression": _ARTICLE_QUADRANT},
+    paper={"regression": _PAPER},
+    paper_quadrant={"regression": _PAPER.replace({"network": "quadrant"})},
 )
-def conv(task: Task, *, network: str = "uniform", origin: str = "paper", multiplier: int = 1) -> keras.Model:
-    """Returns one of the two networks for regression, of the paper or of the article.
+def conv(
+    task: Task, *, network: str = "uniform", origin: str = "paper", multiplier: int = 1
+) -> keras.Model:
+    """Returns a network for regression, of the paper or the article.
 
     Args:
-        task: regression, on a canvas of at least 16 x 16 pixels; of 64 x 64 for "quadrant" of the article.
-        network: "uniform": 3x3 convolutions of 16m filters, max pooling between them, and two dense layers. "quadrant": nine
-            convolutions, partly strided, and mean pooling; eight and no pooling in the article.
-        origin: "paper"; or "article", whose code has the same layers, but neither pads nor pools with a stride, starts from
-            glorot_uniform, multiplies the image by 1000, and answers in pixels.
+        task: regression, on a canvas of at least 16 x 16 pixels; of 64 x 64 for the article's
+            "quadrant".
+        network: "uniform": 3x3 convolutions of 16m filters, max pooling between them, and two
+            dense layers. "quadrant": nine convolutions, partly strided, and mean pooling; in the
+            article eight, without pooling.
+        origin: "paper"; or "article", whose code has the same layers, but no padding, pooling
+            without stride, glorot_uniform, images multiplied by 1000, and answers in pixels.
         multiplier: m.
 
     Raises:
-        ValueError: one sentence, if an argument is not as above.
+        ValueError: if an argument has another value.
     """
-    networks = {
-        ("paper", "uniform"): _uniform,
+    networks: dict[tuple[str, str], Callable[[int], list[layers.Layer]]] = {
+        ("paper", "uniform"): functools.partial(_uniform, _paper_conv, 2),
         ("paper", "quadrant"): _quadrant,
-        ("article", "uniform"): _article_uniform,
+        ("article", "uniform"): functools.partial(_uniform, _article_conv, 1),
         ("article", "quadrant"): _article_quadrant,
     }
     if (origin, network) not in networks:
-        raise ValueError(f"origin={origin!r}, network={network!r} is unknown; expected paper or article, uniform or quadrant")
+        expected = "expected paper or article, uniform or quadrant"
+        raise ValueError(f"origin={origin!r}, network={network!r} is unknown; {expected}")
     if (origin, network) == ("article", "quadrant") and task.canvas_size != 64:
-        raise ValueError(f"canvas_size={task.canvas_size} does not fit the article's network for quadrant; use 64")
-    inputs = keras.Input(task.input_shape)
-    x = networks[origin, network](inputs, 16 * multiplier)
-    return keras.Model(inputs, layers.Rescaling(2 / (task.canvas_size - 1), -1.0)(x) if origin == "article" else x)
+        wrong = f"canvas_size={task.canvas_size} does not fit the article's network for quadrant"
+        raise ValueError(f"{wrong}; use 64")
+
+    stack = networks[origin, network](16 * multiplier)
+    if origin == "article":
+        to_coordinates = 2 / (task.canvas_size - 1)
+        stack = [layers.Rescaling(1000.0), *stack, layers.Rescaling(to_coordinates, -1.0)]
+    return _model(task, stack)
 
 
-def _uniform(x: Any, filters: int) -> Any:
-    for pool in (True, True, True, False):
-        x = _convolution(filters, 3)(x)
-        if pool:
-            x = layers.MaxPooling2D()(x)
-    x = layers.Dense(64, activation="relu")(layers.Flatten()(x))
-    return layers.Dense(2)(x)
+def _model(task: Task, stack: list[layers.Layer]) -> keras.Model:
+    inputs = x = keras.Input(task.input_shape)
+    for layer in stack:
+        x = layer(x)
+    return keras.Model(inputs, x)
 
 
-def _quadrant(x: Any, filters: int) -> Any:
-    x = _convolution(filters, 5, 2)(x)
-    x = _convolution(filters, 1)(x)
-    x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5)(x)
-    for size, stride in ((3, 1), (3, 2)):
-        x = _convolution(filters, size, stride)(x)
-    x = layers.Conv2D(filters, 3, 2, padding="same", kernel_initializer="he_normal")(x)
-    x = layers.ReLU()(layers.BatchNormalization(momentum=0.9, epsilon=1e-5)(x))
-    for size, stride in ((3, 2), (1, 1), (3, 2)):
-        x = _convolution(filters, size, stride)(x)
-    x = layers.GlobalAveragePooling2D()(_convolution(2, 3)(x))
-    return layers.Rescaling(2.0, offset=-1.0)(x)  # The last ReLU gives no less than 0.
+def _uniform(convolution: Any, pool_stride: int, filters: int) -> list[layers.Layer]:
+    stack: list[layers.Layer] = []  # Layers draw their seeds in the order of their creation.
+    for _ in range(3):
+        stack += [convolution(filters, 3), layers.MaxPooling2D(strides=pool_stride)]
+    stack += [convolution(filters, 3), layers.Flatten()]
+    return [*stack, layers.Dense(64, activation="relu"), layers.Dense(2)]
 
 
-def _convolution(filters: int, size: int, stride: int = 1) -> layers.Layer:
-    return layers.Conv2D(filters, size, stride, padding="same", activation="relu", kernel_initializer="he_normal")
+def _quadrant(filters: int) -> list[layers.Layer]:
+    return [
+        _paper_conv(filters, 5, 2),
+        _paper_conv(filters, 1),
+        _paper_normalization(),
+        _paper_conv(filters, 3),
+        _paper_conv(filters, 3, 2),
+        _paper_conv(filters, 3, 2, activation=None),
+        _paper_normalization(),
+        layers.ReLU(),
+        _paper_conv(filters, 3, 2),
+        _paper_conv(filters, 1),
+        _paper_conv(filters, 3, 2),
+        _paper_conv(2, 3),
+        layers.GlobalAveragePooling2D(),
+        layers.Rescaling(2.0, offset=-1.0),  # The output of the last ReLU is never negative.
+    ]
 
 
-def _article_uniform(x: Any, filters: int) -> Any:
-    x = layers.Rescaling(1000.0)(x)
-    for pool in (True, True, True, False):
-        x = layers.Conv2D(filters, 3, activation="relu")(x)
-        if pool:
-            x = layers.MaxPooling2D(2, strides=1)(x)
-    x = layers.Dense(64, activation="relu")(layers.Flatten()(x))
-    return layers.Dense(2)(x)
+def _article_quadrant(filters: int) -> list[layers.Layer]:
+    return [
+        _article_conv(filters, 5, 2),
+        _article_conv(filters, 1),
+        layers.BatchNormalization(),
+        _article_conv(filters, 3),
+        _article_conv(filters, 3, 2),
+        _article_conv(filters, 3, 2),
+        layers.BatchNormalization(),
+        _article_conv(filters, 3, 2),
+        _article_conv(filters, 1),
+        _article_conv(2, 2),  # On 2 x 2, all that is left of 64 x 64 pixels
+        layers.Flatten(),
+    ]
 
 
-def _article_quadrant(x: Any, filters: int) -> Any:
-    x = layers.Rescaling(1000.0)(x)
-    for size, stride in ((5, 2), (1, 1)):
-        x = layers.Conv2D(filters, size, stride, activation="relu")(x)
-    x = layers.BatchNormalization()(x)
-    for size, stride in ((3, 1), (3, 2), (3, 2)):
-        x = layers.Conv2D(filters, size, stride, activation="relu")(x)
-    x = layers.BatchNormalization()(x)
-    for size, stride in ((3, 2), (1, 1)):
-        x = layers.Conv2D(filters, size, stride, activation="relu")(x)
-    return layers.Flatten()(layers.Conv2D(2, 2, activation="relu")(x))  # Of what is left of 64 x 64 pixels, 2 x 2
+_TUNED = Recipe(epochs=6, learning_rate=0.005, schedule="cosine", weight_decay=3.0)
 
 
-_RECIPE = Recipe(epochs=6, learning_rate=0.005, schedule="cosine", weight_decay=3.0)
-
-
-@with_recipes(source="the article", tuned={"classification": _RECIPE, "rendering": _RECIPE})
+@with_recipes(source="the article", tuned={"classification": _TUNED, "rendering": _TUNED})
 def tiled_conv(task: Task) -> keras.Model:
-    """Returns the CoordConv network without coordinate channels: tile, and 1x1 convolutions of 32, 32, 64, 64 and 1 filters."""
-    inputs = keras.Input(task.input_shape)
-    x = layers.UpSampling2D(task.canvas_size)(layers.Reshape((1, 1, 2))(inputs))
-    for filters in (32, 32, 64, 64):
-        x = layers.Dense(filters, activation="relu", kernel_initializer="he_normal")(x)
-    return keras.Model(inputs, layers.Reshape(task.output_shape)(layers.Dense(1, kernel_initializer="he_normal")(x)))
+    """Returns the CoordConv network without coordinates: tile, then five 1x1 convolutions.
+
+    They have 32, 32, 64, 64 and 1 filters.
+    """
+    hidden = functools.partial(layers.Dense, activation="relu", kernel_initializer="he_normal")
+    stack = [
+        layers.Reshape((1, 1, 2)),
+        layers.UpSampling2D(task.canvas_size),
+        *(hidden(filters) for filters in (32, 32, 64, 64)),
+        layers.Dense(1, kernel_initializer="he_normal"),
+        layers.Reshape(task.output_shape),
+    ]
+    return _model(task, stack)

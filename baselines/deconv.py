@@ -1,16 +1,16 @@
 """Deconvolution and its fair rivals: from coordinates to pixels by doubling the canvas.
 
-Source: Liu et al. 2018, arXiv 1807.03247, sections 3 and 4; code: uber-research/CoordConv.
+Liu et al. 2018, arXiv 1807.03247, sections 3 and 4. Code of the paper: uber-research/CoordConv.
 
-| model                | layers                             | expected                                                |
-|----------------------|------------------------------------|---------------------------------------------------------|
-| `deconv`             | transposed convolutions, stride 2  | `uniform`: some of test, not all; `quadrant`: about 0 % |
-| `upsample_conv`      | upsample by 2, then convolution    | as `deconv`                                             |
-| `upsample_coordconv` | upsample by 2, then CoordConv      | better: only the layer differs from `upsample_conv`     |
+| model                | layers                            | expected                              |
+|----------------------|-----------------------------------|---------------------------------------|
+| `deconv`             | transposed convolutions, stride 2 | part of `uniform`; 0 % of `quadrant`  |
+| `upsample_conv`      | upsample by 2, then convolution   | as `deconv`                           |
+| `upsample_coordconv` | upsample by 2, then CoordConv     | better, with only the layer different |
 
     not-so-clevr train deconv --task classification --config uniform --recipe article
 
-46,465 (size 2, multiplier 1) to 1,632,001 (size 4, multiplier 3) trainable parameters.
+They have 46,465 (size 2, multiplier 1) to 1,632,001 (size 4, multiplier 3) trainable parameters.
 """
 
 from __future__ import annotations
@@ -25,17 +25,13 @@ from not_so_clevr.benchmark import Recipe, Task, with_recipes
 
 from .layers import CoordConv2D
 
-_TUNED = {
-    "classification": Recipe(epochs=60, batch_size=16, learning_rate=0.005, schedule="cosine"),
-    "rendering": Recipe(epochs=60, batch_size=16, learning_rate=0.005, schedule="cosine"),
-}
-_FAIR = {task: recipe.replace({"epochs": 30}) for task, recipe in _TUNED.items()}
-_AS_ARTICLE = {"origin": "article", "size": 2}
-_ARTICLE = {
-    "classification": Recipe(epochs=200, learning_rate=2e-3, weight_decay=2e-3, model={**_AS_ARTICLE, "multiplier": 2}),
-    "rendering": Recipe(epochs=200, learning_rate=2e-3, weight_decay=2e-3, model={**_AS_ARTICLE, "multiplier": 3}),
-}
-_AS_PAPER = Recipe(
+_TASKS = ("classification", "rendering")
+_TUNED = Recipe(epochs=60, batch_size=16, learning_rate=0.005, schedule="cosine")
+_FAIR = dict.fromkeys(_TASKS, _TUNED.replace({"epochs": 30}))
+_ARTICLE = Recipe(
+    epochs=200, learning_rate=2e-3, weight_decay=2e-3, model={"origin": "article", "size": 2}
+)
+_PAPER = Recipe(
     epochs=1000,
     batch_size=16,
     learning_rate=0.005,
@@ -43,62 +39,93 @@ _AS_PAPER = Recipe(
     step_epochs=200,
     model={"origin": "paper", "multiplier": 2},
 )
-_PAPER = {"classification": _AS_PAPER, "rendering": _AS_PAPER}
 
 
-@with_recipes(source="Liu et al. 2018", tuned=_TUNED, article=_ARTICLE, paper=_PAPER)
+@with_recipes(
+    source="Liu et al. 2018",
+    tuned=dict.fromkeys(_TASKS, _TUNED),
+    article={
+        "classification": _ARTICLE.replace({"multiplier": 2}),
+        "rendering": _ARTICLE.replace({"multiplier": 3}),
+    },
+    paper=dict.fromkeys(_TASKS, _PAPER),
+)
 def deconv(task: Task, *, origin: str = "ours", size: int = 3, multiplier: int = 1) -> keras.Model:
-    """Returns transposed convolutions of stride 2: 64m, 64m, 64m, 32m, 32m and 1 filters for a canvas of 64 x 64 pixels.
+    """Returns transposed convolutions of stride 2.
+
+    For a canvas of 64 x 64 pixels they have 64m, 64m, 64m, 32m, 32m and 1 filters.
 
     Args:
         task: classification or rendering, on a canvas whose size is a power of two.
-        origin: whose initialisation and scales: "ours"; or those of the released code of the "paper", coordinates in pixels;
-            or of the "article", as in the paper, but glorot_uniform and no batch normalisation.
-        size: f, of the filters, in pixels.
-        multiplier: m, of the number of filters.
+        origin: whose initialisation and scales: "ours"; those of the code of the "paper", with
+            coordinates in pixels; or of the "article", the same with glorot_uniform and without
+            batch normalisation.
+        size: of the filters, in pixels.
+        multiplier: m.
+
+    Raises:
+        ValueError: if the origin is unknown, or the canvas has another size.
     """
     if origin not in ("ours", "article", "paper"):
         raise ValueError(f"origin={origin!r} is unknown; expected one of ours, article, paper")
-    start, half = "glorot_uniform" if origin == "article" else "he_normal", (task.canvas_size - 1) / 2
+    start = "glorot_uniform" if origin == "article" else "he_normal"
 
     def double(x: Any, filters: int) -> Any:
-        return layers.Conv2DTranspose(filters, size, strides=2, padding="same", kernel_initializer=start)(x)
+        layer = layers.Conv2DTranspose(filters, size, 2, padding="same", kernel_initializer=start)
+        return layer(x)
 
-    inputs = keras.Input(task.input_shape)
-    x = inputs if origin == "ours" else layers.Rescaling(half, offset=half)(inputs)  # In pixels
-    return keras.Model(inputs, _painted(x, task, double, multiplier, batch_normalization=origin != "article"))
+    return _model(
+        task,
+        double,
+        multiplier,
+        in_pixels=origin != "ours",
+        batch_normalization=origin != "article",
+    )
 
 
 @with_recipes(source="Liu et al. 2018, released code", tuned=_FAIR)
 def upsample_conv(task: Task, *, size: int = 3, multiplier: int = 1) -> keras.Model:
-    """Returns the network of `deconv`, upsampling and convolution for its transposed convolution. Arguments as there."""
-
-    def double(x: Any, filters: int) -> Any:
-        return layers.Conv2D(filters, size, padding="same", kernel_initializer="he_normal")(layers.UpSampling2D()(x))
-
-    inputs = keras.Input(task.input_shape)
-    return keras.Model(inputs, _painted(inputs, task, double, multiplier))
+    """Returns `deconv` with upsampling and convolution as its layers. Arguments as there."""
+    return _upsample(task, layers.Conv2D, size, multiplier)
 
 
 @with_recipes(source="Liu et al. 2018, released code", tuned=_FAIR)
 def upsample_coordconv(task: Task, *, size: int = 3, multiplier: int = 1) -> keras.Model:
-    """Returns the network of `upsample_conv`, every convolution a CoordConv. Arguments as for `deconv`."""
+    """Returns `upsample_conv` with CoordConv as its convolution. Arguments as for `deconv`."""
+    return _upsample(task, CoordConv2D, size, multiplier)
 
+
+def _upsample(
+    task: Task, convolution: type[layers.Layer], size: int, multiplier: int
+) -> keras.Model:
     def double(x: Any, filters: int) -> Any:
-        return CoordConv2D(filters, size, padding="same", kernel_initializer="he_normal")(layers.UpSampling2D()(x))
+        layer = convolution(filters, size, padding="same", kernel_initializer="he_normal")
+        return layer(layers.UpSampling2D()(x))
 
-    inputs = keras.Input(task.input_shape)
-    return keras.Model(inputs, _painted(inputs, task, double, multiplier))
+    return _model(task, double, multiplier)
 
 
-def _painted(x: Any, task: Task, double: Callable[[Any, int], Any], multiplier: int, batch_normalization: bool = True) -> Any:
-    doublings = task.canvas_size.bit_length() - 1
-    if task.canvas_size != 2**doublings or doublings < 3:
-        raise ValueError(f"canvas_size={task.canvas_size} cannot be reached by doubling; use 8, 16, 32, 64 or 128 and so on.")
+def _model(
+    task: Task,
+    double: Callable[[Any, int], Any],
+    multiplier: int,
+    *,
+    in_pixels: bool = False,
+    batch_normalization: bool = True,
+) -> keras.Model:
+    """Returns a model that applies `double`, given the filters, until one pixel is the canvas."""
+    size = task.canvas_size
+    doublings = size.bit_length() - 1
+    if size != 2**doublings or doublings < 3:
+        raise ValueError(f"canvas_size must be a power of 2, at least 8, got {size}")
+
+    inputs = x = keras.Input(task.input_shape)
+    if in_pixels:
+        x = layers.Rescaling((size - 1) / 2, offset=(size - 1) / 2)(x)
     x = layers.Reshape((1, 1, 2))(x)
     for filters in (64,) * (doublings - 3) + (32, 32):
         x = double(x, filters * multiplier)
         if batch_normalization:
             x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5)(x)
         x = layers.ReLU()(x)
-    return layers.Reshape(task.output_shape)(double(x, 1))
+    return keras.Model(inputs, layers.Reshape(task.output_shape)(double(x, 1)))

@@ -1,22 +1,23 @@
-"""AddCoords and CoordConv (Liu et al. 2018, arXiv 1807.03247, section 3) in one, two and three dimensions.
+"""AddCoords and CoordConv in one, two and three dimensions.
 
-Coordinates run from -1 at the first pixel to 1 at the last, each along its own axis, whatever the lengths of the others; the
-released code of the paper is wrong there. Along an axis of length 1 the coordinate is 0. The radius is the distance from the
-middle, where all coordinates are 0.
+Source: Liu et al. 2018, arXiv 1807.03247, section 3. Coordinates run from -1 at the first pixel to
+1 at the last, along each axis on its own, whatever the lengths of the others (the released code of
+the paper is wrong there). Along an axis of length 1 the coordinate is 0. The radius is the distance
+from the middle, where all coordinates are 0.
 
-A convolution of the concatenation [x, coordinates] is the sum of a convolution of x and a convolution of the coordinates. The
-second is the same for every example, so `CoordConv` computes it once for the whole batch and concatenates nothing.
+A convolution of the concatenation [x, coordinates] is the sum of a convolution of x and one of the
+coordinates. The second is the same for every example, so `CoordConv` computes it once per batch
+and concatenates nothing.
 
-`CoordConv1D`, `CoordConv2D` and `CoordConv3D` take all arguments of the convolution of Keras that they are named after, and two
-more, by keyword:
+`CoordConv1D`, `CoordConv2D` and `CoordConv3D` take all arguments of the Keras convolutions they are
+named after, and two keyword arguments:
 
-- `radius`: if true, the filters see the distance from the middle as well. Default false.
-- `separate`: if true, a filter of its own, one pixel large, sees the coordinates of the pixel in the middle of each window,
-  which needs fewer weights (the paper's footnote 2). If false, the default, the filters see the coordinates of all pixels of
-  the window, as if they were concatenated to the input.
+- `radius`: if true, the filters also see the distance from the middle. Default false.
+- `separate`: if true, one-pixel filters of their own see the coordinates of the middle pixel of
+  each window, which takes fewer weights (footnote 2 of the paper). If false, the default, the
+  filters see the coordinates of the whole window, as if they were concatenated to the input.
 
-Their input and output shapes are those of the convolution. Spatial axes may be of unknown length; integers are cast to the
-compute dtype.
+Spatial axes may have unknown length; integers are cast to the compute dtype.
 """
 
 from __future__ import annotations
@@ -34,18 +35,18 @@ class AddCoords(keras.layers.Layer):
     """Appends the coordinates of each pixel to its channels.
 
     Args:
-        radius: if true, appends the distance from the middle as well.
-        data_format: "channels_last", "channels_first", or None for that of the Keras configuration.
+        radius: if true, also appends the distance from the middle.
+        data_format: "channels_last", "channels_first", or None for the Keras default.
 
     Input shape:
-        `[B, *spatial, C]`, or `[B, C, *spatial]` if channels come first, with one to three spatial axes of any, even unknown,
-        length. Integers are cast to the compute dtype.
+        `[B, *spatial, C]`, or `[B, C, *spatial]` if channels come first, with one to three spatial
+        axes of any, even unknown, length. Integers are cast to the compute dtype.
 
     Output shape:
         The same, with C + rank channels, or C + rank + 1 with the radius.
 
     Raises:
-        ValueError: if `radius` is no bool; or, when it is built, if the input has no spatial axis, or more than three.
+        ValueError: if `radius` is not a bool; when built, if there are not 1 to 3 spatial axes.
 
     Examples:
         >>> tuple(AddCoords()(keras.ops.zeros((8, 28, 30, 3))).shape)
@@ -59,14 +60,13 @@ class AddCoords(keras.layers.Layer):
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         if not 3 <= len(input_shape) <= 5:
-            raise ValueError(
-                f"Expected an input of rank 3, 4 or 5, with one to three spatial axes. Received: input_shape={input_shape}."
-            )
+            raise ValueError(f"Expected an input of rank 3, 4 or 5. Received: {input_shape=}.")
         self.input_spec = keras.layers.InputSpec(ndim=len(input_shape))
 
     def call(self, inputs: Any) -> Any:
         inputs = ops.cast(inputs, self.compute_dtype)
-        return _concatenated(inputs, coordinate_channels(inputs, self.radius, self.data_format), self.data_format)
+        coordinates = coordinate_channels(inputs, self.radius, self.data_format)
+        return _concatenate(inputs, coordinates, self.data_format)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return _with_coordinates(input_shape, self.radius, self.data_format)
@@ -76,48 +76,57 @@ class AddCoords(keras.layers.Layer):
 
 
 class _CoordConv(keras.layers.Layer):
-    """What makes a CoordConv of the convolution of Keras that a class inherits from beside this one."""
+    """Makes a CoordConv of the Keras convolution that a class also inherits from."""
 
-    def __init__(self, *args: Any, radius: bool = False, separate: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, radius: bool = False, separate: bool = False, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.radius = _flag("radius", radius)
         self.separate = _flag("separate", separate)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         if len(input_shape) != self.rank + 2:
-            raise ValueError(f"Expected an input of rank {self.rank + 2}. Received: input_shape={input_shape}.")
+            expected = f"Expected an input of rank {self.rank + 2}"
+            raise ValueError(f"{expected}. Received: {input_shape=}.")
+
         if self.separate:
             self.coordinate_kernel = self.add_weight(
                 name="coordinate_kernel",
                 shape=(1,) * self.rank + (self.rank + self.radius, self.filters),
-                initializer=_another(self.kernel_initializer),
+                initializer=_clone(self.kernel_initializer),
                 regularizer=self.kernel_regularizer,
                 constraint=self.kernel_constraint,
             )
             return super().build(input_shape)
+
         super().build(_with_coordinates(input_shape, self.radius, self.data_format))
         channels = _channel_axis(self.data_format)
-        self.input_spec = keras.layers.InputSpec(ndim=self.rank + 2, axes={channels: input_shape[channels]})
+        self.input_spec = keras.layers.InputSpec(
+            ndim=self.rank + 2, axes={channels: input_shape[channels]}
+        )
 
     def call(self, inputs: Any) -> Any:
         inputs = ops.cast(inputs, self.compute_dtype)
         coordinates = coordinate_channels(inputs, self.radius, self.data_format)
         kernel = ops.convert_to_tensor(self.kernel)
         channels = inputs.shape[_channel_axis(self.data_format)]
+
         if self.separate:
-            of_coordinates = ops.conv(
-                self._at_the_middle_of_windows(coordinates), self.coordinate_kernel, data_format=self.data_format
-            )
-            outputs = self._convolve(inputs, kernel) + of_coordinates
-        elif self.groups > 1:  # A group sees only its own part of the concatenation: there is no sum of two to make.
-            outputs = self._convolve(_concatenated(inputs, coordinates, self.data_format), kernel)
+            coordinates = self._take_middles(coordinates)
+            added = ops.conv(coordinates, self.coordinate_kernel, data_format=self.data_format)
+            outputs = self._convolve(inputs, kernel) + added
+        elif self.groups > 1:  # Each group sees its part of the concatenation: no sum of two.
+            together = _concatenate(inputs, coordinates, self.data_format)
+            outputs = self._convolve(together, kernel)
         else:
-            of_coordinates = self._convolve(coordinates, kernel[..., channels:, :])
-            outputs = self._convolve(inputs, kernel[..., :channels, :]) + of_coordinates
+            added = self._convolve(coordinates, kernel[..., channels:, :])
+            outputs = self._convolve(inputs, kernel[..., :channels, :]) + added
+
         if self.use_bias:
-            bias = [1] * (self.rank + 2)
-            bias[_channel_axis(self.data_format)] = self.filters
-            outputs = outputs + ops.reshape(self.bias, bias)
+            shape = [1] * (self.rank + 2)
+            shape[_channel_axis(self.data_format)] = self.filters
+            outputs = outputs + ops.reshape(self.bias, shape)
         return outputs if self.activation is None else self.activation(outputs)
 
     def get_config(self) -> dict[str, Any]:
@@ -135,50 +144,54 @@ class _CoordConv(keras.layers.Layer):
 
     def _convolve(self, inputs: Any, kernel: Any) -> Any:
         each_pixel_alone = set(self.kernel_size + self.strides) == {1} and self.groups == 1
-        if each_pixel_alone and self.data_format == "channels_last":  # A matrix product; docs/speed.md
+        if (
+            each_pixel_alone and self.data_format == "channels_last"
+        ):  # A matrix product; docs/speed.md
             return ops.matmul(inputs, ops.reshape(kernel, kernel.shape[-2:]))
-        padding = self.padding
-        if padding == "causal":
-            before = (self.kernel_size[0] - 1) * self.dilation_rate[0]
-            inputs = ops.pad(inputs, [[before if axis == self._spatial_axes()[0] else 0, 0] for axis in range(3)])
-            padding = "valid"
-        return ops.conv(inputs, kernel, list(self.strides), padding, self.data_format, self.dilation_rate)
 
-    def _at_the_middle_of_windows(self, coordinates: Any) -> Any:
-        """Returns the coordinates of the pixel in the middle of each window, of its last one if the padding is causal."""
-        sizes = zip(self._spatial_axes(), self.kernel_size, self.strides, self.dilation_rate, strict=True)
-        for axis, kernel, stride, dilation in sizes:
+        padding = self.padding
+        if padding == "causal":  # In one dimension only
+            before = (self.kernel_size[0] - 1) * self.dilation_rate[0]
+            widths = [[0, 0], [0, 0], [0, 0]]
+            widths[self._spatial_axes()[0]][0] = before
+            inputs = ops.pad(inputs, widths)
+            padding = "valid"
+        strides = list(self.strides)
+        return ops.conv(inputs, kernel, strides, padding, self.data_format, self.dilation_rate)
+
+    def _take_middles(self, coordinates: Any) -> Any:
+        """Returns the coordinates of the middle pixel of each window; of the last one if causal."""
+        for axis, kernel, stride, dilation in zip(
+            self._spatial_axes(), self.kernel_size, self.strides, self.dilation_rate, strict=True
+        ):
             length, reach = ops.shape(coordinates)[axis], (kernel - 1) * dilation
             windows, first = -(-length // stride), 0
             if self.padding == "valid":
                 windows, first = (length - reach - 1) // stride + 1, reach // 2
             elif self.padding == "same":
-                first = reach // 2 - ops.maximum((windows - 1) * stride + reach + 1 - length, 0) // 2
-            coordinates = ops.take(coordinates, first + stride * ops.arange(windows), axis=axis)
+                missing = ops.maximum((windows - 1) * stride + reach + 1 - length, 0)
+                first = reach // 2 - missing // 2
+            middles = first + stride * ops.arange(windows)
+            coordinates = ops.take(coordinates, middles, axis=axis)
         return coordinates
 
     def _spatial_axes(self) -> range:
-        return range(1, self.rank + 1) if self.data_format == "channels_last" else range(2, self.rank + 2)
+        first = 1 if self.data_format == "channels_last" else 2
+        return range(first, first + self.rank)
 
 
 @keras.saving.register_keras_serializable(package=_PACKAGE)
 class CoordConv1D(_CoordConv, keras.layers.Conv1D):
-    """`keras.layers.Conv1D` that sees the coordinates of its inputs.
-
-    Args:
-        *args: as for `keras.layers.Conv1D`: filters, kernel_size, strides and so on.
-        radius: if true, the filters see the distance from the middle as well.
-        separate: if true, a filter of its own, one pixel large, sees the coordinates of the pixel in the middle of each window.
-        **kwargs: as for `keras.layers.Conv1D`.
+    """`keras.layers.Conv1D` that sees the coordinates of its inputs; see `CoordConv2D`.
 
     Input shape:
         `[B, L, C]`, or `[B, C, L]` if channels come first.
 
     Output shape:
-        That of the convolution: `filters` channels.
+        As for `keras.layers.Conv1D`, with `filters` channels.
 
     Raises:
-        ValueError: as that; if `radius` or `separate` is no bool; or, when it is built, if the input has another rank.
+        ValueError: as for `CoordConv2D`.
 
     Examples:
         >>> tuple(CoordConv1D(32, 3, padding="causal")(keras.ops.zeros((8, 100, 3))).shape)
@@ -192,43 +205,39 @@ class CoordConv2D(_CoordConv, keras.layers.Conv2D):
 
     Args:
         *args: as for `keras.layers.Conv2D`: filters, kernel_size, strides and so on.
-        radius: if true, the filters see the distance from the middle as well.
-        separate: if true, a filter of its own, one pixel large, sees the coordinates of the pixel in the middle of each window.
+        radius: if true, the filters also see the distance from the middle.
+        separate: if true, one-pixel filters of their own see the coordinates of the middle pixel of
+            each window.
         **kwargs: as for `keras.layers.Conv2D`.
 
     Input shape:
         `[B, H, W, C]`, or `[B, C, H, W]` if channels come first.
 
     Output shape:
-        That of the convolution: `filters` channels.
+        As for `keras.layers.Conv2D`, with `filters` channels.
 
     Raises:
-        ValueError: as that; if `radius` or `separate` is no bool; or, when it is built, if the input has another rank.
+        ValueError: as for `keras.layers.Conv2D`; if `radius` or `separate` is not a bool; or,
+            when built, if the input has another rank.
 
     Examples:
-        >>> tuple(CoordConv2D(32, 3, padding="same", radius=True)(keras.ops.zeros((8, 28, 30, 3))).shape)
+        >>> tuple(CoordConv2D(32, 1, radius=True)(keras.ops.zeros((8, 28, 30, 3))).shape)
         (8, 28, 30, 32)
     """
 
 
 @keras.saving.register_keras_serializable(package=_PACKAGE)
 class CoordConv3D(_CoordConv, keras.layers.Conv3D):
-    """`keras.layers.Conv3D` that sees the coordinates of its inputs.
-
-    Args:
-        *args: as for `keras.layers.Conv3D`: filters, kernel_size, strides and so on.
-        radius: if true, the filters see the distance from the middle as well.
-        separate: if true, a filter of its own, one pixel large, sees the coordinates of the pixel in the middle of each window.
-        **kwargs: as for `keras.layers.Conv3D`.
+    """`keras.layers.Conv3D` that sees the coordinates of its inputs; see `CoordConv2D`.
 
     Input shape:
         `[B, D, H, W, C]`, or `[B, C, D, H, W]` if channels come first.
 
     Output shape:
-        That of the convolution: `filters` channels.
+        As for `keras.layers.Conv3D`, with `filters` channels.
 
     Raises:
-        ValueError: as that; if `radius` or `separate` is no bool; or, when it is built, if the input has another rank.
+        ValueError: as for `CoordConv2D`.
 
     Examples:
         >>> tuple(CoordConv3D(32, 3, strides=2)(keras.ops.zeros((8, 9, 11, 13, 3))).shape)
@@ -237,7 +246,7 @@ class CoordConv3D(_CoordConv, keras.layers.Conv3D):
 
 
 def coordinate_channels(inputs: Any, radius: bool, data_format: str) -> Any:
-    """Returns the coordinates of the pixels of `inputs`, for a batch of one, in the dtype of `inputs`.
+    """Returns the coordinates of the pixels of `inputs`, as a batch of one in its dtype.
 
     Args:
         inputs: `[B, *spatial, C]`, or `[B, C, *spatial]` if channels come first.
@@ -245,15 +254,16 @@ def coordinate_channels(inputs: Any, radius: bool, data_format: str) -> Any:
         data_format: "channels_last" or "channels_first".
 
     Returns:
-        `[1, *spatial, D]`, or `[1, D, *spatial]` if channels come first; D is the number of spatial axes, plus 1 with the
-        radius.
+        `[1, *spatial, D]`, or `[1, D, *spatial]` if channels come first; D is the number of spatial
+        axes, plus 1 with the radius.
     """
     rank = len(inputs.shape) - 2
     spatial = ops.shape(inputs)[1:-1] if data_format == "channels_last" else ops.shape(inputs)[2:]
     axes = []
     for axis, length in enumerate(spatial):
-        # From -(n - 1) to n - 1 by steps of 2, so that the middle is exactly 0, and a single pixel is the middle.
-        line = ops.cast(2 * ops.arange(length) - (length - 1), "float32") / ops.cast(ops.maximum(length - 1, 1), "float32")
+        # From 1 - n to n - 1 by steps of 2: the middle is exactly 0, and so is a single pixel.
+        line = ops.cast(2 * ops.arange(length) - (length - 1), "float32")
+        line = line / ops.cast(ops.maximum(length - 1, 1), "float32")
         line = ops.reshape(line, [-1 if other == axis else 1 for other in range(rank)])
         axes.append(ops.broadcast_to(line, spatial))
     if radius:
@@ -263,27 +273,30 @@ def coordinate_channels(inputs: Any, radius: bool, data_format: str) -> Any:
 
 
 def _flag(name: str, value: object) -> bool:
-    """Returns a flag. Raises ValueError unless it is one: 2 and "no" would be taken for true."""
+    """Returns a bool as it is. Raises ValueError for anything else, such as 2 and "no"."""
     if not isinstance(value, bool):
         raise ValueError(f"Argument `{name}` must be True or False. Received: {name}={value!r}.")
     return value
 
 
-def _another(initializer: Any) -> Any:
-    """Returns an initializer of the same kind: one that draws gives the same numbers each time, unless it is another one."""
-    return initializer.clone() if isinstance(initializer, keras.initializers.Initializer) else initializer
+def _clone(initializer: Any) -> Any:
+    """Returns a new initializer: the same one would draw the same numbers again."""
+    is_initializer = isinstance(initializer, keras.initializers.Initializer)
+    return initializer.clone() if is_initializer else initializer
 
 
-def _concatenated(inputs: Any, coordinates: Any, data_format: str) -> Any:
+def _concatenate(inputs: Any, coordinates: Any, data_format: str) -> Any:
     shape, channels = list(ops.shape(inputs)), _channel_axis(data_format)
     shape[channels] = coordinates.shape[channels]
     return ops.concatenate([inputs, ops.broadcast_to(coordinates, shape)], axis=channels)
 
 
 def _data_format(data_format: str | None) -> str:
-    data_format = keras.config.image_data_format() if data_format is None else data_format
+    if data_format is None:
+        data_format = keras.config.image_data_format()
     if data_format not in ("channels_last", "channels_first"):
-        raise ValueError(f'Expected data_format to be "channels_last" or "channels_first". Received: {data_format!r}.')
+        expected = 'Expected data_format to be "channels_last" or "channels_first"'
+        raise ValueError(f"{expected}. Received: {data_format!r}.")
     return data_format
 
 
@@ -291,7 +304,9 @@ def _channel_axis(data_format: str) -> int:
     return -1 if data_format == "channels_last" else 1
 
 
-def _with_coordinates(input_shape: tuple[int | None, ...], radius: bool, data_format: str) -> tuple[int | None, ...]:
+def _with_coordinates(
+    input_shape: tuple[int | None, ...], radius: bool, data_format: str
+) -> tuple[int | None, ...]:
     shape, channels = list(input_shape), _channel_axis(data_format)
     count = shape[channels]
     shape[channels] = None if count is None else count + len(shape) - 2 + radius

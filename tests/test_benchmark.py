@@ -629,7 +629,7 @@ def test_bad_models_give_one_sentence_and_leave_nothing(build, sentence, tmp_pat
         ),
         (
             {"settings": {"size": 3}},
-            "coordconv cannot be built for regression: .*size is no setting for regression; leave it out",
+            "coordconv cannot be built for regression: .*size is not a setting for regression; leave it out",
         ),
         ({"settings": [("epochs", 1)]}, r"settings must be a dict, got \[.*\]; e.g. {'epochs': 3}."),
         ({"settings": {"pooling": "min"}}, "coordconv cannot be built for regression: .*pooling='min' is unknown"),
@@ -660,7 +660,7 @@ def test_a_replacement_that_was_interrupted_is_resumed(tmp_path):
     folder = tmp_path / first.id
     with pytest.raises(KeyboardInterrupt):
         benchmark.run("coordconv", runs=tmp_path, replace=True, settings={"epochs": 4}, callbacks=[Interrupt()], **SMALL)
-    with pytest.raises(ValueError, match="size is no setting for regression; leave it out"):
+    with pytest.raises(ValueError, match="size is not a setting for regression; leave it out"):
         benchmark.run("coordconv", runs=tmp_path, replace=True, settings={"epochs": 4, "size": 1}, **SMALL)
     partial = folder.with_name("seed0.incomplete")
     assert partial.exists()

@@ -129,7 +129,7 @@ def test_rows_are_chosen_by_id_or_pattern_each_once():
     with pytest.raises(ValueError, match="There is no suite 'articel'; expected one of article, paper, failures"):
         reproduce.select(["articel"])
     with pytest.raises(
-        ValueError, match="--row deconv is none of the 12 rows; expected such as classification/uniform/coordconv"
+        ValueError, match="--row deconv matches none of the 12 rows; expected an id such as classification/uniform/coordconv"
     ):
         reproduce.select(["article"], ["deconv"])
 
@@ -293,7 +293,7 @@ def test_a_budget_is_a_time(text, seconds):
 
 @pytest.mark.parametrize("text", ["", "30", "m", "30 m", "-1m", "1d"])
 def test_what_is_no_time_is_named(text):
-    with pytest.raises(ValueError, match="is no time; expected such as 90s, 30m or 1h30m."):
+    with pytest.raises(ValueError, match=f"must be a duration such as 90s, 30m or 1h30m, got {text!r}."):
         reproduce.seconds(text)
 
 
@@ -424,9 +424,9 @@ def test_a_damaged_run_of_another_model_keeps_nothing_back(tmp_path):
     ("arguments", "sentence"),
     [
         (["articel"], "There is no suite 'articel'"),
-        (["article", "--row", "x"], "--row x is none of the 12 rows"),
+        (["article", "--row", "x"], "--row x matches none of the 12 rows"),
         (["article", "--seeds", "0"], "--seeds=0 is"),
-        (["article", "--budget", "1"], "--budget 1 is no time"),
+        (["article", "--budget", "1"], "--budget must be a duration such as 90s, 30m or 1h30m, got '1'."),
         (["article", "-o", "table.txt"], "table.txt has no known format"),
         (["article", "--data", "disk"], "data='disk' is unknown; expected one of tfds, memory."),
         (["article", "--runs", __file__], "There is no folder"),

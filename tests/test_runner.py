@@ -102,7 +102,7 @@ def test_suites_and_grids_begin_with_what_is_left(tmp_path):
     (run,) = next(sweep.run(grid, options)).runs
     assert run.id == "regression/quadrant_16_square3/coordconv/seed7"
     for wrong in ({"runs": None}, {"replace": True}, {"callbacks": [keras.callbacks.Callback()]}):
-        with pytest.raises(ValueError, match="a sweep needs a folder of runs, and takes neither"):
+        with pytest.raises(ValueError, match="A sweep needs runs=, and allows no callbacks= or replace="):
             next(sweep.run(grid, dataclasses.replace(options, **wrong)))
 
 

@@ -180,7 +180,7 @@ def test_ctrl_c_says_how_to_go_on(folder, monkeypatch, capsys):
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "path", [*sys.path, str(folder)])
     monkeypatch.setattr(cluster, "cluster", lambda *_: contextlib.nullcontext(2))
-    monkeypatch.setattr(sweep, "_made", interrupted)
+    monkeypatch.setattr(sweep, "_make", interrupted)
     monkeypatch.setattr(sys, "argv", ["not-so-clevr", "sweep", "grid.toml", "--data", "memory"])
     with pytest.raises(SystemExit) as ended:
         cli.main()
@@ -209,7 +209,7 @@ def test_a_run_that_another_process_is_writing_is_waited_for(tmp_path, monkeypat
     monkeypatch.setattr(worker, "_PAUSE", 0.01)
     with concurrent.futures.ThreadPoolExecutor() as other:
         with filelock.FileLock(folder.with_name(".seed0.lock")):
-            waiting = other.submit(worker._executed, experiment, 0, options)
+            waiting = other.submit(worker._make, experiment, 0, options)
             wait_until(lambda: "is being written by another process" in capsys.readouterr().out)
             made = made_elsewhere(folder, experiment)
         assert waiting.result(60).metrics == made.metrics
@@ -362,14 +362,17 @@ def test_without_ray_it_is_told_what_to_install(monkeypatch):
         (["nope"], "There is no grid 'nope'; expected one of article,"),
         (["none.toml"], "Cannot read none.toml: No such file or directory"),
         (["grid.toml", "--seeds", "0"], "--seeds=0 is out of range"),
-        (["grid.toml", "--row", "x"], "--row x is none of the 3 rows; expected such as regression/"),
+        (["grid.toml", "--row", "x"], "--row x matches none of the 3 rows; expected an id such as regression/"),
         (["grid.toml", "--data", "disk"], "data='disk' is unknown"),
         (["grid.toml", "--runs", "grid.toml"], "There is no folder"),
         (["grid.toml", "--runs", "grid.toml/below"], "Cannot write"),
         (["grid.toml", "--cpus-per-run", "0"], "--cpus-per-run=0 is out of range"),
-        (["grid.toml", "--gpus-per-run", "1.5"], "--gpus-per-run=1.5 is no share of GPUs"),
-        (["grid.toml", "--gpus-per-run", "nan"], "--gpus-per-run=nan is no share of GPUs"),
-        (["grid.toml", "--address", "nonsense"], "--address nonsense is no address; expected HOST:PORT"),
+        (["grid.toml", "--gpus-per-run", "1.5"], "--gpus-per-run must be 0 to 1, or a whole number, got 1.5."),
+        (["grid.toml", "--gpus-per-run", "nan"], "--gpus-per-run must be 0 to 1, or a whole number, got nan."),
+        (
+            ["grid.toml", "--address", "nonsense"],
+            "--address must be HOST:PORT, such as 10.0.0.1:6379, or auto, got 'nonsense'.",
+        ),
         (["grid.toml", "--address", "127.0.0.1:1"], "Nothing answers at --address 127.0.0.1:1"),
         (["wrong.toml"], "my_module:wrong returns shape (2, 7) for regression; expected (2, 2)"),
         (["other.toml"], "{runs}/regression/quadrant_16_square3/my_module.fine-epochs=150/seed6 was made with"),

@@ -1,16 +1,17 @@
 """Published experiments: running them, and the verdict on each."""
 
 from not_so_clevr.reproduce.planning import (
+    Planned,
     Row,
     estimates,
     left,
     matching,
     plan,
+    run,
     runs,
     seconds,
     select,
 )
-from not_so_clevr.reproduce.suites import Planned, run
 from not_so_clevr.reproduce.verdicts import (
     COLUMNS,
     Reproduction,

@@ -15,45 +15,47 @@ from not_so_clevr.reproduce import worker
 
 _RAY = {
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # Else Ray warns; `worker` hides GPUs anyway.
-    "RAY_worker_niceness": "0",  # Else runs yield to all else on the machine, as `nice -n 15` does.
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # Avoids a warning; `worker` hides the GPUs.
+    "RAY_worker_niceness": "0",  # By default Ray gives its processes a low priority.
 }
 _OBJECTS = 100 * 2**20  # Bytes of Ray's object store; only results pass through it.
 
 
-def check_place(cpus: int, gpus: float) -> None:
-    """Raises UserError, one sentence, unless Ray can give a task so many."""
+def check_resources(cpus: int, gpus: float) -> None:
+    """Raises UserError unless Ray can give a task this many CPUs and GPUs."""
     integer("--cpus-per-run", cpus, 1, 10_000)
     if not (0 <= gpus <= 1 or (gpus > 1 and gpus.is_integer())):
-        raise UserError(f"--gpus-per-run={gpus:g} is no share of GPUs; expected 0 to 1, such as 0.5, or a whole number.")
+        raise UserError(f"--gpus-per-run must be 0 to 1, or a whole number, got {gpus:g}.")
 
 
 def check_address(address: str | None) -> None:
-    """Sees whether there is anything at the address of a cluster, for which Ray itself would wait many minutes.
+    """Checks that something answers at an address; Ray itself would wait for many minutes.
 
     Raises:
-        UserError: one sentence, if it is no address.
-        OSError: one sentence, if nothing answers there.
+        UserError: if it is not an address.
+        OSError: if nothing answers.
     """
     if address in (None, "auto"):
         return
     host, _, port = str(address).rpartition(":")
     if not (host and port.isdecimal() and "//" not in host):
-        raise UserError(f"--address {address} is no address; expected HOST:PORT, such as 10.0.0.1:6379, or auto.")
+        expected = "HOST:PORT, such as 10.0.0.1:6379, or auto"
+        raise UserError(f"--address must be {expected}, got {address!r}.")
     try:
         socket.create_connection((host, int(port)), timeout=10).close()
     except (OSError, OverflowError, UnicodeError) as error:
-        raise OSError(f"Nothing answers at --address {address} ({error}); `ray start --head` starts a cluster.") from error
+        advice = "start a cluster with: ray start --head"
+        raise OSError(f"Nothing answers at --address {address} ({error}); {advice}.") from error
 
 
 @contextlib.contextmanager
 def cluster(address: str | None, cpus: int, gpus: float) -> Iterator[int]:
-    """Starts Ray on this machine, or joins the cluster at an address; yields how many runs go on there at once.
+    """Starts Ray on this machine or joins a cluster; yields how many runs it can do at once.
 
     Raises:
-        MissingPackageError: one sentence, if there is no Ray.
-        OSError: one sentence, if there is no cluster at the address.
-        UserError: one sentence, if no machine has room for a run.
+        MissingPackageError: if Ray is not installed.
+        OSError: if there is no cluster at the address.
+        UserError: if no machine has room for a run.
     """
     for name, value in _RAY.items():
         os.environ.setdefault(name, value)
@@ -61,43 +63,62 @@ def cluster(address: str | None, cpus: int, gpus: float) -> Iterator[int]:
         import ray
         import ray._private.worker
     except ImportError:
-        raise MissingPackageError("Sweeps need Ray; run: pip install 'not-so-clevr[sweep]'") from None
-    ray._private.worker._worker_logs_enabled = False  # Else it prints a paragraph for each process that dies; we tell that.
-    own: dict[str, Any] = {
-        "num_cpus": len(worker.cores()),
-        "num_gpus": None if gpus else 0,
-        "include_dashboard": False,
-        "object_store_memory": _OBJECTS,
-    }
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
-                ray.init(address or "local", **quiet, **({} if address else own))
-            except RuntimeError:  # On a machine that is busy the half minute may be over that Ray gives itself to start.
-                ray.shutdown()
-                ray.init(address or "local", **quiet, **({} if address else own))
-    except Exception as error:
-        reason = next(filter(None, map(str.strip, str(error).splitlines())), type(error).__name__)
-        place = f"Ray cluster at {address}" if address else "Ray on this machine"
-        raise OSError(f"There is no {place}: {reason}") from error
+        advice = "run: pip install 'not-so-clevr[sweep]'"
+        raise MissingPackageError(f"Sweeps need Ray; {advice}") from None
+    # Otherwise Ray prints a paragraph for each process that dies; the sweep reports those.
+    ray._private.worker._worker_logs_enabled = False
+
+    _connect(address, gpus)
     try:
         machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        slots = sum(_room(machine, cpus, gpus) for machine in machines)
-        if not slots:
-            seen = " or ".join(f"{each.get('CPU', 0):g} CPUs and {each.get('GPU', 0):g} GPUs" for each in machines)
-            raise UserError(f"No machine has {cpus} CPUs and {gpus:g} GPUs for a run; there are {seen}. Ask for less a run.")
-        yield slots
+        yield _slots(machines, cpus, gpus)
     finally:
         ray.shutdown()
 
 
+def _connect(address: str | None, gpus: float) -> None:
+    import ray
+
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if not address:
+        options |= {
+            "num_cpus": len(worker.cores()),
+            "num_gpus": None if gpus else 0,
+            "include_dashboard": False,
+            "object_store_memory": _OBJECTS,
+        }
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                ray.init(address or "local", **options)
+            except RuntimeError:  # A busy machine can take longer to start than Ray waits.
+                ray.shutdown()
+                ray.init(address or "local", **options)
+    except Exception as error:
+        lines = filter(None, map(str.strip, str(error).splitlines()))
+        reason = next(lines, type(error).__name__)
+        place = f"Ray cluster at {address}" if address else "Ray on this machine"
+        raise OSError(f"There is no {place}: {reason}") from error
+
+
+def _slots(machines: list[Mapping[str, float]], cpus: int, gpus: float) -> int:
+    """Returns how many runs fit on all machines. Raises UserError if none does."""
+    slots = sum(_room(machine, cpus, gpus) for machine in machines)
+    if not slots:
+        seen = [f"{each.get('CPU', 0):g} CPUs and {each.get('GPU', 0):g} GPUs" for each in machines]
+        wanted = f"{cpus} CPUs and {gpus:g} GPUs"
+        raise UserError(
+            f"No machine has {wanted} for a run, only {' or '.join(seen)}; ask for fewer per run."
+        )
+    return slots
+
+
 def _room(machine: Mapping[str, float], cpus: int, gpus: float) -> int:
-    """Returns how many runs a machine has room for."""
+    """Returns how many runs fit on a machine."""
     fit = machine.get("CPU", 0) // cpus
     if gpus >= 1:
         fit = min(fit, machine.get("GPU", 0) // gpus)
-    elif gpus:  # A run has part of one GPU, never parts of two.
+    elif gpus:  # A run shares one GPU, never two.
         fit = min(fit, machine.get("GPU", 0) * int(1 / gpus + 1e-9))
     return int(fit)

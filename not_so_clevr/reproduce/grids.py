@@ -1,10 +1,10 @@
-"""Grids of runs: the named ones, and those of a TOML file, as below.
+"""Grids of runs: the published ones by name, and those of TOML files like this one.
 
 model = "coordconv"                  # or a path: "my_pkg.my_module:build"
 task = "classification"
-config = ["uniform", "quadrant"]     # Wherever one word stands, there can be several.
-recipe = "paper"                     # If not given, the model's default
-seeds = 3                            # 0, 1, 2; or a list of them
+config = ["uniform", "quadrant"]     # Any word can be a list of words.
+recipe = "paper"                     # The model's default if left out
+seeds = 3                            # 0, 1, 2; or a list of seeds
 
 [grid]                               # Settings, as with --set: every combination of them
 learning_rate = [0.001, 0.005]
@@ -19,8 +19,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from not_so_clevr import files, reproduce
+from not_so_clevr import files
 from not_so_clevr.checks import UserError, integer
+from not_so_clevr.reproduce import planning
 from not_so_clevr.results import published, toml
 from not_so_clevr.results.experiment import Experiment, combinations
 
@@ -31,67 +32,65 @@ _MOST = 10_000
 
 @dataclasses.dataclass(frozen=True)
 class Grid:
-    """Experiments, each to be run with some seeds.
+    """Experiments and seeds."""
 
-    Attributes:
-        name: of the grid, or of its file.
-        experiments: one for each combination.
-        seeds: as the file gives them, or None.
-    """
+    name: str  # Of the grid, or of its file
+    experiments: Sequence[Experiment]  # One for each combination
+    seeds: Sequence[int] | None = None  # None if the file does not say
 
-    name: str
-    experiments: Sequence[Experiment]
-    seeds: Sequence[int] | None = None
-
-    def plan(self, patterns: Sequence[str] = ()) -> list[reproduce.Row]:
-        """Returns a row for each experiment with an id like one of the patterns, if there are any. Imports Keras.
+    def plan(self, patterns: Sequence[str] = ()) -> list[planning.Row]:
+        """Returns a row for each experiment whose id matches a pattern. Imports Keras.
 
         Raises:
-            UserError: one sentence, if a run cannot be planned, if two have the same id, or if a pattern is like no id.
+            UserError: if a run cannot be planned, two have one id, or a pattern matches nothing.
         """
         try:
-            planned = reproduce.plan(self.experiments)
+            planned = planning.plan(self.experiments)
         except UserError as error:
             raise UserError(f"{self.name}: {error}") from error
         rows = {row.id: row for row in planned}
         if (twice := _twice(row.id for row in planned)) is not None:
-            raise UserError(f"{self.name} has two runs of the name {twice}; change or leave out one of them.")
-        return [rows[key] for key in reproduce.matching(list(rows), patterns)]
+            raise UserError(f"{self.name} has two experiments named {twice}; change or remove one.")
+        return [rows[key] for key in planning.matching(list(rows), patterns)]
 
 
 def read(name: str) -> Grid:
-    """Returns the named grid, or that of a TOML file.
+    """Returns the published grid of that name, or the grid in a TOML file.
 
     Raises:
-        UserError: one sentence, if there is no such grid, or if something in the file is not as it should be.
-        OSError: one sentence, if the file cannot be read.
+        UserError: if the grid is unknown, or the file is wrong.
+        OSError: if the file cannot be read.
     """
     if name.endswith(".toml"):
         return parse(name, toml.read(files.expanded(name)))
-    if name not in (suites := published.suites()):
+    suites = published.suites()
+    if name not in suites:
         expected = f"expected one of {', '.join(suites)}, or a file such as grid.toml"
         raise UserError(f"There is no grid {name!r}; {expected}.")
     return Grid(name, suites[name])
 
 
 def parse(name: str, table: Mapping[str, Any]) -> Grid:
-    """Returns the grid that the table of a TOML file describes; `read` tells the errors."""
+    """Returns the grid in the table of a TOML file. Raises as `read`."""
     toml.check_keys(name, table, _KEYS, needed=_NEEDED, advice="Settings belong below [grid].")
-    words = [_words(f"{name}: {key}", table[key]) for key in ("task", "config", "model")]
-    words.append(_words(f"{name}: recipe", table["recipe"]) if "recipe" in table else [""])
-    axes = _axes(name, table.get("grid", {}))
-    if (size := math.prod(map(len, [*words, *axes.values()]))) > _MOST:
-        raise UserError(f"{name} has {size} combinations; expected {_MOST} at most. Make it several grids.")
+    names = [_words(f"{name}: {key}", table[key]) for key in ("task", "config", "model")]
+    names.append(_words(f"{name}: recipe", table["recipe"]) if "recipe" in table else [""])
+    settings = _settings(name, table.get("grid", {}))
+
+    size = math.prod(map(len, [*names, *settings.values()]))
+    if size > _MOST:
+        many = f"{name} has {size} combinations, more than {_MOST}"
+        raise UserError(f"{many}; split it into several grids.")
     seeds = _seeds(f"{name}: seeds", table["seeds"]) if "seeds" in table else None
-    return Grid(name, combinations(words, axes), seeds)
+    return Grid(name, combinations(names, settings), seeds)
 
 
 def _words(where: str, value: Any) -> list[str]:
-    several = _several(where, value)
-    for word in several:
+    words = _several(where, value)
+    for word in words:
         if not isinstance(word, str) or not word:
-            raise UserError(f"{where} = {word!r} is no word; expected text in quotes, or a list of such.")
-    return several
+            raise UserError(f"{where} must be a non-empty string, or a list of them, got {word!r}.")
+    return words
 
 
 def _seeds(where: str, value: Any) -> list[int]:
@@ -100,37 +99,41 @@ def _seeds(where: str, value: Any) -> list[int]:
     return [integer(where, seed, 0, 2**32 - 1) for seed in _several(where, value)]
 
 
-def _axes(name: str, table: Any) -> dict[str, list[Any]]:
+def _settings(name: str, table: Any) -> dict[str, list[Any]]:
     """Returns the values of each setting."""
     if not isinstance(table, dict):
-        raise UserError(f"{name}: grid = {table!r} is no table; expected [grid], and below it such as l2 = [0.0, 0.001].")
-    axes = {}
-    for setting, value in table.items():
-        if not setting.isidentifier():
-            raise UserError(f"{name}: {setting!r} is no name of a setting; expected such as learning_rate.")
-        axes[setting] = _several(f"{name}: {setting}", value)
-        if not _plain(axes[setting]):
-            raise UserError(
-                f"{name}: {setting} = {value!r} is no setting; expected numbers, text, true, false, or lists of them."
-            )
-    return axes
+        expected = "write [grid], and lines such as l2 = [0.0, 0.001] below it"
+        raise UserError(f"{name}: grid must be a table, got {table!r}; {expected}.")
+    for key, value in table.items():
+        if not key.isidentifier():
+            raise UserError(f"{name}: a setting needs a name such as learning_rate, got {key!r}.")
+        if not _is_plain(value):
+            expected = "a number, a string, a boolean, or a list of them"
+            raise UserError(f"{name}: {key} must be {expected}, got {value!r}.")
+    return {key: _several(f"{name}: {key}", value) for key, value in table.items()}
 
 
 def _several(where: str, value: Any) -> list[Any]:
     """Returns a list as it is, and anything else as a list of one."""
     several = value if isinstance(value, list) else [value]
     if not several:
-        raise UserError(f"{where} is an empty list; expected one value or more.")
-    values = [repr(int(each) if isinstance(each, float) and each.is_integer() else each) for each in several]  # 0.0 is 0.
-    if (twice := _twice(values)) is not None:
-        raise UserError(f"{where} has {several[values.index(twice)]!r} twice; leave one out.")
+        raise UserError(f"{where} is an empty list; give at least one value.")
+    keys = [repr(int(each) if _is_whole(each) else each) for each in several]  # 0.0 equals 0.
+    if (twice := _twice(keys)) is not None:
+        raise UserError(f"{where} has {several[keys.index(twice)]!r} twice; remove one.")
     return several
 
 
 def _twice(values: Iterable[str]) -> str | None:
-    """Returns the first value that is there more than once."""
-    return next((value for value, times in collections.Counter(values).items() if times > 1), None)
+    """Returns the first value that occurs more than once."""
+    return next((each for each, count in collections.Counter(values).items() if count > 1), None)
 
 
-def _plain(value: Any) -> bool:
-    return all(map(_plain, value)) if isinstance(value, list) else isinstance(value, (str, int, float))
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, float) and value.is_integer()
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, list):
+        return all(map(_is_plain, value))
+    return isinstance(value, (str, int, float))

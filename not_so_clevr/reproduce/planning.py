@@ -1,15 +1,18 @@
-"""Experiments to run: chosen by name and planned; which runs are left, and how long they take."""
+"""Choosing experiments, finding the runs that are left, and running them one after the other."""
 
 from __future__ import annotations
 
 import dataclasses
 import fnmatch
 import functools
+import pathlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from not_so_clevr import results
+from not_so_clevr import files, results
+from not_so_clevr.benchmark.events import Event
+from not_so_clevr.benchmark.options import RunOptions
 from not_so_clevr.checks import UserError
 from not_so_clevr.dataset.config import as_config
 from not_so_clevr.results import Result, naming, published
@@ -21,11 +24,79 @@ if TYPE_CHECKING:
 _UNITS = {"h": 3600, "m": 60, "s": 1}
 
 
-def select(suites: Iterable[str], patterns: Sequence[str] = ()) -> list[Experiment]:
-    """Returns the experiments of some suites; only those with an id like one of the patterns, with * and ?, if there are any.
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """An experiment and its run with seed 0."""
+
+    experiment: Experiment
+    run: Run
+
+    @property
+    def id(self) -> str:
+        """The id of the runs without the seed; the default recipe is never part of it."""
+        return self.run.id.rpartition("/")[0]
+
+    def owns(self, run: Result) -> bool:
+        """Returns whether a run with this id has the planned model, recipe and metric."""
+        metric = self.experiment.claim.metric if self.experiment.claim else ""
+        if metric not in ("", PERFECT) and any(metric not in each for each in run.metrics.values()):
+            return False
+        return run.model == self.run.model.name and run.made_by(self.run.saved_recipe)
+
+
+@dataclasses.dataclass(frozen=True)
+class Planned:
+    """The complete runs and those still to do; the first event of a reproduction or a sweep."""
+
+    rows: Sequence[Row]
+    found: Sequence[Result]  # The complete runs in the folder
+    problems: Sequence[str]  # One sentence for each unreadable file in the folder
+    left: Sequence[tuple[Row, int]]  # Row and seed of each run still to do
+    seconds: Mapping[str, float | None]  # Estimated duration of one run, by row id
+
+    @property
+    def runs(self) -> list[Run]:
+        """The runs still to do."""
+        return [row.run.with_seed(seed) for row, seed in self.left]
+
+
+def run(
+    suites: Iterable[str],
+    options: RunOptions,
+    *,
+    rows: Sequence[str] = (),
+    seeds: int = 3,
+    budget: float | None = None,
+) -> Iterator[Event | Planned]:
+    """Makes the missing runs of some suites and resumes interrupted ones.
+
+    Args:
+        suites: the names of the suites.
+        options: for every run.
+        rows: ids of the experiments to run, or patterns with * and ?; all if empty.
+        seeds: the number of runs per experiment, with seeds 0, 1, ...
+        budget: stop after this many seconds, not counting the generation of data sets.
+
+    Yields:
+        Planned, then the events of `benchmark.runner.make`.
 
     Raises:
-        UserError: one sentence, if there is no such suite, or if a pattern is like no id.
+        UserError: if a suite or a row is unknown.
+        OSError: if the folder of runs does not exist; and whatever `make` raises.
+    """
+    planned = look(plan(select(suites, rows)), range(seeds), options.runs)
+    yield planned
+    from not_so_clevr.benchmark import runner
+
+    options = dataclasses.replace(options, resume=True)
+    yield from runner.make(planned.runs, options, budget)
+
+
+def select(suites: Iterable[str], patterns: Sequence[str] = ()) -> list[Experiment]:
+    """Returns the experiments of some suites whose id matches a pattern, each once.
+
+    Raises:
+        UserError: if a suite is unknown, or a pattern matches nothing.
     """
     chosen: dict[str, Experiment] = {}
     known = published.suites()
@@ -38,93 +109,96 @@ def select(suites: Iterable[str], patterns: Sequence[str] = ()) -> list[Experime
 
 
 def matching(ids: Sequence[str], patterns: Sequence[str]) -> list[str]:
-    """Returns the ids that are like one of the patterns, with * and ?; all of them if there is no pattern.
+    """Returns the ids that match a pattern with * and ?; all ids if there is no pattern.
 
     Raises:
-        UserError: one sentence, if a pattern is like no id.
+        UserError: if a pattern matches nothing.
     """
+    wanted = set() if patterns else set(ids)
     for pattern in patterns:
-        if not fnmatch.filter(ids, pattern):
-            raise UserError(f"--row {pattern} is none of the {len(ids)} rows; expected such as {ids[0]}, or with *.")
-    wanted = {key for pattern in patterns or ["*"] for key in fnmatch.filter(ids, pattern)}
+        matches = fnmatch.filter(ids, pattern)
+        if not matches:
+            expected = f"expected an id such as {ids[0]}, or a pattern with *"
+            raise UserError(f"--row {pattern} matches none of the {len(ids)} rows; {expected}.")
+        wanted.update(matches)
     return [key for key in ids if key in wanted]
-
-
-@dataclasses.dataclass(frozen=True)
-class Row:
-    """An experiment, and its run with seed 0."""
-
-    experiment: Experiment
-    run: Run
-
-    @property
-    def id(self) -> str:
-        """The id of its runs, without the seed; that of the experiment, unless that names the default recipe."""
-        return self.run.id.rpartition("/")[0]
-
-    def runs(self, named: Iterable[Result]) -> list[Result]:
-        """Returns, of runs with its name, those that were made and measured as planned, and not with other settings."""
-        metric = self.experiment.claim.metric if self.experiment.claim else ""
-        alike = [run for run in named if metric in ("", PERFECT) or all(metric in each for each in run.metrics.values())]
-        return [run for run in alike if run.model == self.run.model.name and run.made_by(self.run.saved_recipe)]
-
-    def estimate(self, alike: Sequence[Result]) -> float | None:
-        """Returns how many seconds a run will take, by what runs of the model took with its settings, or epochs with others."""
-        same = [run.seconds for run in alike if run.made_by(self.run.saved_recipe)]
-        return results.median(same or [self.run.recipe.epochs * (run.seconds or 0) / run.epochs for run in alike])
-
-
-def _canvas_size(run: Result) -> int | None:
-    """Returns the size of the canvas of a run; None for a data set of somebody else's."""
-    try:
-        return as_config(run.config).canvas_size
-    except ValueError:
-        return None
 
 
 def plan(experiments: Iterable[Experiment]) -> list[Row]:
     """Returns a row for each experiment. Imports Keras."""
     from not_so_clevr.benchmark import experiment, registry
 
-    find = functools.cache(registry.find)  # It looks through all packages.
-    return [
-        Row(
-            each,
-            experiment.plan(
-                find(each.model), task=each.task, config=each.config, recipe=each.recipe or None, settings=each.settings
-            ),
+    find = functools.cache(registry.find)  # Each search goes through all installed packages.
+
+    def plan_run(each: Experiment) -> Run:
+        return experiment.plan(
+            find(each.model),
+            task=each.task,
+            config=each.config,
+            recipe=each.recipe or None,
+            settings=each.settings,
         )
-        for each in experiments
-    ]
+
+    return [Row(each, plan_run(each)) for each in experiments]
+
+
+def look(rows: Sequence[Row], seeds: Iterable[int], folder: str | pathlib.Path | None) -> Planned:
+    """Looks into a folder of runs, and returns what is there and what is left."""
+    folders = [] if folder is None else [files.expanded(folder)]
+    found, problems = results.load([each for each in folders if each.exists()], none=True)
+    seconds = estimates(rows, [*found, *results.reference()])
+    return Planned(rows, found, problems, left(rows, seeds, found), seconds)
 
 
 def runs(rows: Iterable[Row], found: Iterable[Result]) -> list[list[Result]]:
-    """Returns for each row those of the runs found that are its own."""
-    named = results.grouped(found, lambda run: naming.run_id(run.task, run.config, run.label))
-    return [row.runs(named.get(row.id, [])) for row in rows]
+    """Returns the runs of each row."""
+    by_id = results.grouped(found, lambda run: naming.run_id(*run.row))
+    return [[run for run in by_id.get(row.id, []) if row.owns(run)] for row in rows]
 
 
-def left(rows: Sequence[Row], seeds: Iterable[int], found: Iterable[Result]) -> list[tuple[Row, int]]:
-    """Returns the runs that are not among those found: every row with the first seed, then every row with the next."""
-    complete = {run.id for own in runs(rows, found) for run in own}
-    return [(row, seed) for seed in seeds for row in rows if row.run.with_seed(seed).id not in complete]
+def left(
+    rows: Sequence[Row], seeds: Iterable[int], found: Iterable[Result]
+) -> list[tuple[Row, int]]:
+    """Returns the missing runs: every row with the first seed, then every row with the next."""
+    done = {run.id for of_row in runs(rows, found) for run in of_row}
+    every = ((row, seed) for seed in seeds for row in rows)
+    return [(row, seed) for row, seed in every if row.run.with_seed(seed).id not in done]
 
 
 def estimates(rows: Iterable[Row], known: Iterable[Result]) -> dict[str, float | None]:
-    """Returns for the id of each row how many seconds one of its runs will take, or None if no run of its model tells."""
+    """Returns the estimated seconds of one run by row id, from known runs of the same model.
+
+    It is the median of runs with the same recipe or, without any, of the others by their number of
+    epochs; None without either.
+    """
     timed = [run for run in known if run.seconds and run.epochs]
-    alike = results.grouped(timed, lambda run: (run.task, run.model, _canvas_size(run)))
-    return {
-        row.id: row.estimate(alike.get((row.run.task.name, row.run.model.name, row.run.config.canvas_size), [])) for row in rows
-    }
+    by_model = results.grouped(timed, lambda run: (run.task, run.model, _canvas_size(run)))
+
+    def estimate(run: Run) -> float | None:
+        alike = by_model.get((run.task.name, run.model.name, run.config.canvas_size), [])
+        same = [each.seconds for each in alike if each.made_by(run.saved_recipe)]
+        scaled = [run.recipe.epochs * (each.seconds or 0) / each.epochs for each in alike]
+        return results.median(same or scaled)
+
+    return {row.id: estimate(row.run) for row in rows}
+
+
+def _canvas_size(run: Result) -> int | None:
+    """Returns the canvas size of a run; None for a data set that is not ours."""
+    try:
+        return as_config(run.config).canvas_size
+    except ValueError:
+        return None
 
 
 def seconds(text: str) -> float:
-    """Returns the seconds of a time such as `90s`, `30m` or `1h30m`.
+    """Returns the seconds in a duration such as `90s`, `30m` or `1h30m`.
 
     Raises:
-        UserError: one sentence, if it is none.
+        UserError: if the text is not a duration.
     """
     if not re.fullmatch(r"(\d+(\.\d+)?[hms])+", text):
-        raise UserError(f"--budget {text} is no time; expected such as 90s, 30m or 1h30m.")
-    return sum(float(number) * _UNITS[unit] for number, unit in re.findall(r"([\d.]+)([hms])", text))
+        raise UserError(f"--budget must be a duration such as 90s, 30m or 1h30m, got {text!r}.")
+    return sum(
+        float(number) * _UNITS[unit] for number, unit in re.findall(r"([\d.]+)([hms])", text)
+    )

@@ -1,4 +1,4 @@
-"""What came out of published experiments, beside what was published, and the verdict on each."""
+"""The measured results of experiments beside the published ones, with a verdict on each."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 
 from not_so_clevr import results
 from not_so_clevr.dataset.metrics import METRICS
-from not_so_clevr.reproduce.planning import Row, runs
+from not_so_clevr.reproduce import planning
+from not_so_clevr.reproduce.planning import Row
 from not_so_clevr.results import Result, tables
 from not_so_clevr.results.experiment import PERFECT, Claim
 
@@ -33,49 +34,29 @@ COLUMNS = (
 
 @dataclasses.dataclass(frozen=True)
 class Reproduction:
-    """What was published of an experiment, beside what its runs measured.
+    """The published and the measured results of an experiment."""
 
-    Attributes:
-        source: where it was published; "" if nothing was.
-        task: the name of the task.
-        config: the name of the data set.
-        model: the model and its recipe, in one word.
-        published_train: what was published of train, as text.
-        published_test: what was published of test, as text.
-        metric: of `train` and `test`; "" if there are no runs and the source names none.
-        seeds: how many runs there are.
-        train: the mean of the metric over the seeds, in its unit; None if there are no runs.
-        test: the same of test.
-        test_interval: half the width of the 95 % confidence interval of `test`; None for whole
-            runs, and for fewer than three.
-        seconds: the median of whole runs; None if none is known.
-        hardware: where the runs took place.
-        software: what they ran with.
-        verdict: what `verdict` says of test.
-        remark: how ours differs, or why it comes out otherwise.
-    """
-
-    source: str
+    source: str  # Where it was published; "" if it was not
     task: str
     config: str
-    model: str
+    model: str  # With its recipe, in one word
     published_train: str
     published_test: str
-    metric: str
-    seeds: int
-    train: float | None
+    metric: str  # Of train and test; "" if there are no runs and the source names none
+    seeds: int  # Number of runs
+    train: float | None  # Mean over seeds, in the unit of the metric; None without runs
     test: float | None
-    test_interval: float | None
-    seconds: float | None
+    test_interval: float | None  # Half of the 95 % interval; None for `perfect` or below 3 seeds
+    seconds: float | None  # Median duration of a run
     hardware: str
     software: str
-    verdict: str
-    remark: str
+    verdict: str  # On test
+    remark: str  # How our experiment differs, or why its result does
 
 
 def table(rows: Sequence[Row], found: Iterable[Result]) -> list[Reproduction]:
-    """Returns for each row what was published, what its runs measured, and the verdict on test."""
-    return [_reproduction(row, own) for row, own in zip(rows, runs(rows, found), strict=True)]
+    """Returns the published and the measured result of each row, and the verdict on test."""
+    return [_reproduction(*each) for each in zip(rows, planning.runs(rows, found), strict=True)]
 
 
 def _reproduction(row: Row, runs: Sequence[Result]) -> Reproduction:
@@ -112,7 +93,7 @@ def _value(run: Result, split: str, metric: str) -> float:
 
 
 def verdict(claim: Claim | None, test: Sequence[float]) -> str:
-    """Returns what the values of some seeds over test say of a claim: see `_INTRODUCTION`.
+    """Returns the verdict on a claim from the results on test, one per seed: see `_INTRODUCTION`.
 
     It is "" if nothing was published.
     """
@@ -126,17 +107,17 @@ def verdict(claim: Claim | None, test: Sequence[float]) -> str:
     (low, high), mean = claim.expected, statistics.fmean(test)
     lowest, highest = _interval(claim.metric, test)
     higher_is_better = claim.metric not in METRICS or METRICS[claim.metric].higher_is_better
-    some = claim.metric == PERFECT or any(low <= value <= high for value in test)
+    reached = sum(low <= value <= high for value in test)
+    near = (reached or claim.metric == PERFECT) and lowest <= high and low <= highest
 
     if low <= mean <= high:
         word = "reproduced"
-    elif low < high and some and lowest <= high and low <= highest:
+    elif low < high and near:
         word = "undecided"
     elif (mean > high) == higher_is_better:
         word = "better"
     else:
         word = "worse" if claim.points == 1 else "not at this point"
-        reached = sum(low <= value <= high for value in test)
         if low == high and reached:
             word += f" ({reached} of {len(test)} seeds reach it)"
 
@@ -144,10 +125,7 @@ def verdict(claim: Claim | None, test: Sequence[float]) -> str:
 
 
 def _interval(metric: str, test: Sequence[float]) -> tuple[float, float]:
-    """Returns the 95 % confidence interval of the mean over seeds.
-
-    It is Student's t, or Wilson's score where each seed is 0 or 1.
-    """
+    """Returns the 95 % confidence interval of the mean: Student's t; for `perfect`, Wilson's."""
     if metric != PERFECT:
         mean, half = statistics.fmean(test), results.interval(test) or 0.0
         return mean - half, mean + half
@@ -158,24 +136,16 @@ def _interval(metric: str, test: Sequence[float]) -> tuple[float, float]:
 
 
 def cells(row: Reproduction) -> list[str]:
-    """Returns a row of `table` as text, a cell for each of `COLUMNS`."""
+    """Returns a row of `table` as text, one cell for each of `COLUMNS`."""
     interval = "" if row.test is None else tables.interval(row.metric, row.test, row.test_interval)
-    return [
-        row.source,
-        row.task,
-        row.config,
-        row.model,
-        row.metric,
-        row.published_train,
-        row.published_test,
-        _number(row, row.train),
-        _number(row, row.test) + interval,
-        row.verdict,
-        row.remark,
-        str(row.seeds),
-        tables.duration(row.seconds),
-        row.hardware,
-    ]
+    texts = {
+        **dataclasses.asdict(row),
+        "train": _number(row, row.train),
+        "test": _number(row, row.test) + interval,
+        "seeds": str(row.seeds),
+        "time": tables.duration(row.seconds),
+    }
+    return [texts[name.replace(" ", "_")] for name in COLUMNS]
 
 
 def _number(row: Reproduction, mean: float | None) -> str:
@@ -188,28 +158,28 @@ def _number(row: Reproduction, mean: float | None) -> str:
 
 _INTRODUCTION = """# What was published, and what came out
 
-Train and test are means over seeds, that of test with its 95 % confidence interval (Student's t, cut to what the metric can
-be; nothing if all seeds agree, or there are fewer than three). The metric is that which the source reports:
-`coordinate_accuracy`, of the article's regression, gives half a point for one right coordinate, where the
-[leaderboard](results.md) wants an answer within half a pixel. Where the source tells in words, the metric is one of ours;
-`perfect` counts the runs that get every example right. The time is the median of whole runs; see *hardware* for the
-machines, which differ, and the runs are of several versions of the code.
+Train and test are means over seeds. Test has its 95 % confidence interval (Student's t, cut to the
+range of the metric; none if all seeds agree, or there are fewer than three). The metric is that of
+the source: `coordinate_accuracy`, the metric of the article's regression, gives half a point for
+one right coordinate, while the [leaderboard](results.md) wants an answer within half a pixel. Where
+the source describes its result in words, the metric is one of ours; `perfect` counts the runs that
+get every example right. The time is the median duration of a run. The runs were made on different
+machines, see *hardware*, and with several versions of the code.
 
-The verdict is on the mean over test; train is shown beside it. A perfect number is *reproduced* by
-a perfect one, with every seed, and what only some seeds reach is *worse*. (Three seeds of three:
-with 95 % confidence, at least 37 % of all seeds.) Any other number is reproduced by one that is at
-most 5 percentage points off, and what is told in words by the range in
-`not_so_clevr/results/published.toml`. What lies outside is *better* or *worse* than what was
-published, or *undecided*, where some seed is in the range and so is a part of the interval (of
-*perfect*, a part of Wilson's). *Not at this point* stands for worse where the source shows the best
-of a grid, of which this is one point. "So far" stands where there are fewer than three seeds. It is
-*not comparable* where no number can confirm or contradict what was published: pictures, or the best
-of a large grid. Where nothing was published, there is no verdict.
+The verdict is on the mean over test; train is shown beside it. A perfect result is *reproduced* if
+every seed is perfect, and *worse* if only some are. (Three seeds of three: with 95 % confidence, at
+least 37 % of all seeds.) Any other number is reproduced by one within 5 percentage points, and a
+description by the range in `not_so_clevr/results/published.toml`. A mean outside is *better* or
+*worse* than published. It is *undecided* if some seed is in the range and the confidence interval
+overlaps it (for *perfect*, if Wilson's interval does). *Not at this point* replaces worse where the
+source shows the best point of a grid and this is one of its points. "So far" means fewer than three
+seeds. A result is *not comparable* if no number can confirm or contradict it, e.g. pictures, or the
+best of a large grid. Without a published result there is no verdict.
 """
 
 
 def to_markdown(rows: Iterable[Reproduction]) -> str:
-    """Returns the rows of `table` in Markdown, a table for each source."""
+    """Returns the rows of `table` in Markdown, one table per source."""
     rows = list(rows)
     parts = []
     for source in dict.fromkeys(row.source for row in rows):
@@ -221,10 +191,10 @@ def to_markdown(rows: Iterable[Reproduction]) -> str:
 
 
 def write_table(rows: Sequence[Reproduction], file: pathlib.Path) -> None:
-    """Writes the rows of `table` as Markdown, CSV or JSON, by the ending of the file's name.
+    """Writes the rows of `table` to a .md, .csv or .json file.
 
     Raises:
-        UserError: for any other ending.
-        OSError: one sentence, if the file cannot be written.
+        UserError: if the file has another suffix.
+        OSError: if the file cannot be written.
     """
     tables.write(file, rows, to_markdown)

@@ -169,14 +169,14 @@ def test_handing_on_copies_channels():
     np.testing.assert_allclose(convolved[..., 3:], 0, atol=1e-5)
     twice = keras.ops.convert_to_numpy(HandOn(channels=[1, 1], noise=1e-7)((1, 1, 3, 2)))
     np.testing.assert_allclose(image @ twice[0, 0], image[..., [1, 1]], atol=1e-5)
-    with pytest.raises(ValueError, match=r"channels=\[0, 3\] are not all among the 3 inputs; expected 0 to 2"):
+    with pytest.raises(ValueError, match=r"channels must be 0 to 2, got \[0, 3\]"):
         HandOn(channels=[0, 3])((1, 1, 3, 2))
 
 
 @pytest.mark.parametrize(
     ("name", "task", "size", "options", "sentence"),
     [
-        ("deconv", "classification", 48, {}, "canvas_size=48 cannot be reached by doubling; use 8, 16, 32, 64 or 128"),
+        ("deconv", "classification", 48, {}, "canvas_size must be a power of 2, at least 8, got 48"),
         (
             "conv",
             "regression",
