@@ -87,7 +87,7 @@ def unboxed(text: str) -> str:
 def test_a_home_that_nobody_has_is_a_sentence_and_no_traceback():
     result = run("generate", "quadrant", "--data-dir=~nobody-has-it/x")
     assert result.returncode == 2
-    assert "Invalid value for '--data-dir': ~nobody-has-it/x begins in the home folder of nobody;" in unboxed(result.stderr)
+    assert "Invalid value for '--data-dir': ~nobody-has-it/x: there is no such user;" in unboxed(result.stderr)
     assert "Traceback" not in result.stderr
 
 
@@ -95,8 +95,8 @@ def test_a_remote_folder_is_left_to_tfds_or_refused(tmp_path):
     assert options.path_of_data("gs://bucket/data") == "gs://bucket/data"
     result = run("leaderboard", "gs://bucket/runs", cwd=tmp_path)
     assert result.returncode == 2
-    assert "gs://bucket/runs is remote; expected a place on this machine." in unboxed(result.stderr)
-    with pytest.raises(ValueError, match=r"^gs://bucket/runs is remote; expected a place on this machine\.$"):
+    assert "gs://bucket/runs is remote; expected a path on this machine." in unboxed(result.stderr)
+    with pytest.raises(ValueError, match=r"^gs://bucket/runs is remote; expected a path on this machine\.$"):
         run_folder.RunFolder("gs://bucket/runs", "id")
 
 

@@ -281,10 +281,10 @@ def test_settings_that_are_nested_deep_are_told():
     [
         (["runs", "-o", "report.pdf"], "report.pdf does not tell the format; expected a name that ends in .html."),
         (["nowhere", "-o", "report.html"], "There is no folder nowhere; expected one with runs"),
-        (["runs", "-o", "/dev/null/report.html"], "Cannot write into /dev/null: /dev/null is no folder; choose another place."),
+        (["runs", "-o", "/dev/null/report.html"], "Cannot write into /dev/null: /dev/null is not a folder; choose another."),
         (
             ["runs", "-o", "report.html", "--figures", "/dev/null/below"],
-            "Cannot write into /dev/null/below: /dev/null is no folder;",
+            "Cannot write into /dev/null/below: /dev/null is not a folder;",
         ),
         (["runs", "-o", "."], ". does not tell the format"),
     ],

@@ -64,8 +64,8 @@ def test_a_file_that_cannot_be_written_is_told_before_any_work(tmp_path):
     (tmp_path / "folder.md").mkdir()
     for file, sentence in (
         (tmp_path / "folder.md", r"folder.md is a folder; expected the name of a file, such as .*folder.md/table.md"),
-        (tmp_path / "file" / "a.md", r"Cannot write into .*file: .*file is no folder; choose another place."),
-        (tmp_path / "file" / "new" / "a.md", r"Cannot write into .*new: .*file is no folder; choose another place."),
+        (tmp_path / "file" / "a.md", r"Cannot write into .*file: .*file is not a folder; choose another."),
+        (tmp_path / "file" / "new" / "a.md", r"Cannot write into .*new: .*file is not a folder; choose another."),
     ):
         with pytest.raises(OSError, match=sentence):
             tables.check_file(file)
