@@ -58,7 +58,7 @@ SMALL = Sizes((16,), 2**16, 2, 2, "quadrant_16_square3", 1)
 
 
 def about(sizes: Sizes) -> dict[str, Any]:
-    """The machine, the versions and the memory bandwidth of a copy (read, write) and a fill (write)."""
+    """The machine, the versions, and the bandwidth of a copy (which also reads) and a fill."""
     floats = ops.ones((sizes.bytes // 4,), dtype="float32")
     copy = seconds(lambda: ops.add(floats, 1.0), sizes)
     fill = seconds(lambda: ops.full((sizes.bytes,), 255, dtype="uint8"), sizes)
@@ -115,7 +115,7 @@ def draw(sizes: Sizes) -> dict[str, Any]:
 
 
 def stream(sizes: Sizes) -> dict[str, Any]:
-    """Training steps per second, with batches from the device, from the host, or always the same."""
+    """Training steps per second: batches from the device, from the host, or always the same."""
     found: dict[str, Any] = {}
     names = [name for name in ("quadrant", "quadrant_256") if sizes.epochs is None]
     for config in map(as_config, names or [sizes.config]):
