@@ -3,30 +3,30 @@ BIN := .venv/bin
 
 .PHONY: help install demo test test-large test-backends lint docs speed gpu
 
-help:            ## Say what there is
+help:            ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
 
 install: .venv/installed  ## Install the package and its tools into .venv
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv
-	@echo "Installing into .venv: about 4 GB, some minutes"
+	@echo "Installing into .venv: about 4 GB, a few minutes"
 	$(BIN)/pip install --quiet --editable '.[dev]'
 	touch $@
 
-demo: install    ## Generate the data set, train CoordConv and ordinary convolution on it, print the table
+demo: install    ## Generate the data set, train CoordConv and ordinary convolution, print the leaderboard
 	$(BIN)/not-so-clevr generate quadrant
 	$(BIN)/not-so-clevr train coordconv --task regression --config quadrant --runs build/runs --resume
 	$(BIN)/not-so-clevr train conv --task regression --config quadrant --runs build/runs --resume
 	$(BIN)/not-so-clevr leaderboard build/runs
 
-test: install    ## Run the tests, in two processes
+test: install    ## Run the tests in two processes
 	$(BIN)/pytest -n 2 --dist loadfile
 
-test-large: install  ## Run the tests that take minutes and 8 GB of memory
+test-large: install  ## Run the large tests: minutes, 8 GB of memory
 	$(BIN)/pytest -m large
 
-test-backends: install  ## Run the tests, with PyTorch among the backends
+test-backends: install  ## Run the tests with PyTorch as another backend
 	$(BIN)/pip install --quiet torch==2.13.0
 	$(BIN)/pytest -n 2 --dist loadfile
 
@@ -36,11 +36,11 @@ lint: install    ## Check style and types
 	$(BIN)/mypy
 	$(BIN)/mypy docs/data.py docs/drawings.py docs/generate.py docs/gpu.py docs/hooks.py docs/scaling.py docs/tour.py docs/values.py
 
-docs: install    ## Check what the pages tell of run files, and build the site: site/index.html
+docs: install    ## Check the numbers in the pages, and build the site: site/index.html
 	$(BIN)/python docs/generate.py --check
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-speed: install   ## Measure, and print the table of docs/speed.md
+speed: install   ## Measure speed, and print the tables of docs/speed.md
 	mkdir -p .benchmarks
 	$(BIN)/pytest tests/speed -o addopts= --benchmark-quiet --benchmark-json=.benchmarks/speed.json
 	$(BIN)/python tests/speed/table.py .benchmarks/speed.json

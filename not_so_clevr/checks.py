@@ -1,8 +1,10 @@
-"""What arguments may be, and the one kind of error that is shown without a traceback."""
+"""Checks of arguments, and `UserError`, the one error that is shown without a traceback."""
 
 from __future__ import annotations
 
+import difflib
 import operator
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -10,19 +12,19 @@ import numpy as np
 class UserError(ValueError):
     """Bad input. The message names the bad value, what is allowed and what to do.
 
-    The command prints it and exits with status 2. Every other error, except for the operating
-    system's, is a bug of ours and keeps its traceback.
+    The command prints it and exits with status 2. Any other error, except for an OSError, is a bug
+    of ours and keeps its traceback.
     """
 
-    __init__ = Exception.__init__  # By this TensorFlow knows that it may raise it again in a graph.
+    __init__ = Exception.__init__  # TensorFlow re-raises an error of a graph only with this.
 
 
 class MissingPackageError(UserError, ImportError):
-    """A package that is needed is not installed, or is too old."""
+    """A package is missing or too old."""
 
 
 def integer(name: str, value: object, low: int, high: int) -> int:
-    """Returns `value` as a Python int. Raises UserError unless it is an integer in low..high."""
+    """Returns `value` as an int. Raises UserError unless it is an integer from `low` to `high`."""
     expected = f"expected an integer from {low} to {high}"
     if isinstance(value, (bool, np.bool_)):
         raise UserError(f"{name}={value} is a bool; {expected}.")
@@ -34,3 +36,9 @@ def integer(name: str, value: object, low: int, high: int) -> int:
         shown = number if abs(number) < 10**20 else "(more than 20 digits)"
         raise UserError(f"{name}={shown} is out of range; {expected}.")
     return number
+
+
+def did_you_mean(value: object, allowed: Iterable[str]) -> str:
+    """Returns " (did you mean 'x'?)" for the allowed value that is most like `value`; else ""."""
+    close = difflib.get_close_matches(str(value), allowed, n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""

@@ -104,12 +104,11 @@ def expanded(path: str | os.PathLike[str]) -> pathlib.Path:
         UserError: one sentence, if the path is remote or there is no such user.
     """
     if "://" in os.fspath(path):
-        raise UserError(f"{path} is remote; expected a place on this machine.")
+        raise UserError(f"{path} is remote; expected a path on this machine.")
     try:
         return pathlib.Path(path).expanduser()
     except RuntimeError:
-        expected = "expected ~/ for your own home folder, or a full path"
-        raise UserError(f"{path} is in the home folder of an unknown user; {expected}.") from None
+        raise UserError(f"{path}: there is no such user; expected ~/ or a full path.") from None
 
 
 @contextlib.contextmanager
@@ -136,7 +135,7 @@ def replacing(path: os.PathLike[str]) -> Iterator[pathlib.Path]:
 
 
 def write_checksums(folder: pathlib.Path) -> None:
-    """Writes the SHA-256 of every file in `folder` to SHA256SUMS there, as `sha256sum` does."""
+    """Writes the SHA-256 of every file in `folder` to SHA256SUMS, in the format of `sha256sum`."""
     lines = [f"{_sha256(file)}  {file.name}\n" for file in sorted(folder.iterdir())]
     (folder / CHECKSUMS).write_text("".join(lines))
 

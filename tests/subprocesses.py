@@ -1,4 +1,4 @@
-"""Python in a process of its own: with another Keras backend, without our package, killed, or eight at once."""
+"""Python or the command in its own process: other Keras backends, kills, eight at once."""
 
 import importlib.util
 import os
@@ -6,6 +6,11 @@ import pathlib
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
+
+import pytest
+
+from not_so_clevr import cli
 
 TESTS = pathlib.Path(__file__).parent
 COMMAND = pathlib.Path(sys.executable).with_name("not-so-clevr")
@@ -16,20 +21,28 @@ def other_backends() -> list[str]:
     import keras
 
     return [
-        name for name in ("tensorflow", "jax", "torch") if importlib.util.find_spec(name) and name != keras.backend.backend()
+        name
+        for name in ("tensorflow", "jax", "torch")
+        if importlib.util.find_spec(name) and name != keras.backend.backend()
     ]
 
 
 def run_tests(file: str, chosen: str, backend: str) -> str:
     """Returns what pytest printed, once the chosen tests of a file have passed on a backend."""
     command = [sys.executable, "-m", "pytest", "-q", "-k", chosen, "-p", "no:cacheprovider", file]
-    result = subprocess.run(command, env=environment(KERAS_BACKEND=backend), capture_output=True, text=True)
+    result = subprocess.run(
+        command, env=environment(KERAS_BACKEND=backend), capture_output=True, text=True
+    )
     assert result.returncode == 0, result.stdout
     return result.stdout
 
 
 def environment(**variables: str | pathlib.Path) -> dict[str, str]:
-    return os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(TESTS)} | {k: str(v) for k, v in variables.items()}
+    return (
+        os.environ
+        | {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(TESTS)}
+        | {k: str(v) for k, v in variables.items()}
+    )
 
 
 def start(code: str, **variables: str | pathlib.Path) -> subprocess.Popen[str]:
@@ -58,7 +71,23 @@ def command(
 ) -> subprocess.CompletedProcess[str]:
     """Runs `not-so-clevr` in a folder, to its end."""
     words = [COMMAND, *map(str, arguments)]
-    return subprocess.run(words, capture_output=True, text=True, cwd=cwd, env=environment(**{"MPLBACKEND": "agg"} | variables))
+    return subprocess.run(
+        words,
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env=environment(**{"MPLBACKEND": "agg"} | variables),
+    )
+
+
+def in_process(
+    arguments: Sequence[object], monkeypatch, capsys
+) -> subprocess.CompletedProcess[str]:
+    """Runs `not-so-clevr` in this process, which saves the imports."""
+    monkeypatch.setattr(sys, "argv", ["not-so-clevr", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    return subprocess.CompletedProcess(sys.argv, ended.value.code, *capsys.readouterr())
 
 
 def assert_refused(status: object, errors: str, sentence: str) -> None:
@@ -73,13 +102,14 @@ def assert_refused(status: object, errors: str, sentence: str) -> None:
 def alive(pid: int) -> bool:
     """Whether there is such a process, and it is not a dead one that nobody has asked for."""
     try:
-        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+        status = pathlib.Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return False
+    return status.rpartition(")")[2].split()[0] not in "ZX"
 
 
 def read_terminal(main: int) -> str:
-    """Returns all that was printed on a pseudo-terminal, without colours and moves, once nobody has it open any more."""
+    """Returns the text printed on a pseudo-terminal, once every process has closed it."""
     shown = b""
     while True:
         try:

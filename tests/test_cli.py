@@ -6,8 +6,8 @@ import pytest
 import run_files
 import typer
 from PIL import Image
-from subprocesses import assert_refused
-from subprocesses import command as run
+from subprocesses import assert_refused, command, in_process
+from tensorflow_datasets.core import constants
 
 import not_so_clevr
 from not_so_clevr.benchmark import run_folder
@@ -16,20 +16,38 @@ from not_so_clevr.dataset import picture
 from not_so_clevr.dataset.not_so_clevr_dataset_builder import Builder
 
 
-def test_version():
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Returns a function that runs the command in this process."""
+    return lambda *arguments: in_process(arguments, monkeypatch, capsys)
+
+
+def test_version(run):
     assert run("--version").stdout == f"not-so-clevr {not_so_clevr.__version__}\n"
 
 
-def test_help_lists_the_commands():
+def test_help_lists_the_commands(run):
     output = run("--help").stdout
-    for name in ("generate", "train", "reproduce", "sweep", "list", "leaderboard", "report", "show"):
+    for name in (
+        "generate",
+        "train",
+        "reproduce",
+        "sweep",
+        "list",
+        "leaderboard",
+        "report",
+        "show",
+    ):
         assert re.search(rf"^\W*{name} +[A-Z]", output, re.MULTILINE), name
 
 
-def test_generate_writes_each_config_once_and_says_where(tmp_path):
+def test_generate_writes_each_config_once_and_says_where(tmp_path, run):
     expected = [
         f"not_so_clevr/{name}/1.0.0: {counts} examples in {tmp_path}/not_so_clevr/{name}/1.0.0"
-        for name, counts in (("quadrant_32", "432 train and 144 test"), ("uniform_20_square3", "259 train and 65 test"))
+        for name, counts in (
+            ("quadrant_32", "432 train and 144 test"),
+            ("uniform_20_square3", "259 train and 65 test"),
+        )
     ]
     arguments = ["generate", "quadrant_32", "uniform_20_square3", "--data-dir", tmp_path]
     assert run(*arguments).stdout.splitlines() == expected
@@ -47,34 +65,60 @@ def test_an_interrupt_says_so(tmp_path, monkeypatch, capsys):
     with pytest.raises(typer.Exit) as error:
         data.generate(["quadrant_32"], data_dir=tmp_path)
     assert error.value.exit_code == 130
-    sentence = "not-so-clevr: quadrant_32 was interrupted and nothing was kept; run the same command to start again."
+    sentence = (
+        "not-so-clevr: quadrant_32 was interrupted and nothing was kept; "
+        "run the same command to start again."
+    )
     assert capsys.readouterr().err.splitlines()[-1] == sentence
 
 
 def test_generate_takes_its_folder_from_the_environment_as_tfds_does(tmp_path):
-    assert str(tmp_path) in run("generate", "uniform_12_square3", TFDS_DATA_DIR=tmp_path).stdout
+    generated = command("generate", "uniform_12_square3", TFDS_DATA_DIR=tmp_path)
+    assert str(tmp_path) in generated.stdout
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["generate", "quadrant_32", "nope"], "Unknown config 'nope'; expected one of uniform, quadrant,"),
-        (["generate", "quadrant_32", "--device", "tpu"], "device='tpu' is unknown; expected one of auto, cpu, gpu."),
+        (
+            ["generate", "quadrant_32", "nope"],
+            "Unknown config 'nope'; expected one of uniform, quadrant,",
+        ),
+        (
+            ["generate", "quadrant_32", "--device", "tpu"],
+            "device='tpu' is unknown; expected one of auto, cpu, gpu.",
+        ),
         (
             ["generate", "quadrant_32", "--device", "gpu"],
             "device='gpu' needs a GPU, and neither Keras'",
         ),
         (["generate", "quadrant_32_square8"], "square_size=8 is even; expected an odd number"),
-        (["generate", "quadrant_32", "--data-dir", "/dev/null/below"], "Cannot write the data set to /dev/null/below/"),
-        (["show", "quadrant_9000"], "canvas_size=9000 is out of range; expected an integer from 1 to 4096."),
-        (["show", "quadrant"], "There is no display to open a window on; write a file instead: --output quadrant.png"),
-        (["show", "quadrant", "--output", "/dev/null/below/a.png"], "Cannot write into /dev/null/below: /dev/null is no"),
-        (["show", "quadrant", "--output", "a.txt"], "a.txt has no known format; expected a name that"),
+        (
+            ["generate", "quadrant_32", "--data-dir", "/dev/null/below"],
+            "Cannot write the data set to /dev/null/below/",
+        ),
+        (
+            ["show", "quadrant_9000"],
+            "canvas_size=9000 is out of range; expected an integer from 1 to 4096.",
+        ),
+        (
+            ["show", "quadrant"],
+            "There is no display to open a window on; write a file instead: --output quadrant.png",
+        ),
+        (
+            ["show", "quadrant", "--output", "/dev/null/below/a.png"],
+            "Cannot write into /dev/null/below: /dev/null is no",
+        ),
+        (
+            ["show", "quadrant", "--output", "a.txt"],
+            "a.txt has no known format; expected a name that",
+        ),
         (["show", "quadrant", "--output", "a"], "a has no known format; expected a name that"),
     ],
 )
-def test_bad_input_gives_one_sentence_and_status_2(arguments, sentence, tmp_path):
-    result = run(*arguments, TFDS_DATA_DIR=tmp_path)
+def test_bad_input_gives_one_sentence_and_status_2(arguments, sentence, tmp_path, run, monkeypatch):
+    monkeypatch.setattr(constants, "DATA_DIR", str(tmp_path))
+    result = run(*arguments)
     assert_refused(result.returncode, result.stderr, sentence)
     assert not list(tmp_path.iterdir())
 
@@ -84,23 +128,27 @@ def unboxed(text: str) -> str:
     return " ".join(text.replace("│", " ").split())
 
 
-def test_a_home_that_nobody_has_is_a_sentence_and_no_traceback():
+def test_a_home_that_nobody_has_is_a_sentence_and_no_traceback(run):
     result = run("generate", "quadrant", "--data-dir=~nobody-has-it/x")
     assert result.returncode == 2
-    assert "Invalid value for '--data-dir': ~nobody-has-it/x is in the home folder of an unknown user;" in unboxed(result.stderr)
+    assert "Invalid value for '--data-dir': ~nobody-has-it/x: there is no such user;" in unboxed(
+        result.stderr
+    )
     assert "Traceback" not in result.stderr
 
 
-def test_a_remote_folder_is_left_to_tfds_or_refused(tmp_path):
+def test_a_remote_folder_is_left_to_tfds_or_refused(run):
     assert options.path_of_data("gs://bucket/data") == "gs://bucket/data"
-    result = run("leaderboard", "gs://bucket/runs", cwd=tmp_path)
+    result = run("leaderboard", "gs://bucket/runs")
     assert result.returncode == 2
-    assert "gs://bucket/runs is remote; expected a place on this machine." in unboxed(result.stderr)
-    with pytest.raises(ValueError, match=r"^gs://bucket/runs is remote; expected a place on this machine\.$"):
+    assert "gs://bucket/runs is remote; expected a path on this machine." in unboxed(result.stderr)
+    with pytest.raises(
+        ValueError, match=r"^gs://bucket/runs is remote; expected a path on this machine\.$"
+    ):
         run_folder.RunFolder("gs://bucket/runs", "id")
 
 
-def test_what_a_file_says_is_told_as_it_may_be_printed(tmp_path):
+def test_what_a_file_says_is_told_as_it_may_be_printed(tmp_path, run):
     values = run_files.result("net").values() | {"\x1b[2Jx\ny": 1}
     (tmp_path / "result.json").write_text(json.dumps(values))
     result = run("leaderboard", tmp_path)
@@ -109,10 +157,17 @@ def test_what_a_file_says_is_told_as_it_may_be_printed(tmp_path):
     assert len(result.stderr.splitlines()) == 1
 
 
-def test_options_of_beam_are_checked_though_there_is_nothing_to_generate(tmp_path):
+def test_options_of_beam_are_checked_though_there_is_nothing_to_generate(tmp_path, run):
     pytest.importorskip("apache_beam")
     assert run("generate", "quadrant_8_square3", "--data-dir", tmp_path).returncode == 0
-    result = run("generate", "quadrant_8_square3", "--data-dir", tmp_path, "--beam-pipeline-options", "nonsense=1")
+    result = run(
+        "generate",
+        "quadrant_8_square3",
+        "--data-dir",
+        tmp_path,
+        "--beam-pipeline-options",
+        "nonsense=1",
+    )
     assert result.returncode == 2
     assert "Unknown Beam option 'nonsense'" in result.stderr
 
@@ -120,17 +175,17 @@ def test_options_of_beam_are_checked_though_there_is_nothing_to_generate(tmp_pat
 def test_a_terminal_without_the_letters_of_a_name_shows_the_rest(tmp_path):
     text = json.dumps(run_files.result("d\N{GREEK SMALL LETTER EPSILON}conv").values())
     (tmp_path / "result.json").write_text(text)
-    result = run("leaderboard", tmp_path, PYTHONIOENCODING="ascii")
+    result = command("leaderboard", tmp_path, PYTHONIOENCODING="ascii")
     assert result.returncode == 0
     assert "| d?conv |" in result.stdout
 
 
 @pytest.mark.parametrize("backend", ["svg", "pdf"])
 def test_show_opens_no_window_without_a_display_whatever_the_backend(backend):
-    assert run("show", "quadrant", MPLBACKEND=backend).returncode == 2
+    assert command("show", "quadrant", MPLBACKEND=backend).returncode == 2
 
 
-def test_show_writes_the_picture(tmp_path):
+def test_show_writes_the_picture(tmp_path, run):
     picture = tmp_path / "pictures" / "quadrant.png"
     result = run("show", "quadrant", "--output", picture)
     assert result.stdout == f"The picture is in {picture}\n"

@@ -1,4 +1,4 @@
-"""`not-so-clevr train`, `list` and `leaderboard`, with a model from the current folder among them."""
+"""`not-so-clevr train`, `list` and `leaderboard`, also with a model from the current folder."""
 
 import dataclasses
 import json
@@ -44,13 +44,15 @@ class Late(keras.layers.Layer):
         return x
 
 def late(task):
-    return keras.Sequential([keras.Input(task.input_shape), keras.layers.Flatten(), keras.layers.Dense(2), Late()])
+    flat = [keras.Input(task.input_shape), keras.layers.Flatten()]
+    return keras.Sequential([*flat, keras.layers.Dense(2), Late()])
 
 def leaves(task):
     raise SystemExit(0)
 
 def wrong(task):
-    return keras.Sequential([keras.Input(task.input_shape), keras.layers.Flatten(), keras.layers.Dense(7)])
+    flat = [keras.Input(task.input_shape), keras.layers.Flatten()]
+    return keras.Sequential([*flat, keras.layers.Dense(7)])
 """
 TASK = ["--task", "regression", "--config", "quadrant_16_square3"]
 QUICK = [*TASK, "--set", "epochs=2", "--data", "memory"]
@@ -73,18 +75,25 @@ def test_train_a_model_of_the_current_folder_with_seeds_and_show_the_leaderboard
     name = "regression/quadrant_16_square3/my_pkg.my_module.build-epochs=2"
     lines = result.stdout.splitlines()
     for seed, line in enumerate(lines[:2]):
-        assert re.fullmatch(rf"{re.escape(name)}/seed{seed}: .* % of train, .* % of test right, in \d+ s", line)
-    assert "| regression | quadrant_16_square3 | my_pkg.my_module.build-epochs=2 | 2 |" in result.stdout
+        assert re.fullmatch(
+            rf"{re.escape(name)}/seed{seed}: .* % of train, .* % of test right, in \d+ s", line
+        )
+    assert (
+        "| regression | quadrant_16_square3 | my_pkg.my_module.build-epochs=2 | 2 |"
+        in result.stdout
+    )
     assert lines[-1] == f"The runs are in {folder}/runs"
     run_file = json.loads((folder / "runs" / name / "seed1" / "result.json").read_text())
     assert (run_file["seed"], run_file["settings"]["epochs"], len(run_file["history"])) == (1, 2, 2)
-    assert run_file["command"].startswith("not-so-clevr train my_pkg.my_module:build --task regression")
+    assert run_file["command"].startswith(
+        "not-so-clevr train my_pkg.my_module:build --task regression"
+    )
 
     again = run(folder, "train", "my_pkg.my_module:build", *QUICK, "--seeds", 3)
     assert again.returncode == 2
     assert (
-        "holds a complete run; add --resume (in Python resume=True) to show it, or --replace (replace=True) to train again."
-        in again.stderr
+        "holds a complete run; add --resume (in Python resume=True) to show it, "
+        "or --replace (replace=True) to train again." in again.stderr
     )
     assert not (folder / "runs" / name / "seed2").exists()
     resumed = run(folder, "train", "my_pkg.my_module:build", *QUICK, "--seeds", 3, "--resume")
@@ -92,7 +101,9 @@ def test_train_a_model_of_the_current_folder_with_seeds_and_show_the_leaderboard
     assert (folder / "runs" / name / "seed2").exists()
 
     (folder / "runs" / name / "seed0" / "result.json").write_text("{")
-    board = run(folder, "leaderboard", "runs", "-o", "board.md", "-o", "board.csv", "-o", "board.json")
+    board = run(
+        folder, "leaderboard", "runs", "-o", "board.md", "-o", "board.csv", "-o", "board.json"
+    )
     assert board.returncode == 2
     assert "seed0/result.json is not the result of a run" in board.stderr
     assert "my_pkg.my_module.build-epochs=2 | 2 |" in board.stdout
@@ -106,13 +117,22 @@ def test_train_a_model_of_the_current_folder_with_seeds_and_show_the_leaderboard
     "arguments",
     [
         ["train", "coordconv", *TASK, "--set", "epochs=1"],
-        ["reproduce", "article", "--row", "regression/quadrant_16_square3/coordconv-epochs=1", "--seeds", "1"],
+        [
+            "reproduce",
+            "article",
+            "--row",
+            "regression/quadrant_16_square3/coordconv-epochs=1",
+            "--seeds",
+            "1",
+        ],
     ],
     ids=lambda arguments: arguments[0],
 )
 def test_a_data_set_is_generated_and_read_where_it_was_asked_for(arguments, tmp_path, monkeypatch):
-    """Which is the default, and nothing is in the default folder; the metrics are those of the same drawn in memory."""
-    experiment = Experiment("regression", "quadrant_16_square3", "coordconv", settings={"epochs": 1})
+    """Not in the default folder; the metrics are those of examples drawn in memory."""
+    experiment = Experiment(
+        "regression", "quadrant_16_square3", "coordconv", settings={"epochs": 1}
+    )
     monkeypatch.setitem(published.suites(), "article", (experiment,))
     monkeypatch.setattr(constants, "DATA_DIR", str(tmp_path / "default"))
     folders = ["--runs", str(tmp_path / "runs"), "--data-dir", str(tmp_path / "mine")]
@@ -152,7 +172,9 @@ def test_options_of_train_reach_the_training_and_ctrl_c_says_how_to_go_on(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(training, "execute", interrupted)
     monkeypatch.setattr(distribution, "devices", list)
-    monkeypatch.setattr(sys, "argv", ["not-so-clevr", "train", "coordconv", *TASK, "--data", "memory", *options])
+    monkeypatch.setattr(
+        sys, "argv", ["not-so-clevr", "train", "coordconv", *TASK, "--data", "memory", *options]
+    )
     with pytest.raises(SystemExit) as ended:
         cli.main()
     ((asked_for, keywords),) = asked
@@ -162,14 +184,20 @@ def test_options_of_train_reach_the_training_and_ctrl_c_says_how_to_go_on(
     assert asked_for.recipe == registry.find("coordconv").recipe(recipe, "regression")[1]
     assert ended.value.code == 130
     instead = " instead of --replace" if "--replace" in options else ""
-    said = f"{asked_for.id} was interrupted; the same command with --resume{instead} continues it.\n"
+    said = (
+        f"{asked_for.id} was interrupted; the same command with --resume{instead} continues it.\n"
+    )
     assert capsys.readouterr().err.endswith(f"not-so-clevr: {said}")
 
 
 @pytest.mark.parametrize(
     ("moment", "words"),
     [
-        ("on_epoch_begin", "the same command with --resume instead of --replace continues it; not yet replaced: seed 2."),
+        (
+            "on_epoch_begin",
+            "the same command with --resume instead of --replace continues it; "
+            "not yet replaced: seed 2.",
+        ),
         ("build", "not yet replaced: seed 1, 2."),
     ],
 )
@@ -177,7 +205,16 @@ def test_an_interrupted_replacement_says_which_runs_are_the_old_ones_and_is_cont
     moment, words, tmp_path, monkeypatch, capsys
 ):
     """Before the first epoch is over, too; seed 1 of three is interrupted."""
-    command = ["not-so-clevr", "train", "coordconv", *QUICK, "--seeds", "3", "--runs", str(tmp_path)]
+    command = [
+        "not-so-clevr",
+        "train",
+        "coordconv",
+        *QUICK,
+        "--seeds",
+        "3",
+        "--runs",
+        str(tmp_path),
+    ]
     monkeypatch.setattr(sys, "argv", command)
     with pytest.raises(SystemExit):
         cli.main()
@@ -221,37 +258,68 @@ def test_a_seed_that_diverges_keeps_no_other_back(tmp_path, monkeypatch, capsys)
 
     benchmark_execute = training.execute
     monkeypatch.setattr(training, "execute", execute)
-    monkeypatch.setattr(sys, "argv", ["not-so-clevr", "train", "coordconv", *QUICK, "--seeds", "3", "--runs", str(tmp_path)])
+    monkeypatch.setattr(
+        sys,
+        "argv",
+        ["not-so-clevr", "train", "coordconv", *QUICK, "--seeds", "3", "--runs", str(tmp_path)],
+    )
     with pytest.raises(SystemExit) as ended:
         cli.main()
     out, err = capsys.readouterr()
     assert re.findall(r"/seed(\d): .* right", out) == ["0", "2"]
     assert "| regression | quadrant_16_square3 | coordconv-epochs=2 | 2 |" in out
-    subprocesses.assert_refused(ended.value.code, err, "The loss of coordconv became nan in epoch 1.")
+    subprocesses.assert_refused(
+        ended.value.code, err, "The loss of coordconv became nan in epoch 1."
+    )
 
 
 def test_what_is_written_below_the_home_folder_is_said_to_be_there(folder):
     """After = and in quotes the shell leaves ~ as it is."""
-    trained = subprocesses.command("train", "coordconv", *QUICK, "--runs=~/my/runs", cwd=folder, HOME=folder)
+    trained = subprocesses.command(
+        "train", "coordconv", *QUICK, "--runs=~/my/runs", cwd=folder, HOME=folder
+    )
     assert trained.stdout.splitlines()[-1] == f"The runs are in {folder}/my/runs"
     assert (folder / "my" / "runs" / "regression").is_dir()
-    board = subprocesses.command("leaderboard", "~/my/runs", "--output=~/my/board.md", cwd=folder, HOME=folder)
+    board = subprocesses.command(
+        "leaderboard", "~/my/runs", "--output=~/my/board.md", cwd=folder, HOME=folder
+    )
     assert board.stdout.splitlines()[-1] == f"The leaderboard is in {folder}/my/board.md"
     assert (folder / "my" / "board.md").exists()
 
 
 def test_the_reference_stands_beside_a_result(folder):
-    arguments = ["--task", "regression", "--config", "quadrant", "--set", "epochs=1", "--data", "memory"]
+    arguments = [
+        "--task",
+        "regression",
+        "--config",
+        "quadrant",
+        "--set",
+        "epochs=1",
+        "--data",
+        "memory",
+    ]
     result = run(folder, "train", "coordconv", *arguments)
-    assert re.search(r"\| regression \| quadrant \| coordconv \| 10 \| 100 % \| 100 % \| 100 % \| 10 of 10 \|", result.stdout)
+    assert re.search(
+        r"\| regression \| quadrant \| coordconv \| 10 \| 100 % \| 100 % \| 100 % \| 10 of 10 \|",
+        result.stdout,
+    )
     assert "| regression | quadrant | coordconv-epochs=1 | 1 |" in result.stdout
 
 
 def test_a_killed_command_resumes(folder):
     arguments = ["train", "coordconv", *TASK, "--set", "epochs=40", "--data", "memory"]
     environment = subprocesses.environment()
-    process = subprocess.Popen([COMMAND, *arguments], env=environment, cwd=folder, stderr=subprocess.DEVNULL)
-    partial = folder / "runs" / "regression" / "quadrant_16_square3" / "coordconv-epochs=40" / "seed0.incomplete"
+    process = subprocess.Popen(
+        [COMMAND, *arguments], env=environment, cwd=folder, stderr=subprocess.DEVNULL
+    )
+    partial = (
+        folder
+        / "runs"
+        / "regression"
+        / "quadrant_16_square3"
+        / "coordconv-epochs=40"
+        / "seed0.incomplete"
+    )
     while not (partial / "checkpoint.npz").exists():
         assert process.poll() is None
         time.sleep(0.01)
@@ -261,11 +329,17 @@ def test_a_killed_command_resumes(folder):
     assert run(folder, *arguments, "--resume").returncode == 0
     assert run(folder, *arguments, "--runs", "whole").returncode == 0
     one, other = (
-        json.loads((folder / runs / partial.relative_to(folder / "runs").with_suffix("") / "result.json").read_text())
+        json.loads(
+            (
+                folder / runs / partial.relative_to(folder / "runs").with_suffix("") / "result.json"
+            ).read_text()
+        )
         for runs in ("runs", "whole")
     )
     assert one["metrics"] == other["metrics"]
-    assert [epoch["loss"] for epoch in one["history"]] == [epoch["loss"] for epoch in other["history"]]
+    assert [epoch["loss"] for epoch in one["history"]] == [
+        epoch["loss"] for epoch in other["history"]
+    ]
 
 
 def test_the_terminal_shows_a_bar(folder):
@@ -273,12 +347,20 @@ def test_the_terminal_shows_a_bar(folder):
     main, terminal = pty.openpty()
     environment = subprocesses.environment(COLUMNS="160", TERM="xterm")
     process = subprocess.Popen(
-        [COMMAND, "train", "coordconv", *QUICK], env=environment, cwd=folder, stderr=terminal, stdout=subprocess.DEVNULL
+        [COMMAND, "train", "coordconv", *QUICK],
+        env=environment,
+        cwd=folder,
+        stderr=terminal,
+        stdout=subprocess.DEVNULL,
     )
     os.close(terminal)
     plain = subprocesses.read_terminal(main)
     assert process.wait() == 0
-    assert re.search(r"regression/.*/seed0 .* 10/10 steps, epoch 2 of 2, loss [\d.e-]+, test error [\d.]+.* left", plain)
+    assert re.search(
+        r"regression/.*/seed0 .* 10/10 steps, epoch 2 of 2, "
+        r"loss [\d.e-]+, test error [\d.]+.* left",
+        plain,
+    )
 
 
 def on_terminal(folder, columns, *arguments):
@@ -301,7 +383,9 @@ def write_run(folder, config, model):
         "metrics": metrics,
         "seed": 0,
     }
-    results.Result(model=model, recipe="", config=config, **kind).write(folder / "runs" / config / model)
+    results.Result(model=model, recipe="", config=config, **kind).write(
+        folder / "runs" / config / model
+    )
 
 
 def test_a_terminal_gets_a_table_without_the_escape_sequences_and_markup_of_strangers(folder):
@@ -314,7 +398,12 @@ def test_a_terminal_gets_a_table_without_the_escape_sequences_and_markup_of_stra
 
 
 def test_a_narrow_terminal_gets_whole_numbers_folded_names_and_fewer_columns(folder):
-    write_run(folder, "uniform", "a_network_with_a_name_that_is_longer_than_eighty_characters_as_that_of_" + 4 * "setting=0.1-")
+    write_run(
+        folder,
+        "uniform",
+        "a_network_with_a_name_that_is_longer_than_eighty_characters_as_that_of_"
+        + 4 * "setting=0.1-",
+    )
     write_run(folder, "uniform", "net")
     write_run(folder, "quadrant", "net")
     lines = on_terminal(folder, 80, "leaderboard", "runs").replace("\r", "").splitlines()
@@ -329,9 +418,14 @@ def test_a_narrow_terminal_gets_whole_numbers_folded_names_and_fewer_columns(fol
 
 def test_list_shows_every_model_with_source_and_parameters(folder):
     output = run(folder, "list").stdout
-    assert "| coordconv | classification | tuned, article, paper | 7,553 | Liu et al. 2018 |" in output
+    assert (
+        "| coordconv | classification | tuned, article, paper | 7,553 | Liu et al. 2018 |" in output
+    )
     assert "| coordconv | regression | tuned, article, paper | 906 |" in output
-    assert "| conv | regression | tuned, article, article_quadrant, paper, paper_quadrant | 72,850 |" in output
+    assert (
+        "| conv | regression | tuned, article, article_quadrant, paper, paper_quadrant | 72,850 |"
+        in output
+    )
     for name in ("deconv", "tiled_conv", "upsample_conv", "upsample_coordconv"):
         assert f"| {name} | classification |" in output
 
@@ -340,31 +434,57 @@ def test_a_package_that_is_broken_hides_no_model_of_another(monkeypatch, capsys)
     monkeypatch.setattr(registry, "names", lambda: ["absent:build", "conv"])
     list_models()
     lines = capsys.readouterr().out.splitlines()
-    assert any(line.startswith("| absent:build |  |  |  | UserError: Cannot import 'absent': there is no") for line in lines)
+    assert any(
+        line.startswith("| absent:build |  |  |  | UserError: Cannot import 'absent': there is no")
+        for line in lines
+    )
     assert any(line.startswith("| conv | regression | ") for line in lines)
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["train", "nope", *QUICK], "Unknown model 'nope'; expected one of conv, coordconv, deconv,"),
+        (
+            ["train", "nope", *QUICK],
+            "Unknown model 'nope'; expected one of conv, coordconv, deconv,",
+        ),
         (
             ["train", "nowhere.at_all:build", *QUICK],
-            "Cannot import 'nowhere.at_all': there is no module 'nowhere', neither installed nor in ",
+            "Cannot import 'nowhere.at_all': there is no module 'nowhere', "
+            "neither installed nor in ",
         ),
-        (["train", "my_pkg.my_module:nothing", *QUICK], "Module 'my_pkg.my_module' has no function 'nothing'"),
+        (
+            ["train", "my_pkg.my_module:nothing", *QUICK],
+            "Module 'my_pkg.my_module' has no function 'nothing'",
+        ),
         (
             ["train", "my_pkg.my_module:wrong", *QUICK],
             "my_pkg.my_module:wrong returns shape (2, 7) for regression; expected (2, 2)",
         ),
-        (["train", "my_pkg.my_module:late", *QUICK], "my_pkg.my_module:late cannot be trained for regression: RuntimeError: "),
-        (["train", "my_pkg.my_module:leaves", *QUICK], "my_pkg.my_module:leaves cannot be built for regression: SystemExit: 0"),
-        (["train", "coordconv", *QUICK, "--set", "x={1}"], "setting x={1} cannot be saved; expected a number,"),
-        (["train", "coordconv", *QUICK, "--set", f"origin={'y' * 300}"], "Cannot write runs/regression/"),
-        (["train", "broken:build", *QUICK], "Cannot import 'broken': ZeroDivisionError: division by zero (broken.py, line 1)."),
+        (
+            ["train", "my_pkg.my_module:late", *QUICK],
+            "my_pkg.my_module:late cannot be trained for regression: RuntimeError: ",
+        ),
+        (
+            ["train", "my_pkg.my_module:leaves", *QUICK],
+            "my_pkg.my_module:leaves cannot be built for regression: SystemExit: 0",
+        ),
+        (
+            ["train", "coordconv", *QUICK, "--set", "x={1}"],
+            "setting x={1} cannot be saved; expected a number,",
+        ),
+        (
+            ["train", "coordconv", *QUICK, "--set", f"origin={'y' * 300}"],
+            "Cannot write runs/regression/",
+        ),
+        (
+            ["train", "broken:build", *QUICK],
+            "Cannot import 'broken': ZeroDivisionError: division by zero (broken.py, line 1).",
+        ),
         (
             ["train", "keras:build", *QUICK],
-            "Module 'keras' has no function 'build'; expected one that takes a task. keras.py here is",
+            "Module 'keras' has no function 'build'; expected one that takes a task. "
+            "keras.py here is",
         ),
         (
             ["train", "coordconv", *QUICK, "--recipe", "fast"],
@@ -378,22 +498,55 @@ def test_a_package_that_is_broken_hides_no_model_of_another(monkeypatch, capsys)
             ["train", "coordconv", *QUICK, "--set", "epochs=3"],
             "--set epochs is given twice, as 2 and 3; give it once.",
         ),
-        (["train", "coordconv", *QUICK, "--set", "depth=3"], "coordconv has no setting 'depth'; expected one of epochs, "),
-        (["train", "coordconv", *TASK, "--set", "depth=3"], "coordconv has no setting 'depth'; expected one of epochs, "),
-        (["train", "coordconv", *TASK, "--seed", "-1"], "seed=-1 is out of range; expected an integer from 0 to 4294967295."),
-        (["train", "coordconv", *TASK, "--resume", "--replace"], "resume and replace exclude each other; give one of them."),
-        (["train", "coordconv", *QUICK, "--seeds", "0"], "--seeds=0 is out of range; expected an integer from 1 to 10000."),
-        (["train", "coordconv", *QUICK, "--seeds", "2", "--seed", "1"], "--seed 1 and --seeds 2 were both given; give one."),
+        (
+            ["train", "coordconv", *QUICK, "--set", "depth=3"],
+            "coordconv has no setting 'depth'; expected one of epochs, ",
+        ),
+        (
+            ["train", "coordconv", *TASK, "--set", "depth=3"],
+            "coordconv has no setting 'depth'; expected one of epochs, ",
+        ),
+        (
+            ["train", "coordconv", *TASK, "--seed", "-1"],
+            "seed=-1 is out of range; expected an integer from 0 to 4294967295.",
+        ),
+        (
+            ["train", "coordconv", *TASK, "--resume", "--replace"],
+            "resume and replace exclude each other; give one of them.",
+        ),
+        (
+            ["train", "coordconv", *QUICK, "--seeds", "0"],
+            "--seeds=0 is out of range; expected an integer from 1 to 10000.",
+        ),
+        (
+            ["train", "coordconv", *QUICK, "--seeds", "2", "--seed", "1"],
+            "--seed 1 and --seeds 2 were both given; give one.",
+        ),
         (
             ["train", "coordconv", "--task", "regression", "--config", "quadrant_4096"],
             "quadrant_4096 needs 560753 GB of memory when read from disk, and this machine has ",
         ),
-        (["train", "coordconv", *QUICK, "--data", "disk"], "data='disk' is unknown; expected one of tfds, memory."),
-        (["train", "coordconv", *QUICK, "--runs", "/dev/null/runs"], "Cannot write /dev/null/runs/regression/"),
-        (["train", "coordconv", "--task", "painting", "--config", "quadrant"], "Unknown task 'painting'; expected one of"),
-        (["train", "coordconv", "--task", "regression", "--config", "half"], "Unknown config 'half'; expected one of"),
+        (
+            ["train", "coordconv", *QUICK, "--data", "disk"],
+            "data='disk' is unknown; expected one of tfds, memory.",
+        ),
+        (
+            ["train", "coordconv", *QUICK, "--runs", "/dev/null/runs"],
+            "Cannot write /dev/null/runs/regression/",
+        ),
+        (
+            ["train", "coordconv", "--task", "painting", "--config", "quadrant"],
+            "Unknown task 'painting'; expected one of",
+        ),
+        (
+            ["train", "coordconv", "--task", "regression", "--config", "half"],
+            "Unknown config 'half'; expected one of",
+        ),
         (["leaderboard", "nowhere"], "There is no folder nowhere; expected one with runs"),
-        (["leaderboard", "my_pkg"], "There is no result.json below my_pkg; make one with: not-so-clevr train."),
+        (
+            ["leaderboard", "my_pkg"],
+            "There is no result.json below my_pkg; make one with: not-so-clevr train.",
+        ),
         (
             ["leaderboard", "my_pkg", "-o", "a.txt"],
             "a.txt has no known format; expected a name that ends in .md, .csv, .json.",

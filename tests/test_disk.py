@@ -43,7 +43,9 @@ print(digest.hexdigest(), len(loaded["train"]["label"]))
     assert _files(tmp_path / NAME) == {".1.0.0.lock", "1.0.0"}
 
 
-@pytest.mark.parametrize("moment", ["first examples", "first shard written", "complete but not yet in place"])
+@pytest.mark.parametrize(
+    "moment", ["first examples", "first shard written", "complete but not yet in place"]
+)
 def test_a_kill_leaves_nothing_that_is_taken_for_a_data_set(tmp_path, moment):
     code = f"""
 import os, signal
@@ -84,7 +86,14 @@ def test_files_without_checksums_are_read_as_by_tfds(prepared, tmp_path):
     shutil.copytree(prepared / NAME, tmp_path / NAME)
     (tmp_path / NAME / "1.0.0" / "SHA256SUMS").unlink()
     builder = tfds.builder(NAME, data_dir=tmp_path)
-    assert len(builder.as_data_source("test") if "array_record" in prepared.name else builder.as_dataset("test")) == 144
+    assert (
+        len(
+            builder.as_data_source("test")
+            if "array_record" in prepared.name
+            else builder.as_dataset("test")
+        )
+        == 144
+    )
 
 
 def test_reading_before_generating_is_the_error_of_tfds(tmp_path):
@@ -102,7 +111,9 @@ except OSError as error:
     print(error)
 """
     message = subprocesses.run(code).splitlines()[-1]
-    assert message.startswith(f"Cannot write the data set to {tmp_path / NAME / '1.0.0'}: File too large. Make room")
+    assert message.startswith(
+        f"Cannot write the data set to {tmp_path / NAME / '1.0.0'}: File too large. Make room"
+    )
     assert _files(tmp_path / NAME) == {".1.0.0.lock"}
 
 
@@ -127,7 +138,9 @@ except OSError as error:
     print(error)
 """
     message = subprocesses.run(code).splitlines()[-1]
-    assert message.startswith(f"Cannot write the data set to {folder}: No space left on device. Make room")
+    assert message.startswith(
+        f"Cannot write the data set to {folder}: No space left on device. Make room"
+    )
     assert _files(folder) == before
     killed = subprocesses.start("import sys; sys.argv = ['', 'killed']\n" + code)
     killed.communicate()
@@ -144,13 +157,18 @@ def test_damage_of_what_is_told_about_a_data_set_gives_one_sentence(tmp_path, da
     builder.download_and_prepare()
     file = builder.data_path / "dataset_info.json"
     file.unlink() if damage is None else file.write_bytes(damage)
-    with pytest.raises(OSError, match=f"{builder.data_path} is damaged .*; delete the folder") as error:
+    with pytest.raises(
+        OSError, match=f"{builder.data_path} is damaged .*; delete the folder"
+    ) as error:
         tfds.load("not_so_clevr/quadrant_8_square3", data_dir=tmp_path)
     assert len(str(error.value).splitlines()) == 1
 
 
 def test_a_program_that_is_missing_is_not_taken_for_a_folder_that_cannot_be_written(tmp_path):
-    for error in (FileNotFoundError(2, "No such file or directory", "java"), ConnectionRefusedError(111, "Connection refused")):
+    for error in (
+        FileNotFoundError(2, "No such file or directory", "java"),
+        ConnectionRefusedError(111, "Connection refused"),
+    ):
         with pytest.raises(type(error)) as raised, files.exclusive(tmp_path / "1.0.0"):
             raise error
         assert raised.value is error
@@ -163,7 +181,9 @@ def test_a_program_that_is_missing_is_not_taken_for_a_folder_that_cannot_be_writ
 @pytest.mark.parametrize("folder", ["file", "file/below"])
 def test_a_folder_that_cannot_be_written_gives_one_sentence(tmp_path, folder):
     (tmp_path / "file").write_text("kept")
-    with pytest.raises(OSError, match="Cannot write the data set to .*: Not a directory. Make room") as error:
+    with pytest.raises(
+        OSError, match="Cannot write the data set to .*: Not a directory. Make room"
+    ) as error:
         tfds.load(NAME, data_dir=tmp_path / folder)
     assert len(str(error.value).splitlines()) == 1
     assert (tmp_path / "file").read_text() == "kept"
@@ -176,7 +196,9 @@ def test_a_read_only_folder_can_be_read(prepared, tmp_path):
     folder.chmod(0o500)
     try:
         tfds.builder(NAME, data_dir=tmp_path).download_and_prepare()
-        assert ".1.0.0.lock" not in _files(folder)  # Nothing was written, so nothing is needed but to read.
+        assert ".1.0.0.lock" not in _files(
+            folder
+        )  # Nothing was written, so nothing is needed but to read.
     finally:
         folder.chmod(0o700)
 
@@ -203,7 +225,9 @@ def test_a_damaged_shard_is_named_when_it_is_read(prepared, tmp_path, damage):
 
 
 @in_one_format
-@pytest.mark.parametrize("content", [b"", b"abc\n", b"\xff\xfe\n", b"0" * 64 + b"  not_so_clevr-te"])
+@pytest.mark.parametrize(
+    "content", [b"", b"abc\n", b"\xff\xfe\n", b"0" * 64 + b"  not_so_clevr-te"]
+)
 def test_damaged_checksums_are_named(prepared, tmp_path, content):
     shutil.copytree(prepared / NAME, tmp_path / NAME)
     checksums = tmp_path / NAME / "1.0.0" / "SHA256SUMS"
@@ -220,7 +244,12 @@ def test_damage_is_noticed_in_any_config(tmp_path):
     with pytest.raises(OSError, match=f"{shard} is damaged"):
         tfds.load(name, data_dir=tmp_path)
     overwrite = tfds.download.DownloadConfig(download_mode=tfds.GenerateMode.REUSE_CACHE_IF_EXISTS)
-    mended = tfds.load(name, data_dir=tmp_path, download_and_prepare_kwargs={"download_config": overwrite}, split="test")
+    mended = tfds.load(
+        name,
+        data_dir=tmp_path,
+        download_and_prepare_kwargs={"download_config": overwrite},
+        split="test",
+    )
     assert len(list(mended)) == 25
     assert tfds.builder(name, data_dir=tmp_path).builder_config.square_size == 5
 
@@ -253,8 +282,14 @@ def test_replacing_keeps_the_old_file_until_the_new_one_is_whole(tmp_path):
 def test_what_is_written_whole_is_on_the_disk_before_it_gets_its_name(tmp_path, monkeypatch):
     done = []
     fsync, replace = os.fsync, pathlib.Path.replace
-    monkeypatch.setattr(os, "fsync", lambda number: done.append(("fsync", os.fstat(number).st_ino)) or fsync(number))
-    monkeypatch.setattr(pathlib.Path, "replace", lambda self, target: done.append("replace") or replace(self, target))
+    monkeypatch.setattr(
+        os, "fsync", lambda number: done.append(("fsync", os.fstat(number).st_ino)) or fsync(number)
+    )
+    monkeypatch.setattr(
+        pathlib.Path,
+        "replace",
+        lambda self, target: done.append("replace") or replace(self, target),
+    )
     with files.replacing(tmp_path / "file") as temporary:
         temporary.write_text("whole")
         written = temporary.stat().st_ino

@@ -284,7 +284,7 @@ def test_settings_that_are_nested_deep_are_told():
         (["runs", "-o", "/dev/null/report.html"], "Cannot write into /dev/null: /dev/null is not a folder; choose another folder."),
         (
             ["runs", "-o", "report.html", "--figures", "/dev/null/below"],
-            "Cannot write into /dev/null/below: /dev/null is no folder;",
+            "Cannot write into /dev/null/below: /dev/null is not a folder;",
         ),
         (["runs", "-o", "."], ". has no known format"),
     ],

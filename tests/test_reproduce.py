@@ -315,7 +315,7 @@ def test_a_budget_interrupts_and_the_same_command_goes_on(tmp_path):
     first = command(tmp_path, "failures", *row, "--budget", "0.1s")
     assert first.returncode == 0, first.stderr
     assert "1 runs to do, about" in first.stdout
-    assert "the time is over; this command continues it." in first.stdout
+    assert "out of time; this command continues it." in first.stdout
     assert "not run" in first.stdout
     (saved,) = tmp_path.rglob("*.incomplete/checkpoint.npz")
     (epoch,) = json.loads(str(np.load(saved)["log"]))["epochs"]

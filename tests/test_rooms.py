@@ -23,6 +23,7 @@ DOORS = {
     "reproduce": ["checks", "files", "dataset", "face", "results", "benchmark"],
     "report": ["checks", "files", "dataset", "face", "results"],
     "cli": ["checks", "files", "dataset", "face", "results", "benchmark", "reproduce", "report"],
+    "__main__": ["cli"],
     "baselines": ["benchmark"],
 }
 

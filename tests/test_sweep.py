@@ -144,14 +144,14 @@ def test_a_sweep_outlives_failures_and_kills(folder):
     assert "3 runs to do" in output
     assert output.count("my_module.raises-epochs=150/seed5 failed: RuntimeError: ") == 2
     assert "my_module.dies-epochs=150/seed5 failed: its process died: it crashed, was killed, or ran out of memory" in output
-    assert output.count("; it is tried again\n") == 2
+    assert output.count("; trying again\n") == 2
     assert re.search(r"my_module.dies-epochs=150/seed5: .* % of test right, in \d+ s", output)
     assert "| regression | quadrant_16_square3 | my_module.fine-epochs=150 | 1 |" in output
     at_once = min(len(os.sched_getaffinity(0)), 3)  # A core each
     assert ", ".join([f"{at_once} running", *[f"{3 - at_once} waiting"] * (at_once < 3)]) in shown
-    assert re.search(r"fine-epochs=150/seed5 +(begins|\d+ of 150 +loss .*, test error .* s)", shown)
+    assert re.search(r"fine-epochs=150/seed5 +(starting|\d+ of 150 +loss .*, test error .* s)", shown)
     assert "my_module.raises-epochs=150/seed5 failed 2 times: RuntimeError: " in shown
-    assert f"Its log is {raises}.log, and ends so:" in shown
+    assert f"The end of its log, {raises}.log:" in shown
     assert re.search(r"attempt 1 of .*Traceback.*not mended.*attempt 2 of .*not mended", read_log(raises), re.DOTALL)
     assert "last words" in read_log(dies)
     epochs = re.findall(r"epoch (\d+) of 150, loss", read_log(fine))
@@ -185,7 +185,7 @@ def test_ctrl_c_says_how_to_go_on(folder, monkeypatch, capsys):
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert ended.value.code == 130
-    assert "the sweep was interrupted; the same command goes on with 3 runs." in capsys.readouterr().err
+    assert "the sweep was interrupted; the same command continues with 3 runs." in capsys.readouterr().err
 
 
 def test_only_print_lists_the_runs_and_starts_nothing(folder, monkeypatch, capsys):

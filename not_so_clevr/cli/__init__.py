@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -15,7 +16,15 @@ from not_so_clevr.cli import data, many, results, training
 
 __all__ = ["main"]
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+def _examples(*arguments: str) -> str:
+    """Returns the last lines of a help text: commands to paste."""
+    return "\n\n".join(["Examples:", *(f"not-so-clevr {each}" for each in arguments)])
+
+
+_EXAMPLES = _examples("train coordconv --task regression --config quadrant", "leaderboard runs/")
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, epilog=_EXAMPLES)
 
 
 @app.callback(invoke_without_command=True)
@@ -28,27 +37,46 @@ def _options(
         raise typer.Exit
 
 
-app.command()(data.generate)
-app.command()(training.train)
-app.command("reproduce")(many.reproduce_published)
-app.command("sweep")(many.sweep_grid)
-app.command("list")(training.list_models)
-app.command()(results.leaderboard)
-app.command()(results.report)
-app.command()(data.show)
+def _add(name: str, command: Callable[..., None], *examples: str) -> None:
+    app.command(name, epilog=_examples(*examples))(command)
+
+
+_add("generate", data.generate, "generate quadrant uniform_32", "generate quadrant_48 --device cpu")
+_add("show", data.show, "show quadrant", "show uniform_32 --output uniform_32.png")
+_add(
+    "train",
+    training.train,
+    "train coordconv --task regression --config quadrant --seeds 3",
+    "train my_models:build --task rendering --config uniform",
+)
+_add("list", training.list_models, "list")
+_add(
+    "reproduce",
+    many.reproduce_published,
+    "reproduce article --row 'regression/*' --budget 30m",
+    "reproduce article paper failures --only-print",
+)
+_add(
+    "sweep",
+    many.sweep_grid,
+    "sweep paper_coordconv_regression --only-print",
+    "sweep grid.toml --seeds 5 --cpus-per-run 2",
+)
+_add("leaderboard", results.leaderboard, "leaderboard runs/", "leaderboard runs/ -o board.csv")
+_add("report", results.report, "report runs/ -o report.html", "report runs/ -o a.html --figures a/")
 
 
 def main() -> None:
     """Runs the command line."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's log would break into bars.
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # As with AVX-512; other CPUs gain more.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's log would break up the bars.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # Default with AVX-512; helps others too.
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # A terminal may lack letters of a name.
+        sys.stdout.reconfigure(errors="replace")  # Names may have letters that a terminal lacks.
     try:
-        app()
+        app(prog_name="not-so-clevr")
     except (UserError, OSError) as error:
-        worded = str(error)
+        message = str(error)
         if isinstance(error, OSError) and error.strerror:
-            worded = f"{error.filename}: {error.strerror}."
-        print(f"not-so-clevr: {worded}", file=sys.stderr)
+            message = f"{error.filename}: {error.strerror}."
+        print(f"not-so-clevr: {message}", file=sys.stderr)
         sys.exit(2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import pathlib
 from typing import Annotated
 
@@ -18,24 +19,23 @@ from not_so_clevr.results import tables
 
 _FORMATS = (".png", ".pdf", ".svg")
 _BEAM = (
-    "Options of Apache Beam, as `tfds build` takes them; docs/large.md has some. "
-    f"Canvases from {BEAM_CANVAS_SIZE} pixels on are generated with Beam, smaller ones only if "
-    "options are given."
+    f"Options for Apache Beam, comma-separated. Default: Beam from {BEAM_CANVAS_SIZE} pixels on."
 )
-_DEVICE = "What draws the canvases: auto is the GPU if Keras' backend or TensorFlow has one."
-_PICTURE = f"The picture to write, {', '.join(_FORMATS)}; if not given, a window opens."
+_DEVICE = "Where to draw. auto: on a GPU if Keras' backend or TensorFlow has one."
+_PICTURE = f"The picture to write ({', '.join(_FORMATS)}). Default: open a window."
+
+_config = functools.partial(typer.Argument, help=options.CONFIG, autocompletion=options.configs)
 
 
 def generate(
-    configs: Annotated[list[str], typer.Argument(metavar="CONFIG...", help=options.CONFIG)],
-    data_dir: options.DataDir = None,
+    configs: Annotated[list[str], _config(metavar="CONFIG...")],
+    device: Annotated[str, options.how(metavar="auto|cpu|gpu", help=_DEVICE)] = "auto",
     beam_pipeline_options: Annotated[
-        str | None,
-        typer.Option(metavar="OPTION=VALUE,...", help=_BEAM),
+        str | None, options.how(metavar="NAME=VALUE", help=_BEAM)
     ] = None,
-    device: Annotated[str, typer.Option(metavar="auto|cpu|gpu", help=_DEVICE)] = "auto",
+    data_dir: options.DataDir = None,
 ) -> None:
-    """Generate data sets on disk, for tfds.load to read. What is there already stays as it is."""
+    """Generate data sets on disk for tfds.load. Those already there are left unchanged."""
     with events.interruptible(), progress.generation(verbose=1) as on_progress:
         builders = generating.generate(
             configs,
@@ -51,10 +51,10 @@ def generate(
 
 
 def show(
-    config: Annotated[str, typer.Argument(metavar="CONFIG", help=options.CONFIG)],
+    config: Annotated[str, _config(metavar="CONFIG")],
     output: Annotated[pathlib.Path | None, options.output(help=_PICTURE)] = None,
 ) -> None:
-    """Show some examples, and the map of the split: which centres are train and which are test."""
+    """Show some examples and a map of the split: which centres are train and which are test."""
     checked = as_config(config)
     if output is not None:
         tables.check_file(output, _FORMATS)
@@ -66,11 +66,12 @@ def show(
     from not_so_clevr.dataset.picture import figure
 
     picture = figure(checked)
-    if output is None and picture.canvas.required_interactive_framework is None:
-        raise UserError(f"There is no display to open a window on; write a file instead: --output {checked.name}.png")
-    if output is None:
+    if output is not None:
+        with files.replacing(output) as temporary:
+            picture.savefig(temporary, format=output.suffix[1:], dpi=150)
+        print(f"The picture is in {output.resolve()}")
+    elif picture.canvas.required_interactive_framework is not None:
         plt.show()
-        return
-    with files.replacing(output) as temporary:
-        picture.savefig(temporary, format=output.suffix[1:], dpi=150)
-    print(f"The picture is in {output.resolve()}")
+    else:
+        instead = f"write a file instead: --output {checked.name}.png"
+        raise UserError(f"There is no display to open a window on; {instead}")

@@ -1,8 +1,9 @@
-"""Events of runs, printed as they come, and what to do after Ctrl-C."""
+"""Prints the events of runs as they come, and how to continue after Ctrl-C."""
 
 from __future__ import annotations
 
 import contextlib
+import pathlib
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -15,59 +16,62 @@ from not_so_clevr.results import Result
 
 if TYPE_CHECKING:
     from not_so_clevr.benchmark.experiment import Run
-    from not_so_clevr.benchmark.options import RunOptions
 
 
 @contextlib.contextmanager
-def interruptible(how_to_go_on: Callable[[], str] = lambda: "interrupted.") -> Iterator[None]:
-    """Prints a sentence after Ctrl-C, that of the interrupt or else another, and exits with 130."""
+def interruptible(how_to_continue: Callable[[], str] = lambda: "interrupted.") -> Iterator[None]:
+    """After Ctrl-C, prints the interrupt's message, or else another, and exits with 130."""
     try:
         yield
     except KeyboardInterrupt as interrupt:
-        print(f"not-so-clevr: {str(interrupt) or how_to_go_on()}", file=sys.stderr)
+        print(f"not-so-clevr: {str(interrupt) or how_to_continue()}", file=sys.stderr)
         raise typer.Exit(130) from None
 
 
 def follow(
     events: Iterable[object],
     again: str,
+    runs: pathlib.Path,
     replaced: Sequence[Run] = (),
-    options: RunOptions | None = None,
 ) -> tuple[list[Result], list[str]]:
-    """Prints what happens while runs are made; returns their results, and a sentence for each failure.
+    """Prints the events of runs; returns the results, and a sentence for each failure.
 
     Args:
         events: of `benchmark.runner`.
-        again: the command that goes on with a run that is interrupted.
+        again: the command that continues an interrupted run.
+        runs: the folder of all runs.
         replaced: runs that the command replaces.
-        options: of those.
     """
-    found, problems, begun = [], [], None
-    with interruptible(lambda: _how_to_go_on(begun, again, replaced, options)):
+    results, failures, current = [], [], None
+    with interruptible(lambda: _how_to_continue(current, again, runs, replaced)):
         for event in events:
             match event:
                 case Started():
-                    begun = event.run
+                    current = event.run
                 case Finished():
                     terminal.print_result(event.result)
-                    found.append(event.result)
+                    results.append(event.result)
                 case Failed():
-                    problems.append(event.message)
+                    failures.append(event.message)
                 case OutOfTime():
-                    print(f"{event.run.id}: the time is over; {again} continues it.", flush=True)
-    return found, problems
+                    print(f"{event.run.id}: out of time; {again} continues it.", flush=True)
+    return results, failures
 
 
-def _how_to_go_on(run: Run | None, again: str, replaced: Sequence[Run], options: RunOptions | None) -> str:
-    """Returns which command continues an interrupted run, and which runs are not yet replaced."""
+def _how_to_continue(
+    run: Run | None, again: str, runs: pathlib.Path, replaced: Sequence[Run]
+) -> str:
+    """Returns which command continues the interrupted run, and which runs are still old."""
     if run is None:
         return "interrupted before the first run."
     from not_so_clevr.benchmark.run_folder import RunFolder
 
-    folder = options.runs if options and options.runs is not None else ""
-    still = [each for each in replaced if each.seed >= run.seed]
-    old = [each.seed for each in still if RunFolder(folder, each.id).complete]
-    words = [] if run.seed in old else [f"{again} continues it"]
+    old = [
+        each.seed
+        for each in replaced
+        if each.seed >= run.seed and RunFolder(runs, each.id).complete
+    ]
+    advice = [] if run.seed in old else [f"{again} continues it"]
     if old:
-        words.append(f"not yet replaced: seed {', '.join(map(str, old))}")
-    return f"{run.id} was interrupted; {'; '.join(words)}."
+        advice.append(f"not yet replaced: seed {', '.join(map(str, old))}")
+    return f"{run.id} was interrupted; {'; '.join(advice)}."

@@ -1,4 +1,4 @@
-"""Options that several commands have."""
+"""Options that several commands share, and what a shell completes for them without Keras."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ from typing import Annotated
 import typer
 
 from not_so_clevr import files
+from not_so_clevr.benchmark.options import DATA
 from not_so_clevr.checks import UserError
 from not_so_clevr.dataset.config import CONFIGS
+from not_so_clevr.results import published
 
-CONFIG = f"One of {', '.join(config.name for config in CONFIGS)}, or any other, such as quadrant_48."
+TASKS = ["classification", "regression", "rendering"]
+CONFIG = f"One of {', '.join(each.name for each in CONFIGS)}, or any size, e.g. quadrant_48."
 
 
 def path(text: str) -> pathlib.Path:
-    """Returns a path with ~ replaced. Raises typer.BadParameter for a remote one."""
+    """Returns a local path with ~ expanded. Raises typer.BadParameter for any other."""
     try:
         return files.expanded(text)
     except UserError as error:
@@ -24,38 +27,45 @@ def path(text: str) -> pathlib.Path:
 
 
 def path_of_data(text: str) -> pathlib.Path | str:
-    """Returns a folder of data sets, which for TFDS may be remote: gs://bucket/data."""
+    """Returns a data folder, which may be remote for TFDS: gs://bucket/data."""
     return text if "://" in text else path(text)
 
 
-folder = functools.partial(typer.Option, parser=path, metavar="DIR")
-output = functools.partial(typer.Option, "--output", "-o", parser=path, metavar="FILE")
+def configs() -> list[str]:
+    return [config.name for config in CONFIGS]
 
-Data = Annotated[
-    str,
-    typer.Option(help="tfds, or memory: the same without disk and without TensorFlow."),
-]
-DataDir = Annotated[
-    pathlib.Path | None,
-    typer.Option(
-        parser=path_of_data,
-        metavar="DIR",
-        help="The folder of TFDS' data sets; if not given, TFDS_DATA_DIR or ~/tensorflow_datasets.",
-    ),
-]
-Rows = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--row",
-        metavar="ID",
-        help="Only these rows: an id, or a pattern with *. Can be repeated.",
-    ),
-]
-Runs = Annotated[
-    pathlib.Path,
-    folder(help="The folder of all runs. Those that are complete are not run again."),
-]
+
+def suites() -> list[str]:
+    return list(published.suites())
+
+
+def recipes(ctx: typer.Context) -> list[str]:
+    """Returns the recipes of a bundled model. The model itself knows them, but imports Keras."""
+    words = [ctx.params.get("model"), *ctx.args]  # An option without a value leaves it unparsed.
+    experiments = (each for suite in published.suites().values() for each in suite)
+    names = {each.recipe for each in experiments if each.model in words}
+    return sorted(names - {""} | {"tuned"}) if names else []
+
+
+what = functools.partial(typer.Option, rich_help_panel="What to run")
+how = functools.partial(typer.Option, rich_help_panel="How to run it")
+where = functools.partial(typer.Option, rich_help_panel="Files and folders")
+folder = functools.partial(where, parser=path, metavar="DIR")
+output = functools.partial(where, "--output", "-o", parser=path, metavar="FILE")
+
+_ROWS = "Only these rows: an id, or a pattern with *. Repeatable."
+_ONLY_PRINT = "Start no run; list those to do, and how long they take."
+_DATA = "Read the examples from disk, or draw them in memory, without TensorFlow."
+_DATA_DIR = "Where TFDS keeps data sets. Default: TFDS_DATA_DIR or ~/tensorflow_datasets."
+_TABLES = "Also write the table to this file: .md, .csv or .json. Repeatable."
+
+Rows = Annotated[list[str] | None, what("--row", metavar="ID", help=_ROWS)]
+OnlyPrint = Annotated[bool, how("--only-print", help=_ONLY_PRINT)]
+Data = Annotated[str, how(metavar="|".join(DATA), help=_DATA, autocompletion=lambda: list(DATA))]
+DataDir = Annotated[pathlib.Path | None, where(parser=path_of_data, metavar="DIR", help=_DATA_DIR)]
+Runs = Annotated[pathlib.Path, folder(help="The folder of all runs.")]
+Tables = Annotated[list[pathlib.Path] | None, output(help=_TABLES)]
 Folders = Annotated[
     list[pathlib.Path],
-    typer.Argument(parser=path, metavar="DIR...", help="Folders with runs."),
+    typer.Argument(parser=path, metavar="DIR...", help="Folders with runs, or .jsonl files."),
 ]

@@ -1,4 +1,4 @@
-"""`leaderboard` and `report`: what runs have come to."""
+"""`leaderboard` and `report`: the results of runs."""
 
 from __future__ import annotations
 
@@ -11,14 +11,8 @@ from not_so_clevr.cli import options, terminal
 from not_so_clevr.results import tables
 
 
-def leaderboard(
-    folders: options.Folders,
-    output: Annotated[
-        list[pathlib.Path] | None,
-        options.output(help="Write it too: .md, .csv or .json. Can be repeated."),
-    ] = None,
-) -> None:
-    """Print the runs below some folders: models x tasks x splits, over seeds; and what others published."""
+def leaderboard(folders: options.Folders, output: options.Tables = None) -> None:
+    """Print the leaderboard of runs: models x tasks x splits, over seeds; and published results."""
     for file in output or []:
         tables.check_file(file)
     found, problems = results.load(folders)
@@ -27,21 +21,18 @@ def leaderboard(
     for file in output or []:
         results.write_leaderboard(results.leaderboard(found), file)
         print(f"The leaderboard is in {file.resolve()}")
-    terminal.tell(problems)
+    terminal.raise_problems(problems)
 
 
 def report(
     folders: options.Folders,
-    output: Annotated[
-        pathlib.Path,
-        options.output(help="The page to write, .html; replaced if it is there."),
-    ],
+    output: Annotated[pathlib.Path, options.output(help="The .html page to write or replace.")],
     figures: Annotated[
         pathlib.Path | None,
-        options.folder(help="Write each figure into this folder, too, as PNG and as PDF."),
+        options.folder(help="Also write each figure into this folder, as PNG and PDF."),
     ] = None,
 ) -> None:
-    """Write a page about the runs below some folders: leaderboard, maps of errors, learning curves, predictions."""
+    """Write a page about runs: leaderboard, maps of errors, learning curves, predictions."""
     try:
         from not_so_clevr import report as pages
     except ImportError:
@@ -57,4 +48,4 @@ def report(
     if figures is not None:
         pages.write_figures(figures, found)
         print(f"The figures are in {figures.resolve()}")
-    terminal.tell(problems)
+    terminal.raise_problems(problems)

@@ -19,103 +19,134 @@ from not_so_clevr.reproduce import sweep
 from not_so_clevr.results import tables
 from not_so_clevr.results.published import PUBLISHED_COLUMNS, published_rows
 
-_LEAST = 16  # Characters that a column gets at least whose cells may take several lines
-_GAP = "  "
-_SHOWN = 30  # Runs of a sweep
+_MIN_WIDTH = 16  # Of a column whose cells may wrap, in characters
+_GAP = 2
+_MAX_SHOWN = 30  # Running runs of a sweep
 
 
 def print_table(
-    columns: Sequence[str], rows: Iterable[Sequence[str]], *, wide: Sequence[str], spare: Sequence[str] = (), by: int = 0
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    wide: Sequence[str],
+    spare: Sequence[str] = (),
+    by: int = 0,
 ) -> None:
-    """Prints a table; in Markdown, in full width, where standard output is no terminal.
+    """Prints a table to fit the terminal; elsewhere in Markdown and in full.
 
     Args:
         columns: their names.
         rows: a cell for each column.
-        wide: columns whose cells may take several lines on a terminal.
-        spare: columns that a narrow terminal does not get, the first to be left out first.
-        by: on a terminal, rows that agree in so many first cells get a table of their own, with these as its title.
+        wide: columns whose cells may wrap.
+        spare: columns that a narrow terminal does without, the first to go first.
+        by: rows that agree in this many first cells get a table of their own, titled by them.
     """
-    rows = [list(row) for row in rows]
+    rows = list(rows)
     if not sys.stdout.isatty():
         print(tables.markdown(columns, rows))
         return
+
     console = rich.console.Console()
     cells = [[tables.plain(cell) for cell in row] for row in rows]
-    widths = [max(map(rich.cells.cell_len, column)) for column in zip(columns, *cells, strict=True)]
-    least = {name: min(width, _LEAST) if name in wide else width for name, width in zip(columns, widths, strict=True)}
     shown = list(columns[by:])
-    left_out = []
-    for name in spare:
-        if sum(least[each] + len(_GAP) for each in shown) > console.width:
-            shown.remove(name)
-            left_out.append(name)
+    hidden = _hidden(shown, [row[by:] for row in cells], wide, spare, console.width)
+    shown = [name for name in shown if name not in hidden]
+
     for title, group in itertools.groupby(cells, key=lambda row: row[:by]):
-        table = rich.table.Table(box=rich.box.SIMPLE_HEAD, pad_edge=False, padding=(0, len(_GAP), 0, 0))
+        table = rich.table.Table(box=rich.box.SIMPLE_HEAD, pad_edge=False, padding=(0, _GAP, 0, 0))
         for name in shown:
             table.add_column(name, overflow="fold", no_wrap=name not in wide)
         for row in group:
             table.add_row(*(rich.markup.escape(row[columns.index(name)]) for name in shown))
         if by:
-            console.print(", ".join(filter(None, title)), style="bold", markup=False, highlight=False)
+            text = ", ".join(filter(None, title))
+            console.print(text, style="bold", markup=False, highlight=False)
         console.print(table)
-    if left_out:
-        console.print(f"This terminal is too narrow for: {', '.join(left_out)}. A wider one, a pipe and --output get them.\n")
+    if hidden:
+        where = "a wider terminal, a pipe or --output shows them"
+        console.print(f"This terminal is too narrow for: {', '.join(hidden)}; {where}.\n")
+
+
+def _hidden(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    wide: Sequence[str],
+    spare: Sequence[str],
+    width: int,
+) -> list[str]:
+    """Returns the spare columns that must go to fit the others into a width."""
+    needed = {}
+    for name, *cells in zip(columns, *rows, strict=True):
+        longest = max(map(rich.cells.cell_len, [name, *cells]))
+        needed[name] = _GAP + (min(longest, _MIN_WIDTH) if name in wide else longest)
+
+    hidden: list[str] = []
+    for name in spare:
+        if sum(needed.values()) <= width:
+            break
+        del needed[name]
+        hidden.append(name)
+    return hidden
 
 
 def print_leaderboard(found: Sequence[results.Result]) -> None:
     rows = map(results.cells, results.leaderboard(found))
-    print_table(results.COLUMNS, rows, wide=["model"], spare=["hardware", "lowest", "parameters", "closeness", "time"], by=2)
+    spare = ["hardware", "lowest", "parameters", "closeness", "time"]
+    print_table(results.COLUMNS, rows, wide=["model"], spare=spare, by=2)
 
 
 def print_published() -> None:
     print("Published elsewhere:")
-    print_table(PUBLISHED_COLUMNS, published_rows(), wide=["train", "test"], spare=["epochs", "metric"], by=2)
+    wide, spare = ["train", "test"], ["epochs", "metric"]
+    print_table(PUBLISHED_COLUMNS, published_rows(), wide=wide, spare=spare, by=2)
 
 
 def print_reproduction(rows: Iterable[reproduce.Reproduction]) -> None:
     """Prints the rows of `reproduce.table`."""
-    print_table(
-        reproduce.COLUMNS,
-        map(reproduce.cells, rows),
-        wide=["model", "published train", "published test", "remark"],
-        spare=["hardware", "time", "metric", "published train", "train", "seeds", "remark"],
-        by=2,
-    )
+    wide = ["model", "published train", "published test", "remark"]
+    spare = ["hardware", "time", "metric", "published train", "train", "seeds", "remark"]
+    print_table(reproduce.COLUMNS, map(reproduce.cells, rows), wide=wide, spare=spare, by=2)
 
 
-def print_left(left: Sequence[tuple[reproduce.Row, int]], seconds: Mapping[str, float | None], each: bool) -> None:
-    """Prints how many runs are left and how long they take, one after the other; and each of them, if asked for."""
+def print_left(
+    left: Sequence[tuple[reproduce.Row, int]], seconds: Mapping[str, float | None], each: bool
+) -> None:
+    """Prints how many runs are left and how long they take in sequence; with `each`, lists them."""
     times = [seconds[row.id] for row, _ in left]
     known = [time for time in times if time is not None]
     parts = [f"about {tables.duration(sum(known))}"] if known or not left else []
     if len(known) < len(left):
         parts.append(f"{len(left) - len(known)} of unknown length")
     print(f"{len(left)} runs to do, {' and '.join(parts)}", flush=True)
+
     if each:
-        texts = [tables.duration(time) if time else "?" for time in times]
-        rows = [[row.run.with_seed(seed).id, text] for (row, seed), text in zip(left, texts, strict=True)]
+        rows = [
+            [row.run.with_seed(seed).id, tables.duration(time) if time else "?"]
+            for (row, seed), time in zip(left, times, strict=True)
+        ]
         print_table(["run", "estimate"], rows, wide=["run"])
 
 
 def print_result(result: results.Result) -> None:
     shares = ", ".join(
-        f"{tables.percent(values[result.accuracy_metric])} of {split}" for split, values in result.metrics.items()
+        f"{tables.percent(values[result.accuracy_metric])} of {split}"
+        for split, values in result.metrics.items()
     )
     print(f"{result.id}: {shares} right, in {result.seconds or 0:.0f} s", flush=True)
 
 
 def sweep_table(attempts: Sequence[sweep.Attempt], slots: int) -> rich.console.RenderableType:
-    """Returns a table of the runs that go on, below a line that counts them all and tells the time that is left."""
+    """Returns a table of the running runs, below the counts of all runs and the time left."""
     if not slots:
-        return "Ray starts"
+        return "Ray is starting"
     printed = {each: each.printed() for each in attempts if each.number and not each.over}
     epochs = {each: progress.Epoch.read(text) for each, text in printed.items() if text}
+
     table = rich.table.Table("run", box=rich.box.SIMPLE_HEAD)
     for column in ("epoch", "state", "left"):
         table.add_column(column, no_wrap=True)
-    for attempt, epoch in list(epochs.items())[:_SHOWN]:
-        cells = ("", "begins", "?")
+    for attempt, epoch in list(epochs.items())[:_MAX_SHOWN]:
+        cells = ("", "starting", "?")
         if epoch:
             cells = (f"{epoch.done} of {epoch.total}", epoch.state, tables.duration(epoch.left))
         table.add_row(rich.markup.escape(attempt.run.id), *cells)
@@ -127,20 +158,20 @@ def sweep_table(attempts: Sequence[sweep.Attempt], slots: int) -> rich.console.R
 
 
 def _counts(attempts: Sequence[sweep.Attempt], running: int) -> str:
-    """Returns how many runs of a sweep are in which state, as text."""
+    """Returns how many runs of a sweep are in each state, as text."""
     counts = {
         "running": running,
         "waiting": sum(not each.over for each in attempts) - running,
         "done": sum(each.result is not None for each in attempts),
         "failed": sum(each.over and each.result is None for each in attempts),
     }
-    return ", ".join(f"{number} {word}" for word, number in counts.items() if number)
+    return ", ".join(f"{number} {state}" for state, number in counts.items() if number)
 
 
-def tell(problems: Iterable[str], failures: Iterable[str] = ()) -> None:
-    """Raises UserError if there are problems with files, or failed runs; called when all else is shown.
+def raise_problems(problems: Iterable[str], failures: Iterable[str] = ()) -> None:
+    """Raises one UserError of all problems with files and all failed runs, if there are any.
 
-    The text of a failure may have lines: frames of the user's own code.
+    Called last, when everything else is printed. A failure may have lines: frames of user code.
     """
     sentences = dict.fromkeys([*map(tables.plain, problems), *failures])
     if sentences:

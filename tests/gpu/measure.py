@@ -58,7 +58,7 @@ SMALL = Sizes((16,), 2**16, 2, 2, "quadrant_16_square3", 1)
 
 
 def about(sizes: Sizes) -> dict[str, Any]:
-    """The machine, the versions, and the memory bandwidth: a copy reads and writes, a fill writes."""
+    """The machine, the versions, and the bandwidth of a copy (which also reads) and a fill."""
     floats = ops.ones((sizes.bytes // 4,), dtype="float32")
     copy = seconds(lambda: ops.add(floats, 1.0), sizes)
     fill = seconds(lambda: ops.full((sizes.bytes,), 255, dtype="uint8"), sizes)
@@ -115,7 +115,7 @@ def draw(sizes: Sizes) -> dict[str, Any]:
 
 
 def stream(sizes: Sizes) -> dict[str, Any]:
-    """Training steps a second: fed from the device, from the host, and with the same batch again."""
+    """Training steps per second: batches from the device, from the host, or always the same."""
     found: dict[str, Any] = {}
     names = [name for name in ("quadrant", "quadrant_256") if sizes.epochs is None]
     for config in map(as_config, names or [sizes.config]):
@@ -271,7 +271,9 @@ def _jit(function: Callable[..., Any]) -> Callable[..., Any] | None:
 def _dense(kernel: Any) -> Callable[[Any], Any]:
     """Returns what `drawing.convolve` computes, for float32 tensors and without its checks."""
     factors = [factor.astype(np.float32) for factor in drawing._factors(kernel.astype(np.float64))]
-    return lambda one_hots: functools.reduce(functools.partial(drawing._convolved, ops), factors, one_hots)
+    return lambda one_hots: functools.reduce(
+        functools.partial(drawing._convolved, ops), factors, one_hots
+    )
 
 
 def _kernels() -> dict[str, Any]:
@@ -292,7 +294,8 @@ def _centres(size: int, count: int) -> Any:
 
 
 def _driver() -> str | None:
-    command = ["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
+    query = "--query-gpu=name,driver_version,memory.total"
+    command = ["nvidia-smi", query, "--format=csv,noheader"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):

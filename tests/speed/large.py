@@ -1,7 +1,8 @@
-"""Generates data sets in a process of its own each; prints a row of a table: config, options, examples, time,
-core-seconds, and the memory, processes, shards and bytes of all workers together.
+"""Generates a data set in its own process, and prints a row of a table.
 
-`python tests/speed/large.py quadrant_512 [OPTIONS_OF_BEAM]`
+Config, options, examples, time, core-seconds; memory, processes, shards and bytes of all workers.
+
+`python tests/speed/large.py quadrant_512 [BEAM_OPTIONS]`
 """
 
 import pathlib
@@ -39,12 +40,12 @@ def main(config: str, options: str = "") -> None:
         size = sum(file.stat().st_size for file in shards)
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     cores, memory = usage.ru_utime + usage.ru_stime, peak / 2**20
-    print(f"| {config} | {options} | {examples:,} | {seconds:.0f} s | {cores:.0f} s | {memory:,.0f} MiB |", end=" ")
-    print(f"{processes} | {len(shards)} | {size / 1e6:.1f} MB |", flush=True)
+    print(f"| {config} | {options} | {examples:,} | {seconds:.0f} s | {cores:.0f} s |", end=" ")
+    print(f"{memory:,.0f} MiB | {processes} | {len(shards)} | {size / 1e6:.1f} MB |", flush=True)
 
 
 def resident(pid: int) -> list[int]:
-    """Returns the resident memory of a process and of all below it that use more than 50 MiB, shells left out, in bytes."""
+    """Returns the resident bytes of a process and its descendants above 50 MiB, so no shells."""
     found = []
     try:
         for process in [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]:

@@ -1,4 +1,4 @@
-"""Counts the elements that arrive at the end of a small pipeline of Apache Beam, in each mode of its local runner.
+"""Counts the elements that reach the end of a small Beam pipeline, in each local runner mode.
 
 python tests/speed/lost_elements.py [MODE...]
 """
@@ -21,13 +21,21 @@ def draw(start: int):
 
 def count(mode: str) -> None:
     options = PipelineOptions([f"--direct_running_mode={mode}", "--direct_num_workers=2"])
-    with beam.Pipeline("apache_beam.runners.portability.fn_api_runner.FnApiRunner", options) as pipeline:
+    with beam.Pipeline(
+        "apache_beam.runners.portability.fn_api_runner.FnApiRunner", options
+    ) as pipeline:
         starts = pipeline | beam.Create(range(0, CHUNKS * CHUNK, CHUNK)) | beam.Reshuffle()
         elements = starts | beam.FlatMap(draw)
         number = beam.pvalue.AsSingleton(elements | beam.combiners.Count.Globally())
-        grouped = elements | beam.Map(lambda element, number: (element[0] % 2, element), number) | beam.GroupByKey()
+        grouped = (
+            elements
+            | beam.Map(lambda element, number: (element[0] % 2, element), number)
+            | beam.GroupByKey()
+        )
         total = grouped | beam.Map(lambda group: len(list(group[1]))) | beam.CombineGlobally(sum)
-        _ = total | beam.Map(lambda arrived: print(f"{mode}: {arrived:,} of {CHUNKS * CHUNK:,} elements", flush=True))
+        _ = total | beam.Map(
+            lambda arrived: print(f"{mode}: {arrived:,} of {CHUNKS * CHUNK:,} elements", flush=True)
+        )
 
 
 if __name__ == "__main__":

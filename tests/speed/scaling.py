@@ -1,9 +1,9 @@
-"""How cost grows with the canvas: measures generation, loading and training, each in a process of its own.
+"""Measures how generation, loading and training scale with the canvas, each in its own process.
 
 python tests/speed/scaling.py docs/scaling.json [SIZE...]
 
-Writes each measurement as it comes, and leaves out those that the file has already. `docs/generate.py` makes the table and the
-figure of docs/scaling.md from the file. 512 takes some 20 minutes and 1.5 GB of disk.
+Writes each measurement as it comes, and skips those already in the file. `docs/generate.py` makes
+the table and the figure of docs/scaling.md from it. 512 takes about 20 minutes and 1.5 GB of disk.
 """
 
 import itertools
@@ -24,7 +24,7 @@ SECONDS = 5.0  # Of each measurement, after a warm-up
 
 def generate(size: int, folder: str) -> dict[str, float]:
     """Prepares `quadrant_S`."""
-    import keras  # noqa: F401  Not to be counted
+    import keras  # noqa: F401  Not counted
     import tensorflow  # noqa: F401
     import tensorflow_datasets as tfds
 
@@ -36,7 +36,8 @@ def generate(size: int, folder: str) -> dict[str, float]:
     before, started = _memory(), time.process_time()
     builder.download_and_prepare()
     return {
-        "generate_seconds": time.process_time() - started,  # Of the cores: a quarter of an hour is seldom undisturbed.
+        "generate_seconds": time.process_time()
+        - started,  # CPU time, as minutes are seldom undisturbed
         "generate_bytes": _memory() - before,
         "examples": sum(split.num_examples for split in builder.info.splits.values()),
         "disk_bytes": builder.info.dataset_size,
@@ -44,7 +45,7 @@ def generate(size: int, folder: str) -> dict[str, float]:
 
 
 def read(size: int, folder: str) -> dict[str, float]:
-    """Reads what was prepared, shuffled, again and again, from disk each time."""
+    """Reads the prepared examples, shuffled, from disk in every epoch."""
     import tensorflow as tf
     import tensorflow_datasets as tfds
 
@@ -54,12 +55,20 @@ def read(size: int, folder: str) -> dict[str, float]:
     builder = Builder(config=NotSoClevrConfig(split="quadrant", canvas_size=size), data_dir=folder)
     before = _memory()
     options = tfds.ReadConfig(try_autocache=False)
-    dataset = builder.as_dataset(split="train", shuffle_files=True, read_config=options).repeat().shuffle(100)
-    return _loaded(dataset.batch(BATCH, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE), "read", before)
+    dataset = (
+        builder.as_dataset(split="train", shuffle_files=True, read_config=options)
+        .repeat()
+        .shuffle(100)
+    )
+    return _loaded(
+        dataset.batch(BATCH, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE),
+        "read",
+        before,
+    )
 
 
 def stream(size: int, folder: str) -> dict[str, float]:
-    """Draws the same on the fly."""
+    """Draws the same examples on the fly."""
     import tensorflow  # noqa: F401
 
     import not_so_clevr
@@ -85,7 +94,7 @@ def regression(size: int, folder: str) -> dict[str, float]:
 
 
 def _train(task: str, size: int) -> dict[str, float]:
-    """Trains CoordConv, tuned, on streamed batches."""
+    """Trains tuned CoordConv on streamed batches."""
     import keras
 
     import not_so_clevr
@@ -108,7 +117,7 @@ def _train(task: str, size: int) -> dict[str, float]:
 
 
 def _seconds_of(step) -> float:
-    """Returns the seconds that a step takes, the mean once it has warmed up."""
+    """Returns the mean time of a step after a warm-up, in seconds."""
     for _ in range(3):
         step()
     count, started = 0, time.perf_counter()
@@ -119,7 +128,7 @@ def _seconds_of(step) -> float:
 
 
 def _memory() -> float:
-    """Returns the bytes that this process has taken at most, up to now."""
+    """Returns the peak memory of this process so far, in bytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
@@ -135,7 +144,10 @@ def main(path: str, *sizes: str) -> None:
             for name in MEASUREMENTS:
                 if f"{name}_seconds" in row:
                     continue
-                if name == "read" and not pathlib.Path(folder, "not_so_clevr", f"quadrant_{size}").exists():
+                if (
+                    name == "read"
+                    and not pathlib.Path(folder, "not_so_clevr", f"quadrant_{size}").exists()
+                ):
                     _measured("generate", size, folder)
                 row |= _measured(name, size, folder)
                 print(size, name, row, flush=True)
@@ -152,7 +164,11 @@ def environment(size: int, folder: str) -> dict[str, object]:
 
 def _measured(name: str, size: int, folder: str) -> dict[str, float]:
     command = [sys.executable, __file__, "--one", name, str(size), folder]
-    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()[-1])
+    return json.loads(
+        subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()[
+            -1
+        ]
+    )
 
 
 if __name__ == "__main__":

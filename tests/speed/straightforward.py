@@ -1,4 +1,4 @@
-"""The yardstick: the data set as one would write it at first, with the literal recipe and one array at a time."""
+"""The yardstick: a straightforward builder, with the literal recipe and one array at a time."""
 
 import keras
 import literal
@@ -26,7 +26,10 @@ class Straightforward(tfds.core.GeneratorBasedBuilder):
         )
 
     def _split_generators(self, dl_manager):
-        return {split: self._generate_examples(c) for split, c in NotSoClevrConfig(split="quadrant").split_centres().items()}
+        return {
+            split: self._generate_examples(c)
+            for split, c in NotSoClevrConfig(split="quadrant").split_centres().items()
+        }
 
     def _generate_examples(self, centres):
         one_hots = literal.one_hots(64, 9)

@@ -1,4 +1,4 @@
-"""How long things take, side by side in one run; table.py turns the result into ratios. Run by `make speed`."""
+"""Measures times side by side in one run; table.py prints the ratios. Run by `make speed`."""
 
 import subprocess
 import sys
@@ -23,7 +23,11 @@ BUILDERS = {
 
 def on_device(tensor):
     """Waits until the device has computed `tensor`."""
-    return tensor.block_until_ready() if hasattr(tensor, "block_until_ready") else keras.ops.convert_to_numpy(tensor[:1])
+    return (
+        tensor.block_until_ready()
+        if hasattr(tensor, "block_until_ready")
+        else keras.ops.convert_to_numpy(tensor[:1])
+    )
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +47,9 @@ def test_draw_numpy(benchmark):
 
 
 def test_draw_keras(benchmark):
-    benchmark.pedantic(lambda: on_device(drawing.draw_on_device(CENTRES)), rounds=50, warmup_rounds=3)
+    benchmark.pedantic(
+        lambda: on_device(drawing.draw_on_device(CENTRES)), rounds=50, warmup_rounds=3
+    )
 
 
 def test_draw_literal(benchmark):
@@ -57,7 +63,11 @@ def test_prepare(benchmark, tmp_path_factory, name):
     def fresh():
         return (BUILDERS[name](tmp_path_factory.mktemp(name)),), {}
 
-    benchmark.pedantic(lambda builder: builder.download_and_prepare(), setup=fresh, rounds=5 if name == "ours" else 3)
+    benchmark.pedantic(
+        lambda builder: builder.download_and_prepare(),
+        setup=fresh,
+        rounds=5 if name == "ours" else 3,
+    )
 
 
 @pytest.mark.parametrize("size", [32, 64, 128, 256])
@@ -65,14 +75,20 @@ def test_prepare_size(benchmark, tmp_path, size):
     builder = Builder(config="quadrant" if size == 64 else f"quadrant_{size}", data_dir=tmp_path)
     benchmark.pedantic(builder.download_and_prepare, rounds=1)
     benchmark.extra_info["pixels"] = len(geometry.centres(size)) * size**2
-    benchmark.extra_info["bytes"] = sum(file.stat().st_size for file in tmp_path.rglob("*") if file.is_file())
+    benchmark.extra_info["bytes"] = sum(
+        file.stat().st_size for file in tmp_path.rglob("*") if file.is_file()
+    )
 
 
 @pytest.mark.parametrize("name", BUILDERS)
 def test_read(benchmark, prepared, name):
     epochs = 8
     read_config = tfds.ReadConfig(try_autocache=False)
-    examples = prepared[name].as_dataset(split="train", batch_size=32, read_config=read_config).repeat(epochs)
+    examples = (
+        prepared[name]
+        .as_dataset(split="train", batch_size=32, read_config=read_config)
+        .repeat(epochs)
+    )
     benchmark.pedantic(lambda: [None for _ in examples], rounds=10, warmup_rounds=1)
     benchmark.extra_info["examples"] = epochs * 2352
 
@@ -84,7 +100,11 @@ def test_load_arrays(benchmark):
 @pytest.mark.parametrize("modules", ["tensorflow_datasets", "tensorflow_datasets, not_so_clevr"])
 def test_import(benchmark, modules):
     benchmark.pedantic(
-        subprocess.run, ([sys.executable, "-c", f"import {modules}"],), {"check": True}, rounds=15, warmup_rounds=2
+        subprocess.run,
+        ([sys.executable, "-c", f"import {modules}"],),
+        {"check": True},
+        rounds=15,
+        warmup_rounds=2,
     )
 
 
@@ -103,4 +123,6 @@ def test_device(benchmark, size, what):
         call = lambda: on_device(draw(rows, columns))  # noqa: E731
 
     benchmark.pedantic(call, rounds=20, warmup_rounds=3)
-    benchmark.extra_info.update(canvases=len(chunk), bytes=int(np.prod(shape)), backend=keras.backend.backend())
+    benchmark.extra_info.update(
+        canvases=len(chunk), bytes=int(np.prod(shape)), backend=keras.backend.backend()
+    )

@@ -1,4 +1,4 @@
-"""How fast baselines train: to the right answer, against plainly written models, and against bare `model.fit`."""
+"""Measures training: time to the right answer, against plain models, against `model.fit`."""
 
 import functools
 import subprocess
@@ -18,7 +18,10 @@ from not_so_clevr.dataset.config import as_config
 SHAPES = {"2 to 32, 1x1": (2, 32, 1), "32 to 32, 1x1": (32, 32, 1), "32 to 32, 3x3": (32, 32, 3)}
 LAYERS = {
     "ours": lambda filters, size: [CoordConv2D(filters, size, padding="same")],
-    "concatenation": lambda filters, size: [AddCoords(), layers.Conv2D(filters, size, padding="same")],
+    "concatenation": lambda filters, size: [
+        AddCoords(),
+        layers.Conv2D(filters, size, padding="same"),
+    ],
 }
 
 
@@ -37,17 +40,23 @@ class StopWhenRight(keras.callbacks.Callback):
 def test_layer(benchmark, what, kind, shape):
     channels, filters, size = SHAPES[shape]
     x = np.random.RandomState(0).normal(size=(32, 64, 64, channels)).astype(np.float32)
-    # A layer before it, so that the gradient of the input is computed, too.
-    model = keras.Sequential([keras.Input(x.shape[1:]), layers.Dense(channels), *LAYERS[kind](filters, size)])
+    # The layer before it makes Keras compute the gradient of the input, too.
+    model = keras.Sequential(
+        [keras.Input(x.shape[1:]), layers.Dense(channels), *LAYERS[kind](filters, size)]
+    )
     model.compile(keras.optimizers.SGD(0.0), "mean_squared_error")
     y = np.zeros((32, 64, 64, filters), np.float32)
-    step = (lambda: model.predict_on_batch(x)) if what == "predict" else (lambda: model.train_on_batch(x, y))
+    step = (
+        (lambda: model.predict_on_batch(x))
+        if what == "predict"
+        else (lambda: model.train_on_batch(x, y))
+    )
     benchmark.pedantic(step, rounds=20, warmup_rounds=3)
 
 
 @pytest.mark.parametrize("kind", LAYERS)
 def test_layer_memory(benchmark, kind):
-    """Peak memory of a process that trains the layer, less that of a process that only makes its input."""
+    """Peak memory of training the layer on 128 images, less that of training it on one."""
     code = f"""
 import resource, sys
 sys.path.insert(0, {str(__file__.rpartition("/")[0])!r})
@@ -58,7 +67,9 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
     def peak(images):
-        output = subprocess.run([sys.executable, "-c", code, str(images)], check=True, capture_output=True, text=True).stdout
+        output = subprocess.run(
+            [sys.executable, "-c", code, str(images)], check=True, capture_output=True, text=True
+        ).stdout
         return int(output.split()[-1]) * 1024
 
     benchmark.pedantic(lambda: None, rounds=1)
@@ -66,7 +77,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
 def one_step(kind, images):
-    """Trains a layer of 32 to 32 channels for a step, on that many images of 64 x 64."""
+    """Trains a layer of 32 to 32 channels for one step on 64 x 64 images."""
     model = keras.Sequential([keras.Input((64, 64, 32)), layers.Dense(32), *LAYERS[kind](32, 3)])
     model.compile(keras.optimizers.SGD(0.0), "mean_squared_error")
     x = np.ones((images, 64, 64, 32), np.float32)
@@ -74,7 +85,7 @@ def one_step(kind, images):
 
 
 def plain(task):
-    """The CoordConv networks of classification and rendering, as plainly as Keras lets one write them."""
+    """Returns CoordConv for classification or rendering, written plainly in Keras."""
     x = inputs = keras.Input(task.input_shape)
     x = AddCoords()(layers.UpSampling2D(task.canvas_size)(layers.Reshape((1, 1, 2))(x)))
     for filters in (32, 32, 64, 64):
@@ -89,22 +100,27 @@ def test_examples_per_second(benchmark, task, build):
     settings = {"epochs": 3, "batch_size": recipe.batch_size, "weight_decay": recipe.weight_decay}
     results = []
     benchmark.pedantic(lambda: results.append(run(build, task, settings=settings)), rounds=2)
-    fastest = min(epoch["seconds"] for result in results for epoch in result.history[1:])  # The first epoch compiles.
+    fastest = min(
+        epoch["seconds"] for result in results for epoch in result.history[1:]
+    )  # The first epoch compiles.
     benchmark.extra_info["examples_per_second"] = 2352 / fastest
 
 
 @pytest.mark.parametrize("memory", ["kept", "returned"])
 def test_memory(benchmark, memory):
-    """In a process of its own, since what was asked of the C library stands to the end."""
+    """In its own process, since a setting of the C library cannot be undone."""
     code = f"""
 import sys
 sys.path.insert(0, {str(__file__.rpartition("/")[0])!r})
 import test_training
 if {memory == "returned"}:
     test_training.environment.keep_memory = lambda: None
-print(test_training.run("coordconv", "classification", settings={{"epochs": 2}}).history[1]["seconds"])
+result = test_training.run("coordconv", "classification", settings={{"epochs": 2}})
+print(result.history[1]["seconds"])
 """
-    run_once = functools.partial(subprocess.run, [sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    run_once = functools.partial(
+        subprocess.run, [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    )
     printed = benchmark.pedantic(run_once, rounds=1).stdout
     benchmark.extra_info["examples_per_second"] = 2352 / float(printed.split()[-1])
 
@@ -112,7 +128,12 @@ print(test_training.run("coordconv", "classification", settings={{"epochs": 2}})
 @pytest.mark.parametrize("task", ["classification", "regression"])
 @pytest.mark.parametrize("how", ["harness", "fit"])
 def test_harness(benchmark, how, task):
-    benchmark.pedantic({"harness": run, "fit": fit}[how], ("coordconv", task), {"settings": {"epochs": 4}}, rounds=2)
+    benchmark.pedantic(
+        {"harness": run, "fit": fit}[how],
+        ("coordconv", task),
+        {"settings": {"epochs": 4}},
+        rounds=2,
+    )
 
 
 @pytest.mark.parametrize(
@@ -127,10 +148,12 @@ def test_harness(benchmark, how, task):
     ],
 )
 def test_seconds_until_right(benchmark, task, recipe, epochs):
-    """Until every test example is right, or the recipe (or the patience of this test) is at its end."""
+    """Until every test example is right, or the epochs are over."""
     settings = {} if epochs is None else {"epochs": epochs}
     stop = StopWhenRight(tasks.TASKS[task].accuracy_metric)
-    result = benchmark.pedantic(run, ("coordconv", task, recipe), {"settings": settings, "callbacks": [stop]}, rounds=1)
+    result = benchmark.pedantic(
+        run, ("coordconv", task, recipe), {"settings": settings, "callbacks": [stop]}, rounds=1
+    )
     best = max(epoch["test"][result.accuracy_metric] for epoch in result.history)
     benchmark.extra_info.update(epochs=len(result.history), right=best)
 
@@ -140,14 +163,23 @@ def run(build, task, recipe=None, **options):
 
 
 def fit(name, task, settings):
-    """Does what the harness does, with nothing but Keras."""
+    """Does what the harness does, in bare Keras."""
     task = tasks.as_task(task, 64)
     keras.utils.set_random_seed(0)
     environment.make_deterministic()
     model = registry.find(name)
     recipe = model.recipe(None, task.name)[1].replace(settings)
     network = model.build(task)
-    splits = {split: task.xy(arrays) for split, arrays in loading.load(as_config("quadrant"), task, "memory").items()}
+    splits = {
+        split: task.xy(arrays)
+        for split, arrays in loading.load(as_config("quadrant"), task, "memory").items()
+    }
     recipe.compile(network, task.loss, -(-2352 // recipe.batch_size))
-    network.fit(*splits["train"], batch_size=recipe.batch_size, epochs=recipe.epochs, validation_data=splits["test"], verbose=0)
+    network.fit(
+        *splits["train"],
+        batch_size=recipe.batch_size,
+        epochs=recipe.epochs,
+        validation_data=splits["test"],
+        verbose=0,
+    )
     return [network.evaluate(*splits[split], verbose=0) for split in splits]
