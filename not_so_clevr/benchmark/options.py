@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from not_so_clevr.benchmark.experiment import Run
 
-_ALLOWED = {"data": ("tfds", "memory"), "verbose": ("auto", 0, 1)}
+DATA = ("tfds", "memory")  # Where examples come from: files of TFDS, or drawn in memory
+_ALLOWED = {"data": DATA, "verbose": ("auto", 0, 1)}
 
 
 @dataclasses.dataclass(frozen=True)
