@@ -9,7 +9,9 @@ import not_so_clevr  # noqa: F401  Registers the data set.
 # As the command does. Without it TensorFlow convolves no `channels_first` on a CPU, and has it by default with AVX-512 only.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
-hypothesis.settings.register_profile("tests", deadline=None)  # By default an example that takes over 0.2 s has failed.
+hypothesis.settings.register_profile(
+    "tests", deadline=None
+)  # By default an example that takes over 0.2 s has failed.
 hypothesis.settings.load_profile("tests")
 
 

@@ -16,4 +16,6 @@ def canvases(canvas_size: int, square_size: int):
     from keras import ops
 
     kernel = ops.ones((square_size, square_size, 1, 1), dtype="float32")
-    return ops.conv(one_hots(canvas_size, square_size), kernel, padding="same", data_format="channels_last")
+    return ops.conv(
+        one_hots(canvas_size, square_size), kernel, padding="same", data_format="channels_last"
+    )

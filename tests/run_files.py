@@ -22,7 +22,11 @@ def weights(folder):
     """Every array in model.weights.h5, those of the optimizer, too."""
     arrays = {}
     with h5py.File(folder / results.WEIGHTS) as file:
-        file.visititems(lambda name, node: arrays.update({name: node[()]}) if isinstance(node, h5py.Dataset) else None)
+        file.visititems(
+            lambda name, node: (
+                arrays.update({name: node[()]}) if isinstance(node, h5py.Dataset) else None
+            )
+        )
     return arrays
 
 
@@ -30,7 +34,10 @@ def assert_same_run(one, other):
     """There are the same files, and all but the times is the same, to the last bit."""
     assert set(os.listdir(one)) == set(os.listdir(other))
     assert _without_times(one) == _without_times(other)
-    for arrays, others in ((weights(one), weights(other)), (np.load(one / results.ERRORS), np.load(other / results.ERRORS))):
+    for arrays, others in (
+        (weights(one), weights(other)),
+        (np.load(one / results.ERRORS), np.load(other / results.ERRORS)),
+    ):
         assert set(arrays) == set(others)
         assert len(arrays)
         for name in arrays:
@@ -55,14 +62,22 @@ def result(model, *, task="classification", config=CONFIG, seed=0, wrong=0.0, **
         close = 1 - off / 4 if task == "rendering" else off
         examples[split] = {"coordinates": centres, right: 1.0 * (off == 0), closeness: close}
         if task != "rendering":
-            examples[split][results.PREDICTED] = np.float32(centres - np.stack([0 * off, off], axis=1))
+            examples[split][results.PREDICTED] = np.float32(
+                centres - np.stack([0 * off, off], axis=1)
+            )
         elif split == "test":
             shown = np.arange(8)
             black = np.zeros((8, about.canvas_size, about.canvas_size), np.uint8)
             examples[split] |= {results.SHOWN: shown, results.PAINTED: black}
-    metrics = {split: {name: float(columns[name].mean()) for name in (right, closeness)} for split, columns in examples.items()}
+    metrics = {
+        split: {name: float(columns[name].mean()) for name in (right, closeness)}
+        for split, columns in examples.items()
+    }
     final = metrics["test"][right]
-    history = [{"epoch": k, "loss": 1 / k, "test": {right: final * k / 4}, "seconds": 1.0} for k in (1, 2, 3, 4)]
+    history = [
+        {"epoch": k, "loss": 1 / k, "test": {right: final * k / 4}, "seconds": 1.0}
+        for k in (1, 2, 3, 4)
+    ]
     values = {
         "model": model,
         "recipe": "",
@@ -80,7 +95,14 @@ def result(model, *, task="classification", config=CONFIG, seed=0, wrong=0.0, **
         "examples": examples,
     }
     values |= {"settings": {"epochs": 4, "l2": 0.5}, "command": f"not-so-clevr train {model}"}
-    values |= {"environment": {"device": "abacus", "backend": "jax", "commit": f"c0ffee{seed}", "versions": {"keras": "3.99"}}}
+    values |= {
+        "environment": {
+            "device": "abacus",
+            "backend": "jax",
+            "commit": f"c0ffee{seed}",
+            "versions": {"keras": "3.99"},
+        }
+    }
     return Result(**(values | changes))
 
 

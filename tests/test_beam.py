@@ -34,7 +34,10 @@ def download_config(**values):
 
 
 def files(folder: pathlib.Path, config: str) -> dict[str, bytes]:
-    return {file.name: file.read_bytes() for file in (folder / "not_so_clevr" / config / "1.0.0").iterdir()}
+    return {
+        file.name: file.read_bytes()
+        for file in (folder / "not_so_clevr" / config / "1.0.0").iterdir()
+    }
 
 
 @pytest.fixture(scope="module")
@@ -45,13 +48,25 @@ def local(tmp_path_factory):
 
 
 def test_two_worker_processes_write_the_same_files_as_the_local_path(local, tmp_path):
-    command = [COMMAND, "generate", "quadrant_32", "--data-dir", tmp_path, "--beam-pipeline-options", TWO_PROCESSES]
+    command = [
+        COMMAND,
+        "generate",
+        "quadrant_32",
+        "--data-dir",
+        tmp_path,
+        "--beam-pipeline-options",
+        TWO_PROCESSES,
+    ]
     workers = 0  # At once; each is a child of a shell.
     with subprocess.Popen(command, env=subprocesses.environment()) as process:
         while process.poll() is None:
             with contextlib.suppress(psutil.Error):
                 children = psutil.Process(process.pid).children(recursive=True)
-                found = [child for child in children if child.name() != "sh" and "sdk_worker_main" in " ".join(child.cmdline())]
+                found = [
+                    child
+                    for child in children
+                    if child.name() != "sh" and "sdk_worker_main" in " ".join(child.cmdline())
+                ]
                 workers = max(workers, len(found))
             time.sleep(0.05)
     assert process.returncode == 0
@@ -62,7 +77,9 @@ def test_two_worker_processes_write_the_same_files_as_the_local_path(local, tmp_
 
 def test_the_default_runner_writes_the_same_array_records(tmp_path):
     for name, options in (("local", None), ("beam", beam.options("direct_num_workers=1"))):
-        builder = Builder(config="quadrant_32", data_dir=tmp_path / name, file_format="array_record")
+        builder = Builder(
+            config="quadrant_32", data_dir=tmp_path / name, file_format="array_record"
+        )
         builder.download_and_prepare(download_config=download_config(beam_options=options))
     assert files(tmp_path / "local", "quadrant_32") == files(tmp_path / "beam", "quadrant_32")
 
@@ -81,11 +98,15 @@ print(builder.info.splits.total_num_examples)
 
 def test_several_shards_hold_the_same_examples_in_the_same_order(local, tmp_path):
     builder = Builder(config="quadrant_32", data_dir=tmp_path)
-    builder.download_and_prepare(download_config=download_config(beam_runner=beam.LOCAL_RUNNER, num_shards=3))
+    builder.download_and_prepare(
+        download_config=download_config(beam_runner=beam.LOCAL_RUNNER, num_shards=3)
+    )
     shards = files(tmp_path, "quadrant_32")
     for split in ("train", "test"):
         assert len(builder.info.splits[split].shard_lengths) == 3
-        joined = b"".join(content for name, content in sorted(shards.items()) if f"-{split}." in name)
+        joined = b"".join(
+            content for name, content in sorted(shards.items()) if f"-{split}." in name
+        )
         assert joined == local[f"not_so_clevr-{split}.tfrecord-00000-of-00001"]
 
 
@@ -94,12 +115,18 @@ def test_features_are_written_by_name(data_dir):
     tfds.load("not_so_clevr/quadrant_32", data_dir=data_dir)
     (shard,) = (data_dir / "not_so_clevr" / "quadrant_32").rglob("*-test.*")
     for record in tf.data.TFRecordDataset(str(shard)).as_numpy_iterator():
-        positions = [record.index(name) for name in (b"coordinates", b"image", b"label", b"one_hot")]
+        positions = [
+            record.index(name) for name in (b"coordinates", b"image", b"label", b"one_hot")
+        ]
         assert positions == sorted(positions)
 
 
 def test_beam_is_for_large_canvases_and_for_those_who_ask(tmp_path):
-    for config, is_beam in ((LARGE, True), (f"quadrant_{BEAM_CANVAS_SIZE - 1}", False), ("quadrant_32", False)):
+    for config, is_beam in (
+        (LARGE, True),
+        (f"quadrant_{BEAM_CANVAS_SIZE - 1}", False),
+        ("quadrant_32", False),
+    ):
         examples = Builder(config=config, data_dir=tmp_path)._generate_examples("train")
         assert isinstance(examples, apache_beam.PTransform) == is_beam
     seen = []
@@ -121,9 +148,16 @@ def test_the_local_runner_has_one_split_at_a_time_in_memory(local, tmp_path, mon
     monkeypatch.setattr(Builder, "_split_generators", record)
     builder = Builder(config="quadrant_32", data_dir=tmp_path)
     overwrite = tfds.download.GenerateMode.REUSE_CACHE_IF_EXISTS
-    for values in ({"beam_runner": beam.LOCAL_RUNNER}, {"beam_options": beam.options("runner=FnApiRunner")}):
-        builder.download_and_prepare(download_config=download_config(download_mode=overwrite, **values))
-        assert local.items() <= files(tmp_path, "quadrant_32").items()  # TFDS adds one when it replaces a data set.
+    for values in (
+        {"beam_runner": beam.LOCAL_RUNNER},
+        {"beam_options": beam.options("runner=FnApiRunner")},
+    ):
+        builder.download_and_prepare(
+            download_config=download_config(download_mode=overwrite, **values)
+        )
+        assert (
+            local.items() <= files(tmp_path, "quadrant_32").items()
+        )  # TFDS adds one when it replaces a data set.
     assert jobs == [["train"], ["test"], ["train"], ["test"]]
     Builder(config="quadrant_32", data_dir=tmp_path / "without").download_and_prepare()
     assert jobs[4:] == [["test", "train"]]
@@ -132,13 +166,17 @@ def test_the_local_runner_has_one_split_at_a_time_in_memory(local, tmp_path, mon
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_examples_that_a_runner_loses_are_missed_and_nothing_is_kept(split, tmp_path, monkeypatch):
     def lossy(draw, starts):
-        return pipeline(lambda start: list(draw(start))[: -1 if draw.args[1] == split else None], starts)
+        return pipeline(
+            lambda start: list(draw(start))[: -1 if draw.args[1] == split else None], starts
+        )
 
     pipeline = beam.pipeline
     monkeypatch.setattr(beam, "pipeline", lossy)
     builder = Builder(config=LARGE, data_dir=tmp_path)
     counts = {"train": "11 of the 12", "test": "3 of the 4"}[split]
-    with pytest.raises(OSError, match=f"Beam gave {counts} {split} examples of {LARGE}; nothing was kept"):
+    with pytest.raises(
+        OSError, match=f"Beam gave {counts} {split} examples of {LARGE}; nothing was kept"
+    ):
         builder.download_and_prepare()
     assert os.listdir(tmp_path / "not_so_clevr" / LARGE) == [".1.0.0.lock"]
     monkeypatch.undo()
@@ -151,7 +189,9 @@ def test_the_mode_that_loses_examples_is_refused(tmp_path):
     sentence = "direct_running_mode=multi_threading loses examples; use multi_processing or, for one worker, in_memory."
     builder = Builder(config="quadrant_32", data_dir=tmp_path)
     with pytest.raises(ValueError, match=sentence):
-        builder.download_and_prepare(download_config=download_config(beam_options=beam.options(options)))
+        builder.download_and_prepare(
+            download_config=download_config(beam_options=beam.options(options))
+        )
     process = generate(tmp_path, "quadrant_32", "--beam-pipeline-options", options)
     assert (process.returncode, process.stderr.splitlines()[-1]) == (2, f"not-so-clevr: {sentence}")
     assert not list(tmp_path.rglob("*1.0.0"))
@@ -160,7 +200,13 @@ def test_the_mode_that_loses_examples_is_refused(tmp_path):
 def test_two_processes_at_once_generate_a_large_data_set_once(tmp_path):
     command = [COMMAND, "generate", LARGE, "--data-dir", tmp_path]
     processes = [
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=subprocesses.environment())
+        subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=subprocesses.environment(),
+        )
         for _ in range(2)
     ]
     outputs = {subprocesses.finish(process) for process in processes}
@@ -237,7 +283,9 @@ except OSError as error:
 """
     message = subprocesses.run(code).splitlines()[-1]
     folder = tmp_path / "not_so_clevr" / "quadrant_32"
-    assert message.startswith(f"['Cannot write the data set to {folder / '1.0.0'}: File too large. Make room")
+    assert message.startswith(
+        f"['Cannot write the data set to {folder / '1.0.0'}: File too large. Make room"
+    )
     assert os.listdir(folder) == [".1.0.0.lock"]
 
 
@@ -249,7 +297,10 @@ sys.argv = ["not-so-clevr", "generate", {arguments}]
 from not_so_clevr.cli import main
 main()
 """
-    for arguments in (["quadrant_32", LARGE], ["quadrant_32", "--beam-pipeline-options", "direct_num_workers=2"]):
+    for arguments in (
+        ["quadrant_32", LARGE],
+        ["quadrant_32", "--beam-pipeline-options", "direct_num_workers=2"],
+    ):
         arguments = [*arguments, "--data-dir", str(tmp_path)]
         process = subprocesses.start(code.format(arguments=str(arguments)[1:-1]))
         _, errors = process.communicate()
@@ -272,9 +323,18 @@ def test_bad_options_give_one_sentence_and_status_2(tmp_path):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ("direct_num_workers=x", "Beam cannot use the options 'direct_num_workers=x': argument --direct_num_workers: invalid"),
-        ("direct_running_mode=fast", "Beam cannot use the options 'direct_running_mode=fast': argument --direct_running_mode:"),
-        ("direct_workers=2", "Unknown Beam option 'direct_workers' in 'direct_workers=2'; expected OPTION=VALUE,..., e.g."),
+        (
+            "direct_num_workers=x",
+            "Beam cannot use the options 'direct_num_workers=x': argument --direct_num_workers: invalid",
+        ),
+        (
+            "direct_running_mode=fast",
+            "Beam cannot use the options 'direct_running_mode=fast': argument --direct_running_mode:",
+        ),
+        (
+            "direct_workers=2",
+            "Unknown Beam option 'direct_workers' in 'direct_workers=2'; expected OPTION=VALUE,..., e.g.",
+        ),
         ("", "Unknown Beam option '' in ''; expected OPTION=VALUE,..., e.g."),
     ],
 )
@@ -288,4 +348,6 @@ def test_options_of_other_runners_are_left_to_them():
     options = beam.options("runner=FlinkRunner,flink_master=localhost:8081,of_a_newer_flink=1")
     assert beam.with_runner(download_config(beam_options=options)).beam_runner is None
     assert beam.with_runner(download_config()).beam_runner == beam.LOCAL_RUNNER
-    assert beam.with_runner(download_config(beam_runner="DirectRunner")).beam_runner == "DirectRunner"
+    assert (
+        beam.with_runner(download_config(beam_runner="DirectRunner")).beam_runner == "DirectRunner"
+    )

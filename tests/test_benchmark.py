@@ -26,7 +26,11 @@ from not_so_clevr.dataset import tasks
 from not_so_clevr.dataset.config import NotSoClevrConfig, as_config
 from not_so_clevr.results import naming
 
-SMALL = {"task": "regression", "config": "quadrant_16_square3", "data": "memory"}  # 147 train and 49 test
+SMALL = {
+    "task": "regression",
+    "config": "quadrant_16_square3",
+    "data": "memory",
+}  # 147 train and 49 test
 ID = pathlib.Path("regression/quadrant_16_square3/coordconv/seed0")
 
 
@@ -47,16 +51,24 @@ def finished(tmp_path_factory):
 def test_a_result_tells_everything_about_the_run(finished):
     runs, result = finished
     folder = runs / result.id
-    assert sorted(file.name for file in folder.iterdir()) == ["errors.npz", "model.weights.h5", "result.json"]
+    assert sorted(file.name for file in folder.iterdir()) == [
+        "errors.npz",
+        "model.weights.h5",
+        "result.json",
+    ]
     assert results.Result.read(folder / results.FILE) == result
     assert result.id == "regression/quadrant_16_square3/test_benchmark.linear/seed0"
-    assert result.parameters == 256 * 2 + 2 + 2 * 2  # Dense, and gamma and beta of the batch normalisation
+    assert (
+        result.parameters == 256 * 2 + 2 + 2 * 2
+    )  # Dense, and gamma and beta of the batch normalisation
     assert len(result.history) == result.settings["epochs"] == 20
     assert result.history[-1]["test"] == result.metrics["test"]
     assert result.environment["backend"] == keras.backend.backend()
     assert result.environment["versions"]["keras"] == keras.__version__
     assert result.seconds > sum(epoch["seconds"] for epoch in result.history) > 0
-    assert result.examples_per_second == pytest.approx(147 * 20 / sum(epoch["seconds"] for epoch in result.history))
+    assert result.examples_per_second == pytest.approx(
+        147 * 20 / sum(epoch["seconds"] for epoch in result.history)
+    )
     common = "--task regression --config quadrant_16_square3 --seed 0"
     assert result.command == f"not-so-clevr train test_benchmark:linear {common} --data memory"
     errors = np.load(folder / results.ERRORS)
@@ -68,13 +80,18 @@ def test_a_result_tells_everything_about_the_run(finished):
 
 
 def test_the_command_that_makes_a_run_again_tells_everything_but_defaults():
-    run = experiment.plan("coordconv", task="regression", config="quadrant", recipe="article", settings={"epochs": 1})
+    run = experiment.plan(
+        "coordconv", task="regression", config="quadrant", recipe="article", settings={"epochs": 1}
+    )
     common = "not-so-clevr train coordconv --task regression --config quadrant"
     assert run.with_seed(3).command() == f"{common} --seed 3 --recipe article --set epochs=1"
-    assert experiment.plan("coordconv", task="regression", config="quadrant").command(distribute=True) == (
-        f"{common} --seed 0 --distribute"
+    assert experiment.plan("coordconv", task="regression", config="quadrant").command(
+        distribute=True
+    ) == (f"{common} --seed 0 --distribute")
+    assert (
+        run.with_seed(3).command("memory")
+        == f"{common} --seed 3 --recipe article --set epochs=1 --data memory"
     )
-    assert run.with_seed(3).command("memory") == f"{common} --seed 3 --recipe article --set epochs=1 --data memory"
 
 
 def test_metrics_are_those_of_the_saved_weights_on_every_example(finished):
@@ -85,7 +102,9 @@ def test_metrics_are_those_of_the_saved_weights_on_every_example(finished):
     for split, arrays in not_so_clevr.load_arrays("quadrant_16_square3").items():
         x, y = task.xy(arrays)
         pixels = (network.predict(x, verbose=0) - y) * 7.5
-        assert result.metrics[split]["error"] == pytest.approx(np.linalg.norm(pixels, axis=1).mean(), rel=1e-5)
+        assert result.metrics[split]["error"] == pytest.approx(
+            np.linalg.norm(pixels, axis=1).mean(), rel=1e-5
+        )
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not(finished, tmp_path):
@@ -99,9 +118,15 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not(finished, t
 def test_tfds_and_memory_give_the_same_examples_in_the_same_order(data_dir):
     config = NotSoClevrConfig.from_name("uniform_20_square3")
     for task in tasks.TASKS.values():
-        memory, stored = loading.load(config, task(20), "memory"), loading.load(config, task(20), "tfds", data_dir)
+        memory, stored = (
+            loading.load(config, task(20), "memory"),
+            loading.load(config, task(20), "tfds", data_dir),
+        )
         for split in ("train", "test"):
-            assert set(stored[split]) == {"label", *task.features}  # Only what the task looks at is read.
+            assert set(stored[split]) == {
+                "label",
+                *task.features,
+            }  # Only what the task looks at is read.
             for name in stored[split]:
                 np.testing.assert_array_equal(memory[split][name], stored[split][name])
             task(20).xy(stored[split])
@@ -167,7 +192,9 @@ def test_a_killed_run_resumes_to_the_same_weights(finished, tmp_path, moment):
     assert process.returncode == -signal.SIGKILL
     assert not (tmp_path / result.id).exists()
     if moment != "before anything is saved":
-        with pytest.raises(FileExistsError, match="add --resume .in Python resume=True. to continue it, or --re"):
+        with pytest.raises(
+            FileExistsError, match="add --resume .in Python resume=True. to continue it, or --re"
+        ):
             benchmark.run(linear, runs=tmp_path, **SMALL)
     resumed = benchmark.run(linear, runs=tmp_path, resume=True, **SMALL)
     assert_same_run(runs / result.id, tmp_path / resumed.id)
@@ -179,10 +206,16 @@ def test_a_replacement_that_is_killed_between_the_two_renames_loses_neither_run(
     runs, result = finished
     folder = tmp_path / result.id
     shutil.copytree(runs / result.id, folder)
-    process = subprocesses.start(KILLED.format(moment="between the two renames", runs=str(tmp_path), replace=True))
+    process = subprocesses.start(
+        KILLED.format(moment="between the two renames", runs=str(tmp_path), replace=True)
+    )
     process.communicate(timeout=300)
     assert process.returncode == -signal.SIGKILL
-    assert sorted(os.listdir(folder.parent)) == [".seed0.lock", "seed0.incomplete", "seed0.replaced"]
+    assert sorted(os.listdir(folder.parent)) == [
+        ".seed0.lock",
+        "seed0.incomplete",
+        "seed0.replaced",
+    ]
     with pytest.raises(KeyboardInterrupt):
         benchmark.run(linear, runs=tmp_path, replace=True, callbacks=[Interrupt()], **SMALL)
     assert_same_run(runs / result.id, folder)
@@ -204,9 +237,18 @@ def other_settings(log):
 @pytest.mark.parametrize(
     ("damage", "sentence"),
     [
-        (lambda arrays: arrays | other_settings(arrays["log"]), "was begun with other settings, .*'batch_size': 16"),
-        (lambda arrays: arrays | {"3": np.zeros(7)}, "checkpoint.npz was saved by another network; resume with that one, or"),
-        (lambda arrays: {"3": np.zeros(7)}, "checkpoint.npz is damaged .*; replace or delete the run."),
+        (
+            lambda arrays: arrays | other_settings(arrays["log"]),
+            "was begun with other settings, .*'batch_size': 16",
+        ),
+        (
+            lambda arrays: arrays | {"3": np.zeros(7)},
+            "checkpoint.npz was saved by another network; resume with that one, or",
+        ),
+        (
+            lambda arrays: {"3": np.zeros(7)},
+            "checkpoint.npz is damaged .*; replace or delete the run.",
+        ),
     ],
 )
 def test_an_interrupted_run_is_resumed_only_as_it_was_begun(tmp_path, damage, sentence):
@@ -220,22 +262,30 @@ def test_an_interrupted_run_is_resumed_only_as_it_was_begun(tmp_path, damage, se
 
 
 @pytest.mark.parametrize(
-    "damage", [lambda data: b"", lambda data: data[:100], lambda data: data[:-40], lambda data: data[::-1]]
+    "damage",
+    [lambda data: b"", lambda data: data[:100], lambda data: data[:-40], lambda data: data[::-1]],
 )
 def test_a_damaged_checkpoint_is_named_and_kept(tmp_path, damage):
     with pytest.raises(KeyboardInterrupt):
         benchmark.run(linear, runs=tmp_path, callbacks=[Interrupt()], **SMALL)
     (saved,) = tmp_path.rglob("seed0.incomplete/checkpoint.npz")
     saved.write_bytes(damaged := damage(saved.read_bytes()))
-    with pytest.raises(ValueError, match=r"checkpoint.npz is damaged .*; replace or delete the run\.$"):
+    with pytest.raises(
+        ValueError, match=r"checkpoint.npz is damaged .*; replace or delete the run\.$"
+    ):
         benchmark.run(linear, runs=tmp_path, resume=True, **SMALL)
     assert saved.read_bytes() == damaged
 
 
 def test_a_data_set_that_is_not_whole_is_refused(tmp_path):
     few = tfds.download.DownloadConfig(max_examples_per_split=5, try_download_gcs=False)
-    tfds.builder(f"not_so_clevr/{SMALL['config']}", data_dir=tmp_path).download_and_prepare(download_config=few)
-    with pytest.raises(OSError, match="quadrant_16_square3 on disk has 5 of 147 train examples .*; delete it to generate it again"):
+    tfds.builder(f"not_so_clevr/{SMALL['config']}", data_dir=tmp_path).download_and_prepare(
+        download_config=few
+    )
+    with pytest.raises(
+        OSError,
+        match="quadrant_16_square3 on disk has 5 of 147 train examples .*; delete it to generate it again",
+    ):
         benchmark.run(linear, **SMALL | {"data": "tfds"}, data_dir=tmp_path)
 
 
@@ -244,7 +294,9 @@ def test_a_complete_run_is_kept_shown_or_replaced(tmp_path):
     first = benchmark.run("coordconv", runs=tmp_path, **quick)
     folder = tmp_path / first.id
     written = (folder / results.FILE).stat().st_mtime_ns
-    with pytest.raises(FileExistsError, match="holds a complete run; add --resume .in Python resume=True. to show"):
+    with pytest.raises(
+        FileExistsError, match="holds a complete run; add --resume .in Python resume=True. to show"
+    ):
         benchmark.run("coordconv", runs=tmp_path, **quick)
     assert benchmark.run("coordconv", runs=tmp_path, resume=True, **quick) == first
     assert (folder / results.FILE).stat().st_mtime_ns == written
@@ -286,14 +338,18 @@ def test_a_replacement_that_fails_leaves_the_old_run(tmp_path):
 def test_one_process_at_a_time_writes_a_run(tmp_path):
     lock = tmp_path / ID.with_name(".seed0.lock")
     lock.parent.mkdir(parents=True)
-    with filelock.FileLock(lock), pytest.raises(OSError, match="seed0 is being written by another process; wait for it"):
+    with (
+        filelock.FileLock(lock),
+        pytest.raises(OSError, match="seed0 is being written by another process; wait for it"),
+    ):
         benchmark.run("coordconv", runs=tmp_path, **SMALL)
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(
-        OSError, match=r"Cannot write .*/file/regression/.*: (Not a directory|File exists); choose another folder"
+        OSError,
+        match=r"Cannot write .*/file/regression/.*: (Not a directory|File exists); choose another folder",
     ):
         benchmark.run("coordconv", runs=tmp_path / "file", **SMALL)
 
@@ -309,8 +365,13 @@ def test_a_compiled_model_keeps_its_optimizer_and_loss():
             self.optimizer, self.loss = self.model.optimizer, self.model.loss
 
     look = Look()
-    with pytest.raises(ValueError, match="is already compiled, so learning_rate, schedule would have no effect; omit it."):
-        benchmark.run(build, settings={"schedule": "cosine", "learning_rate": 1.0, "epochs": 2}, **SMALL)
+    with pytest.raises(
+        ValueError,
+        match="is already compiled, so learning_rate, schedule would have no effect; omit it.",
+    ):
+        benchmark.run(
+            build, settings={"schedule": "cosine", "learning_rate": 1.0, "epochs": 2}, **SMALL
+        )
     result = benchmark.run(build, settings={"epochs": 2}, callbacks=[look], **SMALL)
     assert isinstance(look.optimizer, keras.optimizers.SGD)
     assert look.loss == "mean_absolute_error"
@@ -338,8 +399,12 @@ def test_callbacks_see_the_metrics_of_test_and_tensorboard_logs_lie_in_the_folde
             seen.append(dict(logs))
 
     settings = {"epochs": 2}
-    result = benchmark.run("coordconv", runs=tmp_path, tensorboard=True, callbacks=[Look()], settings=settings, **SMALL)
-    assert [logs["val_error"] for logs in seen] == [epoch["test"]["error"] for epoch in result.history]
+    result = benchmark.run(
+        "coordconv", runs=tmp_path, tensorboard=True, callbacks=[Look()], settings=settings, **SMALL
+    )
+    assert [logs["val_error"] for logs in seen] == [
+        epoch["test"]["error"] for epoch in result.history
+    ]
     assert list((tmp_path / result.id / "tensorboard").rglob("events.*"))
 
 
@@ -347,7 +412,10 @@ def test_callbacks_see_the_metrics_of_test_and_tensorboard_logs_lie_in_the_folde
 def test_evaluate_gives_an_oracle_full_marks_and_writes_a_run(name, tmp_path):
     task = tasks.as_task(name, 16)
     arrays = not_so_clevr.load_arrays("quadrant_16_square3")
-    x, y = (np.concatenate(both) for both in zip(*(task.xy(arrays[split]) for split in ("train", "test")), strict=True))
+    x, y = (
+        np.concatenate(both)
+        for both in zip(*(task.xy(arrays[split]) for split in ("train", "test")), strict=True)
+    )
     answers = {key.tobytes(): value for key, value in zip(x, y, strict=True)}
 
     def oracle(x):
@@ -355,30 +423,53 @@ def test_evaluate_gives_an_oracle_full_marks_and_writes_a_run(name, tmp_path):
         y = np.stack([answers[key.tobytes()] for key in x])
         return y if name == "regression" else y - 0.5
 
-    result = benchmark.evaluate(oracle, task=name, config="quadrant_16_square3", runs=tmp_path, parameters=5, seconds=1.5)
+    result = benchmark.evaluate(
+        oracle, task=name, config="quadrant_16_square3", runs=tmp_path, parameters=5, seconds=1.5
+    )
     assert result.perfect
-    assert (result.label, result.parameters, result.seconds, result.history) == ("oracle", 5, 1.5, ())
-    assert json.loads((tmp_path / result.id / results.FILE).read_text())["metrics"]["test"][task.accuracy_metric] == 1
+    assert (result.label, result.parameters, result.seconds, result.history) == (
+        "oracle",
+        5,
+        1.5,
+        (),
+    )
+    assert (
+        json.loads((tmp_path / result.id / results.FILE).read_text())["metrics"]["test"][
+            task.accuracy_metric
+        ]
+        == 1
+    )
     errors = np.load(tmp_path / result.id / results.ERRORS)
     if name == "rendering":
         canvases = arrays["test"]["image"][errors["test/shown"], ..., 0]
         np.testing.assert_array_equal(errors["test/painted"] > 127, canvases > 0)
-        np.testing.assert_array_equal(np.unique(errors["test/painted"]), [96, 159])  # 255 / (1 + exp(0.5)), and with -0.5
+        np.testing.assert_array_equal(
+            np.unique(errors["test/painted"]), [96, 159]
+        )  # 255 / (1 + exp(0.5)), and with -0.5
     else:
         for split in ("train", "test"):
-            np.testing.assert_allclose(errors[f"{split}/predicted"], arrays[split]["coordinates"], atol=1e-5)
+            np.testing.assert_allclose(
+                errors[f"{split}/predicted"], arrays[split]["coordinates"], atol=1e-5
+            )
 
 
 def test_the_canvases_that_are_kept_are_the_worst_and_some_others():
     """Nothing is painted where the row is 9, and the square itself elsewhere."""
     arrays = not_so_clevr.load_arrays("quadrant_16_square3")["test"]
-    canvases = {tuple(i_j): image / 255.0 - 0.5 for i_j, image in zip(arrays["coordinates"], arrays["image"], strict=True)}
+    canvases = {
+        tuple(i_j): image / 255.0 - 0.5
+        for i_j, image in zip(arrays["coordinates"], arrays["image"], strict=True)
+    }
 
     def predict(x):
         pixels = [tuple(i_j) for i_j in np.rint((x + 1) * 7.5).astype(int)]
-        return np.stack([canvases.get(i_j, np.ones((16, 16, 1))) * (-1 if i_j[0] == 9 else 1) for i_j in pixels])
+        return np.stack(
+            [canvases.get(i_j, np.ones((16, 16, 1))) * (-1 if i_j[0] == 9 else 1) for i_j in pixels]
+        )
 
-    test = benchmark.evaluate(predict, task="rendering", config="quadrant_16_square3").examples["test"]
+    test = benchmark.evaluate(predict, task="rendering", config="quadrant_16_square3").examples[
+        "test"
+    ]
     assert (test["coordinates"][test["shown"][:4], 0] == 9).all()
     assert test["shown"][4:].tolist() == [0, 16, 32, 48]
 
@@ -398,7 +489,9 @@ def test_evaluate_asks_for_every_example_once():
     assert result.metrics["test"]["error"] == pytest.approx(expected, rel=1e-6)
 
 
-@pytest.mark.parametrize(("task", "last"), [("classification", "softmax"), ("rendering", "sigmoid")])
+@pytest.mark.parametrize(
+    ("task", "last"), [("classification", "softmax"), ("rendering", "sigmoid")]
+)
 def test_a_network_that_ends_in_probabilities_is_refused(task, last):
     def build(task, activation=None):
         inputs = keras.Input(task.input_shape)
@@ -406,15 +499,23 @@ def test_a_network_that_ends_in_probabilities_is_refused(task, last):
         return keras.Model(inputs, keras.layers.Reshape(task.output_shape)(outputs))
 
     quick = SMALL | {"task": task}
-    with pytest.raises(ValueError, match=f"build returns probabilities; expected logits: remove the {last} at the end.$"):
+    with pytest.raises(
+        ValueError,
+        match=f"build returns probabilities; expected logits: remove the {last} at the end.$",
+    ):
         benchmark.run(build, **quick, settings={"activation": last})
     assert benchmark.run(build, **quick, settings={"epochs": 1}).metrics
 
 
 def test_probabilities_are_not_taken_for_logits():
-    with pytest.raises(ValueError, match="sigmoid paints every pixel white; expected logits, below 0 for black"):
+    with pytest.raises(
+        ValueError, match="sigmoid paints every pixel white; expected logits, below 0 for black"
+    ):
         benchmark.evaluate(
-            lambda x: np.full((len(x), 16, 16, 1), 0.1), model="sigmoid", task="rendering", config="quadrant_16_square3"
+            lambda x: np.full((len(x), 16, 16, 1), 0.1),
+            model="sigmoid",
+            task="rendering",
+            config="quadrant_16_square3",
         )
 
 
@@ -429,7 +530,10 @@ def test_probabilities_are_not_taken_for_logits():
             lambda x: np.zeros((len(x), 3)),
             r"<lambda> returns shape \(64, 3\) for regression; expected \(64, 2\) for a batch of 64.",
         ),
-        (lambda x: np.full((len(x), 2), np.nan), r"<lambda> returns NaN or infinity for the example \(1, 1\); expected finite"),
+        (
+            lambda x: np.full((len(x), 2), np.nan),
+            r"<lambda> returns NaN or infinity for the example \(1, 1\); expected finite",
+        ),
         (lambda x: ["a"] * len(x), r"<lambda> returns list; expected one array of shape \[B, 2\]"),
     ],
 )
@@ -441,7 +545,10 @@ def test_bad_predictions_give_one_sentence(predict, sentence):
 def test_inverted_canvases_are_not_taken_for_white_ones():
     task = tasks.Rendering(16)
     arrays = not_so_clevr.load_arrays("quadrant_16_square3")
-    x, y = (np.concatenate(both) for both in zip(*(task.xy(arrays[split]) for split in ("train", "test")), strict=True))
+    x, y = (
+        np.concatenate(both)
+        for both in zip(*(task.xy(arrays[split]) for split in ("train", "test")), strict=True)
+    )
     answers = {key.tobytes(): value for key, value in zip(x, y, strict=True)}
     result = benchmark.evaluate(
         lambda x: np.stack([0.5 - answers[key.tobytes()] for key in x]),
@@ -469,12 +576,20 @@ def test_tensors_of_pytorch_are_measured_whatever_backend_keras_has(dtype):
         ({"seconds": "abc"}, "seconds must be a non-negative number or None, got 'abc'."),
         ({"seconds": [1]}, r"seconds must be a non-negative number or None, got \[1\]"),
         ({"seconds": -1}, "seconds must be a non-negative number or None, got -1"),
-        ({"predict": "coordconv"}, "predict must be a function from x to predictions, got 'coordconv'."),
+        (
+            {"predict": "coordconv"},
+            "predict must be a function from x to predictions, got 'coordconv'.",
+        ),
         ({"parameters": 0.5}, "parameters=0.5 is a float"),
     ],
 )
 def test_bad_arguments_of_evaluate_give_one_sentence(arguments, sentence, tmp_path):
-    good = {"predict": lambda x: np.zeros((len(x), 2)), "task": "regression", "config": "quadrant_16_square3", "runs": tmp_path}
+    good = {
+        "predict": lambda x: np.zeros((len(x), 2)),
+        "task": "regression",
+        "config": "quadrant_16_square3",
+        "runs": tmp_path,
+    }
     with pytest.raises(ValueError, match=sentence):
         benchmark.evaluate(**(good | arguments))
     assert not list(tmp_path.iterdir())
@@ -508,12 +623,16 @@ def test_what_has_no_name_of_its_own_is_written_by_another_only(predict, name, t
 
 def test_an_l2_that_would_replace_a_regularizer_is_told_when_the_model_is_checked():
     run = experiment.plan(regular, task="regression", config=SMALL["config"], settings={"l2": 0.1})
-    with pytest.raises(ValueError, match="l2=0.1 would replace the regularizer of .*kernel; omit one of them."):
+    with pytest.raises(
+        ValueError, match="l2=0.1 would replace the regularizer of .*kernel; omit one of them."
+    ):
         networks.build(run)
 
 
 def test_an_error_that_overflows_is_told_and_not_written(tmp_path):
-    with pytest.raises(ValueError, match=r"The error of far_off overflows for the example \(1, 1\)"):
+    with pytest.raises(
+        ValueError, match=r"The error of far_off overflows for the example \(1, 1\)"
+    ):
         benchmark.evaluate(far_off, task="regression", config=SMALL["config"], runs=tmp_path)
     assert not list(tmp_path.rglob("*.json"))
 
@@ -527,17 +646,27 @@ def test_evaluate_leaves_an_interrupted_training_alone(tmp_path):
     def zeros(x):
         return np.zeros((len(x), 2))
 
-    measure = {"model": "mine", "task": "regression", "config": "quadrant_16_square3", "runs": tmp_path}
+    measure = {
+        "model": "mine",
+        "task": "regression",
+        "config": "quadrant_16_square3",
+        "runs": tmp_path,
+    }
     with pytest.raises(FileExistsError, match="seed0.incomplete holds an interrupted run"):
         benchmark.evaluate(zeros, **measure)
     assert saved.read_bytes() == before
     result = benchmark.evaluate(zeros, replace=True, **measure)
-    assert sorted(file.name for file in (tmp_path / result.id).iterdir()) == ["errors.npz", "result.json"]
+    assert sorted(file.name for file in (tmp_path / result.id).iterdir()) == [
+        "errors.npz",
+        "result.json",
+    ]
     assert not saved.parent.exists()
 
 
 def wrong_shape(task):
-    return keras.Sequential([keras.Input(task.input_shape), keras.layers.Flatten(), keras.layers.Dense(3)])
+    return keras.Sequential(
+        [keras.Input(task.input_shape), keras.layers.Flatten(), keras.layers.Dense(3)]
+    )
 
 
 def nan(task):
@@ -578,9 +707,15 @@ def far_off(x):
 @pytest.mark.parametrize(
     ("build", "sentence"),
     [
-        (wrong_shape, r"test_benchmark:wrong_shape returns shape \(2, 3\) for regression; expected \(2, 2\) for a batch of 2."),
+        (
+            wrong_shape,
+            r"test_benchmark:wrong_shape returns shape \(2, 3\) for regression; expected \(2, 2\) for a batch of 2.",
+        ),
         (nan, r"test_benchmark:nan returns NaN or infinity for the example \(1, 1\)"),
-        (broken, r"test_benchmark:broken cannot be built for regression: KeyError: 'colour' \(test_benchmark.py, line \d+\)."),
+        (
+            broken,
+            r"test_benchmark:broken cannot be built for regression: KeyError: 'colour' \(test_benchmark.py, line \d+\).",
+        ),
         (
             adds,
             r"cannot be built for regression: TypeError: unsupported .*\(test_benchmark.py, line \d+\)\.\n"
@@ -590,26 +725,52 @@ def far_off(x):
             takes_two,
             "takes_two cannot be called with a task: missing a required argument: 'y'; give a missing argument a default",
         ),
-        (lambda: None, r"cannot be called with a task: too many positional arguments; .*benchmark.evaluate measures a function from array to array.\)$"),
+        (
+            lambda: None,
+            r"cannot be called with a task: too many positional arguments; .*benchmark.evaluate measures a function from array to array.\)$",
+        ),
         (no_model, "no_model returns int; expected a keras.Model."),
-        (len, r"cannot be built .*\(benchmark.evaluate measures a function from array to array.\)$"),
-        (None, "NoneType is not a function; expected one that takes a task and returns a keras.Model."),
-        (keras.Sequential([keras.layers.Dense(2)]), "Sequential is not a function; expected one that takes a task and returns"),
-        ("tiled_conv", "tiled_conv is not a model for regression; expected one of classification, rendering."),
+        (
+            len,
+            r"cannot be built .*\(benchmark.evaluate measures a function from array to array.\)$",
+        ),
+        (
+            None,
+            "NoneType is not a function; expected one that takes a task and returns a keras.Model.",
+        ),
+        (
+            keras.Sequential([keras.layers.Dense(2)]),
+            "Sequential is not a function; expected one that takes a task and returns",
+        ),
+        (
+            "tiled_conv",
+            "tiled_conv is not a model for regression; expected one of classification, rendering.",
+        ),
     ],
 )
 def test_bad_models_give_one_sentence_and_leave_nothing(build, sentence, tmp_path):
     with pytest.raises(ValueError, match=sentence):
         benchmark.run(build, runs=tmp_path, **SMALL)
-    assert not [file for file in tmp_path.rglob("*") if file.is_file() and file.name != ".seed0.lock"]
+    assert not [
+        file for file in tmp_path.rglob("*") if file.is_file() and file.name != ".seed0.lock"
+    ]
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({"task": "painting"}, "Unknown task 'painting'; expected one of classification, regression, rendering."),
-        ({"task": ["regression"]}, r"Unknown task \['regression'\]; expected one of classification"),
-        ({"task": tasks.Regression(64)}, "The task is for canvases of 64 pixels, and these have 16; give its name."),
+        (
+            {"task": "painting"},
+            "Unknown task 'painting'; expected one of classification, regression, rendering.",
+        ),
+        (
+            {"task": ["regression"]},
+            r"Unknown task \['regression'\]; expected one of classification",
+        ),
+        (
+            {"task": tasks.Regression(64)},
+            "The task is for canvases of 64 pixels, and these have 16; give its name.",
+        ),
         ({"task": type("Huber", (tasks.Regression,), {})(16)}, "Unknown task Huber"),
         ({"config": "half"}, "Unknown config 'half'; expected one of uniform,"),
         ({"recipe": "fast"}, "coordconv has no recipe 'fast'; expected one of tuned, article."),
@@ -617,8 +778,14 @@ def test_bad_models_give_one_sentence_and_leave_nothing(build, sentence, tmp_pat
         ({"seed": -1}, "seed=-1 is out of range; expected an integer from 0 to 4294967295."),
         ({"seed": 1.5}, "seed=1.5 is a float; expected an integer"),
         ({"settings": {"epochs": 0}}, "epochs must be a positive integer, got 0."),
-        ({"settings": {"learning_rate": "high"}}, "learning_rate must be a non-negative number, got 'high'."),
-        ({"settings": {"schedule": "sine"}}, "schedule='sine' is unknown; expected one of constant, cosine, step."),
+        (
+            {"settings": {"learning_rate": "high"}},
+            "learning_rate must be a non-negative number, got 'high'.",
+        ),
+        (
+            {"settings": {"schedule": "sine"}},
+            "schedule='sine' is unknown; expected one of constant, cosine, step.",
+        ),
         (
             {"settings": {"loss": "mean_squared_error"}},
             "loss='mean_squared_error' is for rendering; omit it for regression.",
@@ -631,10 +798,22 @@ def test_bad_models_give_one_sentence_and_leave_nothing(build, sentence, tmp_pat
             {"settings": {"size": 3}},
             "coordconv cannot be built for regression: .*size is not a setting for regression; leave it out",
         ),
-        ({"settings": [("epochs", 1)]}, r"settings must be a dict, got \[.*\]; e.g. {'epochs': 3}."),
-        ({"settings": {"pooling": "min"}}, "coordconv cannot be built for regression: .*pooling='min' is unknown"),
-        ({"settings": {"x": {1, 2}}}, r"setting x=\{1, 2\} cannot be saved; expected a number, a string, true"),
-        ({"resume": True, "replace": True}, "resume and replace exclude each other; give one of them."),
+        (
+            {"settings": [("epochs", 1)]},
+            r"settings must be a dict, got \[.*\]; e.g. {'epochs': 3}.",
+        ),
+        (
+            {"settings": {"pooling": "min"}},
+            "coordconv cannot be built for regression: .*pooling='min' is unknown",
+        ),
+        (
+            {"settings": {"x": {1, 2}}},
+            r"setting x=\{1, 2\} cannot be saved; expected a number, a string, true",
+        ),
+        (
+            {"resume": True, "replace": True},
+            "resume and replace exclude each other; give one of them.",
+        ),
         ({"tensorboard": True}, "tensorboard needs a folder to write to"),
     ],
 )
@@ -647,10 +826,16 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_what_was_saved(tmp_pa
     class Spoil(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
             if epoch == 3:
-                self.model.set_weights([np.full_like(weight, np.nan) for weight in self.model.get_weights()])
+                self.model.set_weights(
+                    [np.full_like(weight, np.nan) for weight in self.model.get_weights()]
+                )
 
-    with pytest.raises(ValueError, match=r"The loss of coordconv became nan in epoch 4; lower the learning rate"):
-        benchmark.run("coordconv", runs=tmp_path, settings={"epochs": 5}, callbacks=[Spoil()], **SMALL)
+    with pytest.raises(
+        ValueError, match=r"The loss of coordconv became nan in epoch 4; lower the learning rate"
+    ):
+        benchmark.run(
+            "coordconv", runs=tmp_path, settings={"epochs": 5}, callbacks=[Spoil()], **SMALL
+        )
     (saved,) = tmp_path.rglob("seed0.incomplete/checkpoint.npz")
     assert len(json.loads(str(np.load(saved)["log"]))["epochs"]) == 3
 
@@ -659,12 +844,23 @@ def test_a_replacement_that_was_interrupted_is_resumed(tmp_path):
     first = benchmark.run("coordconv", runs=tmp_path, settings={"epochs": 4}, **SMALL)
     folder = tmp_path / first.id
     with pytest.raises(KeyboardInterrupt):
-        benchmark.run("coordconv", runs=tmp_path, replace=True, settings={"epochs": 4}, callbacks=[Interrupt()], **SMALL)
+        benchmark.run(
+            "coordconv",
+            runs=tmp_path,
+            replace=True,
+            settings={"epochs": 4},
+            callbacks=[Interrupt()],
+            **SMALL,
+        )
     with pytest.raises(ValueError, match="size is not a setting for regression; leave it out"):
-        benchmark.run("coordconv", runs=tmp_path, replace=True, settings={"epochs": 4, "size": 1}, **SMALL)
+        benchmark.run(
+            "coordconv", runs=tmp_path, replace=True, settings={"epochs": 4, "size": 1}, **SMALL
+        )
     partial = folder.with_name("seed0.incomplete")
     assert partial.exists()
-    resumed = benchmark.run("coordconv", runs=tmp_path, resume=True, settings={"epochs": 4}, **SMALL)
+    resumed = benchmark.run(
+        "coordconv", runs=tmp_path, resume=True, settings={"epochs": 4}, **SMALL
+    )
     assert resumed.metrics == first.metrics
     assert not partial.exists()
 
@@ -683,7 +879,10 @@ def begun(run, seed, settings, runs):
     """Leaves a run that was interrupted."""
     partial = runs / (run.with_seed(seed).id + results.INCOMPLETE)
     partial.mkdir(parents=True)
-    np.savez(partial / "checkpoint.npz", log=np.asarray(json.dumps({"recipe": settings, "seconds": 1.0, "epochs": []})))
+    np.savez(
+        partial / "checkpoint.npz",
+        log=np.asarray(json.dumps({"recipe": settings, "seconds": 1.0, "epochs": []})),
+    )
 
 
 @pytest.mark.parametrize("done", [True, False])
@@ -691,26 +890,39 @@ def test_other_settings_are_told_before_the_first_of_several_seeds_is_trained(do
     run = experiment.plan("coordconv", task="regression", config="quadrant_16_square3")
     other = run.saved_recipe | {"batch_size": 16}
     if done:
-        made_up("coordconv", task="regression", seed=1, settings=other).write(tmp_path / run.with_seed(1).id)
+        made_up("coordconv", task="regression", seed=1, settings=other).write(
+            tmp_path / run.with_seed(1).id
+        )
     else:
         begun(run, 1, other, tmp_path)
     options = RunOptions(data="memory", runs=tmp_path, resume=True)
     options.check(run)
-    with pytest.raises(ValueError, match="seed1.* was (made|begun) with other settings, .*'batch_size': 16"):
+    with pytest.raises(
+        ValueError, match="seed1.* was (made|begun) with other settings, .*'batch_size': 16"
+    ):
         options.check(run.with_seed(1))
 
 
 def test_a_run_that_was_begun_before_a_setting_was_there_is_resumed(tmp_path):
     run = experiment.plan("coordconv", task="regression", config="quadrant_16_square3")
-    begun(run, 0, {name: value for name, value in run.saved_recipe.items() if name != "loss"}, tmp_path)
+    begun(
+        run,
+        0,
+        {name: value for name, value in run.saved_recipe.items() if name != "loss"},
+        tmp_path,
+    )
     options = RunOptions(data="memory", runs=tmp_path, resume=True)
     options.check(run)
 
 
 def test_a_function_that_cannot_be_found_again_needs_a_name(tmp_path):
-    with pytest.raises(ValueError, match="Cannot derive a unique name from .*<lambda>; pass name=."):
+    with pytest.raises(
+        ValueError, match="Cannot derive a unique name from .*<lambda>; pass name=."
+    ):
         benchmark.run(lambda task: linear(task), runs=tmp_path, **SMALL)
-    result = benchmark.run(lambda task: linear(task), name="mine", runs=tmp_path, settings={"epochs": 1}, **SMALL)
+    result = benchmark.run(
+        lambda task: linear(task), name="mine", runs=tmp_path, settings={"epochs": 1}, **SMALL
+    )
     assert (result.model, result.command) == ("mine", None)
 
 
@@ -721,7 +933,9 @@ def test_a_network_that_was_trained_before_is_refused():
         return networks.setdefault(task, linear(task))
 
     benchmark.run(build, settings={"epochs": 1}, **SMALL)
-    with pytest.raises(ValueError, match="is already trained; expected a new network at each call of the function."):
+    with pytest.raises(
+        ValueError, match="is already trained; expected a new network at each call of the function."
+    ):
         benchmark.run(build, settings={"epochs": 1}, **SMALL)
 
 
@@ -735,19 +949,28 @@ def test_numbers_of_numpy_are_settings_as_any_other():
     common = {"task": "regression", "config": "quadrant"}
     ours = {"learning_rate": np.float64(0.01), "epochs": np.int64(2), "x": [np.float32(0.5), True]}
     plain = {"learning_rate": 0.01, "epochs": 2, "x": [0.5, True]}
-    one, other = (experiment.plan(with_x, settings=settings, **common) for settings in (ours, plain))
+    one, other = (
+        experiment.plan(with_x, settings=settings, **common) for settings in (ours, plain)
+    )
     assert (one.id, one.command(), one.recipe) == (other.id, other.command(), other.recipe)
 
 
 @pytest.mark.parametrize("value", [keras.activations.relu, {1}, float("nan")])
 def test_a_recipe_that_cannot_be_saved_is_refused(value):
-    build = with_recipes(source="here", mine={"regression": Recipe(model={"x": value})})(lambda task, x: linear(task))
-    with pytest.raises(ValueError, match="setting x=.* cannot be saved; expected a number, a string, true, false or a list."):
+    build = with_recipes(source="here", mine={"regression": Recipe(model={"x": value})})(
+        lambda task, x: linear(task)
+    )
+    with pytest.raises(
+        ValueError,
+        match="setting x=.* cannot be saved; expected a number, a string, true, false or a list.",
+    ):
         experiment.plan(build, task="regression", config="quadrant")
 
 
 def test_numbers_of_numpy_in_a_recipe_are_as_any_other():
-    build = with_recipes(source="here", mine={"regression": Recipe(model={"x": (np.int64(3), 3)})})(lambda task, x: None)
+    build = with_recipes(source="here", mine={"regression": Recipe(model={"x": (np.int64(3), 3)})})(
+        lambda task, x: None
+    )
     x = experiment.plan(build, task="regression", config="quadrant").recipe.model["x"]
     assert (x, type(x[0])) == ((3, 3), int)
 
@@ -794,8 +1017,14 @@ def test_weights_in_bfloat16_are_resumed(tmp_path):
 
 
 def test_a_model_that_cannot_be_built_is_told_before_data_are_generated(tmp_path):
-    with pytest.raises(ValueError, match="coordconv has no setting 'lerning_rate'; expected one of epochs, "):
-        benchmark.run("coordconv", settings={"lerning_rate": 1}, **(SMALL | {"data": "tfds", "data_dir": tmp_path}))
+    with pytest.raises(
+        ValueError, match="coordconv has no setting 'lerning_rate'; expected one of epochs, "
+    ):
+        benchmark.run(
+            "coordconv",
+            settings={"lerning_rate": 1},
+            **(SMALL | {"data": "tfds", "data_dir": tmp_path}),
+        )
     assert not list(tmp_path.iterdir())
 
 
@@ -805,7 +1034,9 @@ def with_x(task, x):
 
 @pytest.mark.parametrize("value", ["1", "true", "None", "a b", "relu", 1, 0.5, True, [1, 2]])
 def test_the_command_sets_what_was_set(value):
-    command = experiment.plan(with_x, settings={"x": value}, task="regression", config="quadrant").command()
+    command = experiment.plan(
+        with_x, settings={"x": value}, task="regression", config="quadrant"
+    ).command()
     assert naming.read(shlex.split(command)[-1]) == ("x", value)
 
 
@@ -826,14 +1057,19 @@ print(benchmark.run("coordconv", runs={str(tmp_path)!r}, **{SMALL!r}).environmen
 
 @pytest.mark.parametrize("backend", subprocesses.other_backends())
 def test_on_the_other_backends(backend):
-    chosen = "same_seed or metrics_are_those or (killed_run and after) or bfloat16_are or without_a_loss"
+    chosen = (
+        "same_seed or metrics_are_those or (killed_run and after) or bfloat16_are or without_a_loss"
+    )
     assert "5 passed" in subprocesses.run_tests(__file__, chosen, backend)
 
 
 def test_channels_first_is_refused(monkeypatch):
     """The networks would be others: an image of [16, 16, 1] would have 16 channels."""
     monkeypatch.setattr(keras.config, "image_data_format", lambda: "channels_first")
-    with pytest.raises(ValueError, match="Keras' image_data_format is channels_first, but the tasks have channels last"):
+    with pytest.raises(
+        ValueError,
+        match="Keras' image_data_format is channels_first, but the tasks have channels last",
+    ):
         benchmark.run("coordconv", **SMALL)
 
 
@@ -846,7 +1082,9 @@ def test_a_data_set_that_memory_cannot_hold_is_refused(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(("backend", "hidden"), [("jax", [([], "GPU")]), ("tensorflow", [])])
-def test_what_reads_the_data_takes_no_gpu_from_another_backend(backend, hidden, tmp_path, monkeypatch):
+def test_what_reads_the_data_takes_no_gpu_from_another_backend(
+    backend, hidden, tmp_path, monkeypatch
+):
     import tensorflow as tf
 
     calls = []

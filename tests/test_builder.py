@@ -21,7 +21,9 @@ COUNTS = {
     "quadrant_128": (10800, 3600),
     "uniform_256": (49203, 12301),
     "quadrant_256": (46128, 15376),
-} | {f"quadrant{which}": (2352, 784) for which in ("", "_upper_left", "_upper_right", "_lower_left")}
+} | {
+    f"quadrant{which}": (2352, 784) for which in ("", "_upper_left", "_upper_right", "_lower_left")
+}
 
 
 def _test_case(name: str) -> type:
@@ -104,7 +106,9 @@ def test_auto_is_the_gpu_where_there_is_one(of_keras, of_tensorflow, drawers, mo
 
 def test_tfds_hands_the_device_on(tmp_path):
     options = {"device": "cpu"}
-    examples = tfds.load("not_so_clevr/quadrant_16", split="test", data_dir=tmp_path, builder_kwargs=options)
+    examples = tfds.load(
+        "not_so_clevr/quadrant_16", split="test", data_dir=tmp_path, builder_kwargs=options
+    )
     assert len(examples) == 16
 
 

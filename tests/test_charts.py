@@ -18,17 +18,29 @@ def test_curves_show_the_mean_and_the_spread_and_tell_models_apart_without_colou
     several = [run for run in runs if run.task == "classification"]
     axes = charts.curves(several).axes[0]
     lines = [line for line in axes.lines if len(line.get_xdata())]
-    np.testing.assert_allclose(lines[0].get_ydata(), np.array([25, 50, 75, 100]) * 25 / 98)  # Of 0 and 25 of 49
-    np.testing.assert_allclose(lines[1].get_ydata(), [25, 50, 75, 100])  # The first model is drawn last, on top.
+    np.testing.assert_allclose(
+        lines[0].get_ydata(), np.array([25, 50, 75, 100]) * 25 / 98
+    )  # Of 0 and 25 of 49
+    np.testing.assert_allclose(
+        lines[1].get_ydata(), [25, 50, 75, 100]
+    )  # The first model is drawn last, on top.
     spread = axes.collections[0].get_paths()[0].vertices
     assert (spread[:, 1].min(), spread[:, 1].max()) == (0, pytest.approx(100 * 25 / 49))
     assert lines[0].get_marker() != lines[1].get_marker()
     assert lines[0].get_linestyle() != lines[1].get_linestyle()
-    assert [text.get_text() for text in axes.figure.legends[0].get_texts()] == ["computes", "memorises"]
+    assert [text.get_text() for text in axes.figure.legends[0].get_texts()] == [
+        "computes",
+        "memorises",
+    ]
 
 
 def test_curves_show_another_metric_as_it_is(runs):
-    same = [dataclasses.replace(run, history=[{"epoch": k, "test": {"distance": 7.0 * k}} for k in (1, 2)]) for run in runs[:3]]
+    same = [
+        dataclasses.replace(
+            run, history=[{"epoch": k, "test": {"distance": 7.0 * k}} for k in (1, 2)]
+        )
+        for run in runs[:3]
+    ]
     (axes,) = charts.curves(same, metric="distance").axes
     (line,) = (line for line in axes.lines if len(line.get_xdata()))
     np.testing.assert_allclose(line.get_ydata(), [7, 14])
@@ -37,24 +49,33 @@ def test_curves_show_another_metric_as_it_is(runs):
 
 
 def test_more_models_than_markers_still_differ_without_colour():
-    looks = [(look["marker"], look["fillstyle"]) for look in (charts._look(k, range(33)) for k in range(33))]
+    looks = [
+        (look["marker"], look["fillstyle"])
+        for look in (charts._look(k, range(33)) for k in range(33))
+    ]
     assert len(set(looks)) == 33
 
 
 def test_models_with_the_default_recipe_come_first():
     runs = [
-        dataclasses.replace(result("net"), model=model, recipe=recipe) for model, recipe in (("a", "x"), ("b", ""), ("a", ""))
+        dataclasses.replace(result("net"), model=model, recipe=recipe)
+        for model, recipe in (("a", "x"), ("b", ""), ("a", ""))
     ]
     assert charts.labels(runs) == ["a", "b", "a-x"]
 
 
 def test_costs_stand_at_parameters_and_at_the_median_of_seconds(runs):
-    both = charts.costs([run for run in runs if run.label == "computes" and run.task == "classification"])
+    both = charts.costs(
+        [run for run in runs if run.label == "computes" and run.task == "classification"]
+    )
     points = [axes.containers[0].lines[0].get_xydata().tolist() for axes in both.axes]
     assert points == [[[1234, 100]], [[11, 100]]]
     for right in (13, 23):  # The mean of three is rounded up, and down.
         assert charts.costs(
-            [dataclasses.replace(run, metrics={"test": {run.accuracy_metric: right / 784}}) for run in runs[:3]]
+            [
+                dataclasses.replace(run, metrics={"test": {run.accuracy_metric: right / 784}})
+                for run in runs[:3]
+            ]
         )
     unknown = [dataclasses.replace(run, parameters=None, seconds=float("nan")) for run in runs]
     assert charts.costs(unknown) is None

@@ -12,12 +12,22 @@ from not_so_clevr.dataset import drawing, not_so_clevr_dataset_builder, splits
 from not_so_clevr.dataset.config import CONFIGS, NotSoClevrConfig
 from not_so_clevr.dataset.not_so_clevr_dataset_builder import Builder
 
-NAMES = ["uniform", "quadrant", "quadrant_upper_left", "quadrant_upper_right", "quadrant_lower_left"]
+NAMES = [
+    "uniform",
+    "quadrant",
+    "quadrant_upper_left",
+    "quadrant_upper_right",
+    "quadrant_lower_left",
+]
 NAMES += ["uniform_uber", "quadrant_uber", "uniform_32", "quadrant_32"]
 NAMES += ["uniform_128", "quadrant_128", "uniform_256", "quadrant_256"]
 
-OUT_OF_RANGE = st.one_of(st.integers(max_value=0), st.integers(min_value=4097))  # A right one of 300 fills 15 GB.
-WRONG = st.one_of(st.none(), st.booleans(), st.floats(), st.text(max_size=3), OUT_OF_RANGE, st.just([9]))
+OUT_OF_RANGE = st.one_of(
+    st.integers(max_value=0), st.integers(min_value=4097)
+)  # A right one of 300 fills 15 GB.
+WRONG = st.one_of(
+    st.none(), st.booleans(), st.floats(), st.text(max_size=3), OUT_OF_RANGE, st.just([9])
+)
 SIZE = st.one_of(st.integers(1, 24), st.integers(1, 24), st.integers(1, 24), WRONG)
 PLAUSIBLE = st.fixed_dictionaries(
     {"canvas_size": st.integers(1, 24), "square_size": st.integers(0, 11).map(lambda n: 2 * n + 1)},
@@ -57,7 +67,9 @@ def test_a_config_is_refused_or_yields_a_right_data_set(arguments):
     assert all(len(arrays[split]["label"]) > 0 for split in ("train", "test"))
 
     labels = np.concatenate([arrays[split]["label"] for split in ("train", "test")])
-    fits = [i * size + j for i in range(radius, size - radius) for j in range(radius, size - radius)]
+    fits = [
+        i * size + j for i in range(radius, size - radius) for j in range(radius, size - radius)
+    ]
     assert sorted(labels.tolist()) == fits  # disjoint and complete
     assert config.num_examples == len(fits)
 
@@ -69,11 +81,17 @@ def test_a_config_is_refused_or_yields_a_right_data_set(arguments):
         assert ((split["image"][..., 0] == 0) | white).all()
         assert (white.sum((1, 2)) == config.square_size**2).all()
         pixel = np.arange(size)
-        np.testing.assert_array_equal((white * pixel[:, None]).sum((1, 2)), i * config.square_size**2)
+        np.testing.assert_array_equal(
+            (white * pixel[:, None]).sum((1, 2)), i * config.square_size**2
+        )
         np.testing.assert_array_equal((white * pixel).sum((1, 2)), j * config.square_size**2)
 
 
-@given(PLAUSIBLE, PLAUSIBLE, st.sampled_from([field.name for field in dataclasses.fields(NotSoClevrConfig) if field.init]))
+@given(
+    PLAUSIBLE,
+    PLAUSIBLE,
+    st.sampled_from([field.name for field in dataclasses.fields(NotSoClevrConfig) if field.init]),
+)
 def test_a_name_tells_all_of_its_config(one, other, changed):
     other = one | {changed: other[changed]} if changed in other else one
     try:
@@ -81,14 +99,18 @@ def test_a_name_tells_all_of_its_config(one, other, changed):
     except ValueError:
         return
     for config in configs:
-        assert dataclasses.asdict(NotSoClevrConfig.from_name(config.name)) == dataclasses.asdict(config)
+        assert dataclasses.asdict(NotSoClevrConfig.from_name(config.name)) == dataclasses.asdict(
+            config
+        )
     same = dataclasses.asdict(configs[0]) == dataclasses.asdict(configs[1])
     assert (configs[0].name == configs[1].name) == same
 
 
 def test_a_split_can_be_replaced_by_another():
     for split in splits.SPLITS:
-        assert dataclasses.replace(NotSoClevrConfig(canvas_size=32), split=split).name == f"{split}_32"
+        assert (
+            dataclasses.replace(NotSoClevrConfig(canvas_size=32), split=split).name == f"{split}_32"
+        )
     with pytest.raises(ValueError, match="seed=3 has no meaning for split='quadrant'"):
         dataclasses.replace(NotSoClevrConfig(seed=3), split="quadrant")
 
@@ -132,12 +154,18 @@ def test_the_builder_takes_any_config_by_name_or_object(tmp_path):
         assert builder.info.full_name == "not_so_clevr/uniform_16_square5_seed3/1.0.0"
         assert builder.info.features["image"].shape == (16, 16, 1)
         assert pickle.loads(pickle.dumps(builder)).data_dir == builder.data_dir
-    named = tfds.builder("not_so_clevr", config=NotSoClevrConfig(split="quadrant"), data_dir=tmp_path)
+    named = tfds.builder(
+        "not_so_clevr", config=NotSoClevrConfig(split="quadrant"), data_dir=tmp_path
+    )
     assert named.info.full_name == "not_so_clevr/quadrant/1.0.0"
 
 
 def test_a_config_is_found_beside_the_builder_too_and_can_be_pickled():
-    assert not_so_clevr_dataset_builder.NotSoClevrConfig is not_so_clevr.NotSoClevrConfig is NotSoClevrConfig
+    assert (
+        not_so_clevr_dataset_builder.NotSoClevrConfig
+        is not_so_clevr.NotSoClevrConfig
+        is NotSoClevrConfig
+    )
     config = NotSoClevrConfig(split="uniform", canvas_size=16, square_size=5, seed=3)
     assert dataclasses.asdict(pickle.loads(pickle.dumps(config))) == dataclasses.asdict(config)
 
@@ -145,7 +173,9 @@ def test_a_config_is_found_beside_the_builder_too_and_can_be_pickled():
 def test_a_config_changed_by_hand_is_checked_again_and_gets_its_own_folder(tmp_path):
     config = NotSoClevrConfig()
     config.canvas_size = 20
-    assert Builder(config=config, data_dir=tmp_path).info.full_name == "not_so_clevr/uniform_20/1.0.0"
+    assert (
+        Builder(config=config, data_dir=tmp_path).info.full_name == "not_so_clevr/uniform_20/1.0.0"
+    )
     config.square_size = 4
     with pytest.raises(ValueError, match="square_size=4 is even"):
         Builder(config=config, data_dir=tmp_path)

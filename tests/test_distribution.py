@@ -29,12 +29,20 @@ if keras.backend.backend() == "tensorflow":
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 from not_so_clevr import benchmark
 """
-BACKENDS = [name for name in ("tensorflow", "jax") if name in [keras.backend.backend(), *subprocesses.other_backends()]]
+BACKENDS = [
+    name
+    for name in ("tensorflow", "jax")
+    if name in [keras.backend.backend(), *subprocesses.other_backends()]
+]
 
 
 def run(code, backend):
     flags = "--xla_force_host_platform_device_count=2"
-    return json.loads(subprocesses.run(TWO_DEVICES + code, KERAS_BACKEND=backend, XLA_FLAGS=flags).splitlines()[-1])
+    return json.loads(
+        subprocesses.run(TWO_DEVICES + code, KERAS_BACKEND=backend, XLA_FLAGS=flags).splitlines()[
+            -1
+        ]
+    )
 
 
 # 147 examples for training: of 49, an odd number; or of 32 and at last 19. The test split has 49.
@@ -67,13 +75,17 @@ print(json.dumps(found))
         assert two[3] == f"{one[3]} --distribute"
         assert two[4].startswith("2 devices: cpu:0, cpu:1 of ")
         a, b = (floats(tmp_path / distribute / one[5]) for distribute in ("False", "True"))
-        assert np.linalg.norm(b - a) < 1e-4 * np.linalg.norm(a)  # Adam makes much of a little where gradients are near 0.
+        assert np.linalg.norm(b - a) < 1e-4 * np.linalg.norm(
+            a
+        )  # Adam makes much of a little where gradients are near 0.
 
 
 def floats(folder):
     """Every number with a point in model.weights.h5, one after the other."""
     arrays = run_files.weights(folder).values()
-    return np.concatenate([array.ravel() for array in arrays if np.issubdtype(array.dtype, np.floating)])
+    return np.concatenate(
+        [array.ravel() for array in arrays if np.issubdtype(array.dtype, np.floating)]
+    )
 
 
 def assert_close(a, b, loss):
@@ -111,7 +123,10 @@ print(json.dumps([[run.metrics, [epoch["loss"] for epoch in run.history]] for ru
 @pytest.mark.parametrize(
     ("backend", "sentence"),
     [
-        ("tensorflow", "upsample_conv has batch normalization, and TensorFlow would normalize each device's part of a batch"),
+        (
+            "tensorflow",
+            "upsample_conv has batch normalization, and TensorFlow would normalize each device's part of a batch",
+        ),
         (
             "jax",
             "upsample_conv has batch normalization, and a batch of 3 examples cannot be split evenly among 2",
@@ -142,21 +157,31 @@ class Block(keras.layers.Layer):
 
 
 def test_batch_normalization_is_found_however_deep_it_is():
-    for hidden in (Block(), keras.layers.TimeDistributed(keras.layers.BatchNormalization()), keras.Sequential([Block()])):
+    for hidden in (
+        Block(),
+        keras.layers.TimeDistributed(keras.layers.BatchNormalization()),
+        keras.Sequential([Block()]),
+    ):
         network = keras.Sequential([keras.Input((5, 3)), hidden])
         with pytest.raises(ValueError, match="deep has batch normalization"):
             distribution.check(network, "deep", parts=2, sizes={3})
-    distribution.check(keras.Sequential([keras.Input((5, 3)), keras.layers.LayerNormalization()]), "other", 2, {3})
+    distribution.check(
+        keras.Sequential([keras.Input((5, 3)), keras.layers.LayerNormalization()]), "other", 2, {3}
+    )
 
 
 def test_every_batch_of_an_epoch_must_divide_evenly_where_there_is_batch_normalization(monkeypatch):
     """Batches of 9 leave none of 27 examples over, and two devices cannot share 9."""
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     centres = geometry.centres(5, 3).repeat(3, axis=0)
-    examples = Examples(Drawn(centres, NotSoClevrConfig(canvas_size=5, square_size=3)), Regression(5))
+    examples = Examples(
+        Drawn(centres, NotSoClevrConfig(canvas_size=5, square_size=3)), Regression(5)
+    )
     network = keras.Sequential([keras.Input((5, 3)), Block()])
     assert Batches(examples, 9, 0).sizes == {9}
-    with pytest.raises(ValueError, match="a batch of 9 examples cannot be split evenly among 2 devices"):
+    with pytest.raises(
+        ValueError, match="a batch of 9 examples cannot be split evenly among 2 devices"
+    ):
         distribution.check(network, "net", 2, Batches(examples, 9, 0).sizes)
     assert Batches(examples, 20, 0).sizes == {20, 7}
     distribution.check(network, "net", 3, Batches(examples, 9, 0).sizes)
@@ -167,7 +192,9 @@ def test_one_device_is_refused(monkeypatch):
     if keras.backend.backend() == "torch":
         expected = "distribute needs TensorFlow or JAX, not torch; set KERAS_BACKEND=jax."
     else:
-        expected = f"distribute needs two or more devices, {keras.backend.backend()} has gpu:0; omit it."
+        expected = (
+            f"distribute needs two or more devices, {keras.backend.backend()} has gpu:0; omit it."
+        )
     with pytest.raises(ValueError, match=expected):
         benchmark.run("coordconv", task="regression", distribute=True, **SMALL)
 
@@ -175,7 +202,9 @@ def test_one_device_is_refused(monkeypatch):
 def test_a_keras_that_distributes_otherwise_is_refused(monkeypatch):
     monkeypatch.setattr(keras, "__version__", "3.9.2")
     monkeypatch.setattr(keras.backend, "backend", lambda: "tensorflow")
-    with pytest.raises(ImportError, match="needs Keras 3.10 or later, not 3.9.2; run: pip install -U keras"):
+    with pytest.raises(
+        ImportError, match="needs Keras 3.10 or later, not 3.9.2; run: pip install -U keras"
+    ):
         benchmark.run("coordconv", task="regression", distribute=True, **SMALL)
 
 

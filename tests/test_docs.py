@@ -12,20 +12,32 @@ import subprocesses
 
 ROOT = pathlib.Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-EXAMPLES = {page: re.findall(r"^```python\n(.*?)^```$", page.read_text(), re.DOTALL | re.MULTILINE) for page in PAGES}
+EXAMPLES = {
+    page: re.findall(r"^```python\n(.*?)^```$", page.read_text(), re.DOTALL | re.MULTILINE)
+    for page in PAGES
+}
 VALUE = r"(?:\([\d, ]*\)|[\d.]+|True|False)"
-SAID = re.compile(rf"print\((.*)\)  # ({VALUE}(?: {VALUE})*).*")  # What a line prints, and the values that are said to come
+SAID = re.compile(
+    rf"print\((.*)\)  # ({VALUE}(?: {VALUE})*).*"
+)  # What a line prints, and the values that are said to come
 TORCH = "import torch\n"  # With which an example begins that needs PyTorch, and nothing of the examples above it
 
 
-@pytest.mark.parametrize("page", [page for page, examples in EXAMPLES.items() if examples], ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page", [page for page, examples in EXAMPLES.items() if examples], ids=lambda page: page.name
+)
 def test_the_examples_run(page, tmp_path):
     run([example for example in EXAMPLES[page] if not example.startswith(TORCH)], tmp_path)
 
 
 def test_the_example_with_pytorch_runs_and_is_perfect(tmp_path):
     pytest.importorskip("torch")
-    (example,) = (example for examples in EXAMPLES.values() for example in examples if example.startswith(TORCH))
+    (example,) = (
+        example
+        for examples in EXAMPLES.values()
+        for example in examples
+        if example.startswith(TORCH)
+    )
     assert SAID.search(example)[2] == "True"
     run([example], tmp_path)
 
@@ -35,7 +47,9 @@ def run(examples: list[str], folder: pathlib.Path) -> None:
     text = "\n".join(examples)
     (folder / "example.py").write_text(SAID.sub(r"print('says \2 and prints', \1)", text))
     code = f"import os, runpy; os.chdir({str(folder)!r}); runpy.run_path('example.py')"
-    lines = subprocesses.run(code, TFDS_DATA_DIR=folder / "tensorflow_datasets", MPLBACKEND="agg").splitlines()
+    lines = subprocesses.run(
+        code, TFDS_DATA_DIR=folder / "tensorflow_datasets", MPLBACKEND="agg"
+    ).splitlines()
     found = [re.fullmatch(r"says (.*) and prints (.*)", line) for line in lines]
     pairs = [pair.groups() for pair in found if pair]
     assert {said for said, _ in pairs} == {said for _, said in SAID.findall(text)}
@@ -49,20 +63,36 @@ def test_links_to_files_lead_somewhere(page):
 
 
 def test_the_examples_are_found():
-    assert {page.name for page, examples in EXAMPLES.items() if examples} >= {"README.md", "dataset.md"}
+    assert {page.name for page, examples in EXAMPLES.items() if examples} >= {
+        "README.md",
+        "dataset.md",
+    }
 
 
 def test_the_examples_of_the_recipes_run(tmp_path):
     """Softmax without the pixels that are never right; what a first layer looks at; units that are dead."""
-    arguments = ["--task", "classification", "--config", "quadrant_16", "--set", "epochs=1", "--data", "memory"]
+    arguments = [
+        "--task",
+        "classification",
+        "--config",
+        "quadrant_16",
+        "--set",
+        "epochs=1",
+        "--data",
+        "memory",
+    ]
     for model in ("masked_softmax:build", "coordconv"):
-        done = subprocesses.command("train", model, *arguments, "--runs", tmp_path, cwd=ROOT / "docs" / "examples")
+        done = subprocesses.command(
+            "train", model, *arguments, "--runs", tmp_path, cwd=ROOT / "docs" / "examples"
+        )
         assert done.returncode == 0, done.stderr
     (run,) = tmp_path.glob("classification/quadrant_16/coordconv*/seed0")
 
     def said(name):
         script = ROOT / "docs" / "examples" / name
-        output = subprocess.run([sys.executable, script, run], capture_output=True, text=True, check=True).stdout
+        output = subprocess.run(
+            [sys.executable, script, run], capture_output=True, text=True, check=True
+        ).stdout
         (value,) = json.loads(output).values()
         return value
 

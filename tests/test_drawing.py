@@ -58,7 +58,9 @@ def images_and_kernels(draw):
     shape = draw(st.tuples(*[st.integers(1, high) for high in (3, 9, 12)], st.just(1)))
     size = 2 * draw(st.integers(0, (min(shape[1:3]) - 1) // 2)) + 1
     numbers = st.floats(-8, 8, width=16)
-    dtype, elements = draw(st.sampled_from([(bool, None), (np.uint8, st.integers(0, 255)), (np.float32, numbers)]))
+    dtype, elements = draw(
+        st.sampled_from([(bool, None), (np.uint8, st.integers(0, 255)), (np.float32, numbers)])
+    )
     image = draw(arrays.arrays(dtype, shape, elements=elements))
     if draw(st.booleans()):
         line = arrays.arrays(np.float32, size, elements=numbers)
@@ -157,7 +159,9 @@ def test_tensorflow_draws_the_same_whatever_the_backend(way):
 def test_a_gpu_convolves_and_a_cpu_copies(gpu, monkeypatch):
     monkeypatch.setattr(devices, "keras_gpu", lambda: gpu)
     ways = []
-    monkeypatch.setattr(drawing, "_compiled", lambda backend, way, *sizes: ways.append(way) or (lambda *_: None))
+    monkeypatch.setattr(
+        drawing, "_compiled", lambda backend, way, *sizes: ways.append(way) or (lambda *_: None)
+    )
     drawing.draw_on_device([[1, 2]])
     assert ways == [drawing.convolved_squares if gpu else drawing.copied_squares]
 
@@ -188,7 +192,9 @@ def test_memory_is_bounded_by_the_chunk_whatever_the_number_of_examples():
     assert peak < 2.2 * 64 * 2**20  # This chunk, the last while it is still held, and a little more
 
 
-@pytest.mark.parametrize(("canvas_size", "canvases"), [(64, 16384), (512, 256), (4096, 4), (np.int16(300), 745)])
+@pytest.mark.parametrize(
+    ("canvas_size", "canvases"), [(64, 16384), (512, 256), (4096, 4), (np.int16(300), 745)]
+)
 def test_a_chunk_takes_64_mib_at_most(canvas_size, canvases):
     assert drawing.chunk_length(canvas_size) == canvases
 
@@ -210,7 +216,11 @@ SQUARE = r"kernel must have shape \[k, k\] with k odd, got {}; pad it with zeros
         (ONES, [[1, 2], [3]], r"kernel must be an array of shape \[k, k\] on the host\."),
         (ONES, np.ones((9, 9)), r"kernel of 9x9 pixels is larger than the image of 8x8; use a"),
         (ONES, [[np.nan]], r"kernel must hold finite real numbers \(float32\), got NaN or"),
-        (ONES, [[1e39]], r"kernel must hold finite real numbers \(float32\), got NaN or infinity\."),
+        (
+            ONES,
+            [[1e39]],
+            r"kernel must hold finite real numbers \(float32\), got NaN or infinity\.",
+        ),
         (ONES, [["1"]], r"kernel must hold finite real numbers, got dtype <U1\."),
         (ONES, [[1j]], r"kernel must hold finite real numbers, got dtype complex128\."),
         (ONES[0], [[1]], SHAPE.format(r"\(8, 8, 1\)")),
@@ -219,10 +229,22 @@ SQUARE = r"kernel must have shape \[k, k\] with k odd, got {}; pad it with zeros
         (tf.ones((2, 64)), [[1]], SHAPE.format(r"\(2, 64\)")),
         ([[1], [2, 3]], [[1]], r"one_hots must have shape .*, got a ragged list\."),
         ("ones", [[1]], r"one_hots must hold booleans or real numbers, got dtype str"),
-        (tf.ones((1, 8, 8, 1), tf.complex64), [[1]], r"one_hots must hold .*, got dtype complex64\."),
+        (
+            tf.ones((1, 8, 8, 1), tf.complex64),
+            [[1]],
+            r"one_hots must hold .*, got dtype complex64\.",
+        ),
         (tf.constant([["a"]]), [[1]], r"one_hots must hold .*, got dtype string\."),
-        (keras.Input((8, 8, 1)), [[1]], r"one_hots must be an array, or a tensor of .*, got KerasTensor"),
-        (tf.sparse.eye(3), [[1]], r"one_hots must be an array, or a tensor of .*, got SparseTensor\."),
+        (
+            keras.Input((8, 8, 1)),
+            [[1]],
+            r"one_hots must be an array, or a tensor of .*, got KerasTensor",
+        ),
+        (
+            tf.sparse.eye(3),
+            [[1]],
+            r"one_hots must be an array, or a tensor of .*, got SparseTensor\.",
+        ),
     ],
 )
 def test_bad_input_is_one_sentence(one_hots, kernel, sentence):
@@ -235,11 +257,15 @@ def test_what_is_unknown_of_a_traced_tensor_is_named():
         function = tf.function(lambda x: drawing.convolve(x, kernel(x)))
         function.get_concrete_function(tf.TensorSpec(shape, tf.float32))
 
-    with pytest.raises(UserError, match=r"(?s)H and W of one_hots must be known, got .*; use tf.ensure"):
+    with pytest.raises(
+        UserError, match=r"(?s)H and W of one_hots must be known, got .*; use tf.ensure"
+    ):
         traced([None, None, None, 1], lambda x: [[1]])
     with pytest.raises(UserError, match=r"(?s)one_hots must have shape \[N, H, W, 1\], got \(\);"):
         traced(None, lambda x: [[1]])
-    with pytest.raises(UserError, match=r"(?s)kernel must be an array of shape \[k, k\] on the host\."):
+    with pytest.raises(
+        UserError, match=r"(?s)kernel must be an array of shape \[k, k\] on the host\."
+    ):
         traced([1, 8, 8, 1], lambda x: x[0, :3, :3, 0])
 
 

@@ -15,8 +15,19 @@ from not_so_clevr.benchmark import environment
 @pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")
 def test_the_commit_is_that_of_the_checkout_and_tells_changes(tmp_path, monkeypatch):
     def git(*arguments):
-        who = ["-c", "user.name=n", "-c", "user.email=e@example.org", "-c", "commit.gpgsign=false", "-c", "tag.gpgsign=false"]
-        return subprocess.run(["git", "-C", tmp_path, *who, *arguments], check=True, capture_output=True, text=True).stdout
+        who = [
+            "-c",
+            "user.name=n",
+            "-c",
+            "user.email=e@example.org",
+            "-c",
+            "commit.gpgsign=false",
+            "-c",
+            "tag.gpgsign=false",
+        ]
+        return subprocess.run(
+            ["git", "-C", tmp_path, *who, *arguments], check=True, capture_output=True, text=True
+        ).stdout
 
     file = tmp_path / "not_so_clevr" / pathlib.Path(not_so_clevr.__file__).name
     file.parent.mkdir()
@@ -43,12 +54,20 @@ def test_variables_that_change_the_numbers_are_told(monkeypatch):
 @pytest.mark.parametrize(
     ("cpuinfo", "expected"),
     [
-        ("model name\t: Intel(R) Xeon(R) Processor\nflags\t\t: fpu avx avx2 avx512f avx512_bf16\n", "(AVX-512)"),
-        ("model name\t: AMD EPYC\nflags\t\t: fpu avx avx2\n\nmodel name\t: Other\nflags\t\t: avx512f\n", "AMD EPYC (AVX2)"),
+        (
+            "model name\t: Intel(R) Xeon(R) Processor\nflags\t\t: fpu avx avx2 avx512f avx512_bf16\n",
+            "(AVX-512)",
+        ),
+        (
+            "model name\t: AMD EPYC\nflags\t\t: fpu avx avx2\n\nmodel name\t: Other\nflags\t\t: avx512f\n",
+            "AMD EPYC (AVX2)",
+        ),
         ("processor\t: 0\nmodel name\t: Cortex\nFeatures\t: fp asimd\n", " of Cortex"),
     ],
 )
-def test_processors_of_the_same_name_are_told_apart_by_their_vectors(cpuinfo, expected, tmp_path, monkeypatch):
+def test_processors_of_the_same_name_are_told_apart_by_their_vectors(
+    cpuinfo, expected, tmp_path, monkeypatch
+):
     file = tmp_path / "cpuinfo"
     file.write_text(cpuinfo)
     monkeypatch.setattr(environment, "_CPUINFO", file)
@@ -74,5 +93,7 @@ thread.start()
 thread.join()
 print(faults[-1] - faults[1])
 """
-    cleared, kept = (int(subprocesses.run(code.format(first))) for first in ("", "environment.keep_memory()"))
+    cleared, kept = (
+        int(subprocesses.run(code.format(first))) for first in ("", "environment.keep_memory()")
+    )
     assert kept < cleared / 20

@@ -67,8 +67,12 @@ def test_bad_sizes_are_named(sizes, named):
     assert named in str(error.value)
 
 
-@pytest.mark.parametrize("centres", [[[0, 64]], [[-1, 0]], [[0.5, 1]], [0, 1], [[0, 1, 2]], [["0", "1"]], [[1, 2], [3]]])
-@pytest.mark.parametrize("function", [drawing.draw, drawing.draw_on_device, geometry.one_hot, geometry.labels])
+@pytest.mark.parametrize(
+    "centres", [[[0, 64]], [[-1, 0]], [[0.5, 1]], [0, 1], [[0, 1, 2]], [["0", "1"]], [[1, 2], [3]]]
+)
+@pytest.mark.parametrize(
+    "function", [drawing.draw, drawing.draw_on_device, geometry.one_hot, geometry.labels]
+)
 def test_bad_centres_are_named(function, centres):
     with pytest.raises(ValueError, match="centres must be"):
         function(centres)

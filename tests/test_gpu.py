@@ -97,7 +97,9 @@ def test_a_measurement_that_fails_keeps_no_other_back(capsys):
     assert found["good"]["canvases_per_s"] > 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1]) == found  # In case time runs out
     rows = list(page._draws({"draw": {"sums_16": found["bad"]}}, 1.0))
-    assert rows == [["not used: sums of shifted images", "16", f"failed: {found['bad']['failed']}", "", ""]]
+    assert rows == [
+        ["not used: sums of shifted images", "16", f"failed: {found['bad']['failed']}", "", ""]
+    ]
 
 
 def test_what_is_killed_leaves_no_process_behind(tmp_path):
@@ -132,8 +134,14 @@ def test_without_a_gpu_nothing_is_measured_or_written(tmp_path):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--device", "cpu"], "--device cpu and --small only try it out; pass --output for another"),
-        (["--small", "--output", "docs/gpu.json"], "--device cpu and --small only try it out; pass"),
+        (
+            ["--device", "cpu"],
+            "--device cpu and --small only try it out; pass --output for another",
+        ),
+        (
+            ["--small", "--output", "docs/gpu.json"],
+            "--device cpu and --small only try it out; pass",
+        ),
         (["--output", "nowhere/gpu.json"], "nowhere/gpu.json; pass --output for another file."),
         (["--output", "docs"], "docs; pass --output for another file."),
         (["--minutes", "nan"], "--minutes must be a positive number, got nan."),

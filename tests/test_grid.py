@@ -43,7 +43,11 @@ def test_the_example_is_every_combination(write):
         for l2 in ("0.0", "0.001")
     ]
     (one,) = read.plan(["*/quadrant/*-l2=0.0-learning_rate=0.005"])
-    assert (one.run.recipe.learning_rate, one.run.recipe.l2, one.run.config.name) == (0.005, 0.0, "quadrant")
+    assert (one.run.recipe.learning_rate, one.run.recipe.l2, one.run.config.name) == (
+        0.005,
+        0.0,
+        "quadrant",
+    )
 
 
 def test_it_is_the_grid_of_the_paper(write):
@@ -56,7 +60,10 @@ def test_it_is_the_grid_of_the_paper(write):
 
 def test_the_default_recipe_may_be_named(write):
     text = 'model = "coordconv"\ntask = "regression"\nconfig = "quadrant"\n'
-    (silent,), (named,) = grids.read(write(text)).plan(), grids.read(write(text + 'recipe = "tuned"')).plan()
+    (silent,), (named,) = (
+        grids.read(write(text)).plan(),
+        grids.read(write(text + 'recipe = "tuned"')).plan(),
+    )
     assert silent.id == named.id == "regression/quadrant/coordconv"
     assert grids.read(write(text)).seeds is None
     assert list(grids.read(write(text + "seeds = [7, 3]")).seeds) == [7, 3]
@@ -64,18 +71,28 @@ def test_the_default_recipe_may_be_named(write):
 
 words = st.lists(st.text("abcz_", min_size=1), min_size=1, max_size=3, unique=True)
 values = st.one_of(
-    st.booleans(), st.integers(), st.floats(allow_nan=False), st.text("a/ '"), st.lists(st.integers(), max_size=2)
+    st.booleans(),
+    st.integers(),
+    st.floats(allow_nan=False),
+    st.text("a/ '"),
+    st.lists(st.integers(), max_size=2),
 )
 
 
-settings = st.dictionaries(st.text("abz", min_size=1), st.lists(values, min_size=1, max_size=3, unique_by=repr), max_size=3)
+settings = st.dictionaries(
+    st.text("abz", min_size=1), st.lists(values, min_size=1, max_size=3, unique_by=repr), max_size=3
+)
 
 
 @given(words, words, words, settings)
 def test_every_combination_is_there_once(tasks, configs, models, axes):
     read = grids.parse("g.toml", {"task": tasks, "config": configs, "model": models, "grid": axes})
-    seen = [(e.task, e.config, e.model, *map(repr, map(e.settings.get, axes))) for e in read.experiments]
-    expected = itertools.product(tasks, configs, models, *(map(repr, values) for values in axes.values()))
+    seen = [
+        (e.task, e.config, e.model, *map(repr, map(e.settings.get, axes))) for e in read.experiments
+    ]
+    expected = itertools.product(
+        tasks, configs, models, *(map(repr, values) for values in axes.values())
+    )
     assert sorted(seen) == sorted(expected)
 
 
@@ -94,20 +111,32 @@ def test_every_combination_is_there_once(tasks, configs, models, axes):
         ("seeds = true", "seeds=True is a bool; expected an integer"),
         ("seeds = [-1]", "seeds=-1 is out of range; expected an integer from 0 to"),
         ("seeds = [1, 1]", "seeds has 1 twice; remove one."),
-        ("grid = 3", "grid must be a table, got 3; write [grid], and lines such as l2 = [0.0, 0.001] below it."),
+        (
+            "grid = 3",
+            "grid must be a table, got 3; write [grid], and lines such as l2 = [0.0, 0.001] below it.",
+        ),
         ("grid.l2 = []", "l2 is an empty list"),
         ("grid.l2 = [0.1, 1e-1]", "l2 has 0.1 twice"),
         ("grid.l2 = [0, 1, 0.0]", "l2 has 0 twice"),
         (f"grid.l2 = [1, {10**400}, 1.0]", "l2 has 1 twice"),
-        ("grid.l2 = 2020-01-01", "l2 must be a number, a string, a boolean, or a list of them, got datetime.date("),
+        (
+            "grid.l2 = 2020-01-01",
+            "l2 must be a number, a string, a boolean, or a list of them, got datetime.date(",
+        ),
         ("grid.l2 = {a = 1}", "or a list of them, got {'a': 1}."),
         ("grid.'l 2' = 1", "a setting needs a name such as learning_rate, got 'l 2'."),
         ("grid.l2 = [0.1", "is not a TOML file: "),
         ("grid.l2 = nan", "l2=nan is no number of 0 or more; give one, such as l2=0.01"),
         ("grid.l2 = -1", "l2=-1 is no number of 0 or more"),
-        ("recipe = 'nope'", "coordconv has no recipe 'nope'; expected one of tuned, article, paper."),
+        (
+            "recipe = 'nope'",
+            "coordconv has no recipe 'nope'; expected one of tuned, article, paper.",
+        ),
         ("recipe = ['tuned', '']", "recipe must be a non-empty string, or a list of them, got ''."),
-        ("grid.pooling = ['a/b', 'a:b']", "has two experiments named regression/quadrant/coordconv-pooling="),
+        (
+            "grid.pooling = ['a/b', 'a:b']",
+            "has two experiments named regression/quadrant/coordconv-pooling=",
+        ),
         (
             "\n".join(f"grid.a{k} = {list(range(10))}" for k in range(5)),
             "has 100000 combinations, more than 10000; split it into several grids.",
@@ -126,12 +155,17 @@ def test_what_is_wrong_is_one_sentence_with_the_file(write, line, sentence):
 def test_what_is_missing_is_named(key):
     table = {"model": "coordconv", "task": "regression", "config": "quadrant"}
     del table[key]
-    with pytest.raises(ValueError, match=f"^g.toml: {key} is missing; expected a word, or a list of words.$"):
+    with pytest.raises(
+        ValueError, match=f"^g.toml: {key} is missing; expected a word, or a list of words.$"
+    ):
         grids.parse("g.toml", table)
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path):
-    with pytest.raises(OSError, match=r"^Cannot read .*none.toml: No such file or directory; expected a TOML file.$"):
+    with pytest.raises(
+        OSError,
+        match=r"^Cannot read .*none.toml: No such file or directory; expected a TOML file.$",
+    ):
         grids.read(str(tmp_path / "none.toml"))
     binary = pathlib.Path(tmp_path, "binary.toml")
     binary.write_bytes(b"\xff\xfe\x00")

@@ -5,7 +5,10 @@ HEAVY = ["tensorflow", "keras", "jax", "torch", "matplotlib", "pandas", "rich", 
 
 
 def heavy_modules_after(statement: str, **variables: object) -> str:
-    return subprocesses.run(f"import sys\n{statement}\nprint(*[name for name in {HEAVY} if name in sys.modules])", **variables)
+    return subprocesses.run(
+        f"import sys\n{statement}\nprint(*[name for name in {HEAVY} if name in sys.modules])",
+        **variables,
+    )
 
 
 @pytest.mark.parametrize(
@@ -18,15 +21,21 @@ def heavy_modules_after(statement: str, **variables: object) -> str:
     ],
 )
 def test_nothing_heavy_is_imported_before_it_is_needed(statement, tmp_path):
-    assert heavy_modules_after(statement, TFDS_DATA_DIR=tmp_path) == ""  # Empty, or TFDS would find the builder there.
+    assert (
+        heavy_modules_after(statement, TFDS_DATA_DIR=tmp_path) == ""
+    )  # Empty, or TFDS would find the builder there.
 
 
 def test_the_command_line_imports_no_framework_before_it_is_needed():
-    assert not {"tensorflow", "keras", "matplotlib"} & set(heavy_modules_after("import not_so_clevr.cli").split())
+    assert not {"tensorflow", "keras", "matplotlib"} & set(
+        heavy_modules_after("import not_so_clevr.cli").split()
+    )
 
 
 def test_the_picture_needs_no_tensorflow():
-    modules = heavy_modules_after("from not_so_clevr.dataset import picture; picture.figure('quadrant')").split()
+    modules = heavy_modules_after(
+        "from not_so_clevr.dataset import picture; picture.figure('quadrant')"
+    ).split()
     assert "matplotlib" in modules
     assert not {"tensorflow", "keras"} & set(modules)
 

@@ -22,7 +22,9 @@ def test_a_map_holds_the_mean_errors_at_the_centres():
     found = maps.error_map([one, other])
     assert found.shape == (16, 16)
     for i, j in geometry.centres(16, 3):
-        assert found[i, j] == (1.5 if i >= 8 and j >= 8 else 0)  # The mean of 3 px and 0 px where it is held out
+        assert found[i, j] == (
+            1.5 if i >= 8 and j >= 8 else 0
+        )  # The mean of 3 px and 0 px where it is held out
     border = np.ones((16, 16), bool)
     border[1:15, 1:15] = False
     assert np.isnan(found[border]).all()
@@ -63,19 +65,28 @@ def test_a_comparison_has_a_column_for_each_task_and_one_scale_a_column(runs):
 def test_each_column_of_a_comparison_has_a_scale_of_its_own():
     """Up to the worst of its maps: 3 px, and 3/4 of an IoU; of perfect models up to a pixel."""
     wrong = {"classification": 1.0, "regression": 0.0, "rendering": 1.0}
-    tasks = [[[result("good", task=task)], [result("bad", task=task, wrong=share)]] for task, share in wrong.items()]
+    tasks = [
+        [[result("good", task=task)], [result("bad", task=task, wrong=share)]]
+        for task, share in wrong.items()
+    ]
     images = [axes.images[0] for axes in maps.comparison(tasks).axes if axes.images]
     assert [image.get_clim() for image in images] == [(0, 3), (0, 1), (0, 0.75)] * 2
 
 
 def test_all_maps_of_a_panel_have_one_scale_and_a_perfect_model_is_painted_as_one(runs):
-    bad, good = [run for run in runs if run.label == "memorises"], [run for run in runs if run.id.startswith("class")][:3]
+    bad, good = (
+        [run for run in runs if run.label == "memorises"],
+        [run for run in runs if run.id.startswith("class")][:3],
+    )
     both = maps.errors([*bad, *good])
     scales = [axes.images[0].get_clim() for axes in both.axes if axes.images]
     assert scales == [(0, 3)] * 2  # The errors are 3 px at most.
-    np.testing.assert_array_equal(both.axes[0].images[0].get_array(), np.ma.masked_invalid(maps.error_map(bad)))
+    np.testing.assert_array_equal(
+        both.axes[0].images[0].get_array(), np.ma.masked_invalid(maps.error_map(bad))
+    )
     tiny = dataclasses.replace(
-        good[0], examples={k: v | {"distance": v["distance"] + 1e-6} for k, v in good[0].examples.items()}
+        good[0],
+        examples={k: v | {"distance": v["distance"] + 1e-6} for k, v in good[0].examples.items()},
     )
     assert maps.errors([tiny]).axes[0].images[0].get_clim() == (0, 1)
 
@@ -83,16 +94,23 @@ def test_all_maps_of_a_panel_have_one_scale_and_a_perfect_model_is_painted_as_on
 def test_predictions_are_of_the_worst_run_and_lead_from_true_to_predicted():
     good, bad = result("net", wrong=0.0), result("net", seed=1, wrong=1.0)
     lines = maps.predictions([good, bad]).axes[0].lines
-    ways = next(line for line in lines if line.get_color() == "#D55E00" and line.get_linestyle() == "-").get_xydata()
+    ways = next(
+        line for line in lines if line.get_color() == "#D55E00" and line.get_linestyle() == "-"
+    ).get_xydata()
     ways = ways.reshape(-1, 3, 2)
     assert len(ways) == 49  # Every test example; there are fewer than 100.
     np.testing.assert_array_equal(ways[:, 1], ways[:, 0] - [3, 0])
-    assert {tuple(pixel) for pixel in ways[:, 0, ::-1]} == {tuple(pixel) for pixel in bad.examples["test"]["coordinates"]}
+    assert {tuple(pixel) for pixel in ways[:, 0, ::-1]} == {
+        tuple(pixel) for pixel in bad.examples["test"]["coordinates"]
+    }
 
 
 def test_predictions_that_are_wrong_have_a_mark_of_their_own():
     run = result("net", wrong=0.25)  # 12 of 49
-    marks = {line.get_marker(): line.get_xydata()[:, ::-1] for line in maps.predictions([run]).axes[0].lines}
+    marks = {
+        line.get_marker(): line.get_xydata()[:, ::-1]
+        for line in maps.predictions([run]).axes[0].lines
+    }
     test = run.examples["test"]
     for marker, share in (("x", 0), (".", 1)):
         expected = test["predicted"][test["accuracy"] == share]
@@ -115,7 +133,9 @@ def test_a_model_that_is_two_pixels_off_differs_from_a_perfect_one_beside_a_very
     for split, columns in result("far", wrong=1.0).examples.items():
         far.examples[split] = {**columns, "distance": columns["distance"] / 3 * 80}
     drawn = maps.errors([result("near", wrong=1.0), result("perfect"), far])
-    near, perfect, bad = (cell.images[0].norm(cell.images[0].get_array()).max() for cell in drawn.axes[:3])
+    near, perfect, bad = (
+        cell.images[0].norm(cell.images[0].get_array()).max() for cell in drawn.axes[:3]
+    )
     assert perfect == 0
     assert bad == 1
     assert 0.2 < near < 0.5

@@ -17,7 +17,10 @@ N = len(ARRAYS["label"])
 def scores(name, y_pred):
     task = tasks.as_task(name, SIZE)
     _, y_true = task.xy(ARRAYS)
-    values = {metric: ops.convert_to_numpy(function(y_true, y_pred)) for metric, function in task.metrics.items()}
+    values = {
+        metric: ops.convert_to_numpy(function(y_true, y_pred))
+        for metric, function in task.metrics.items()
+    }
     assert all(value.shape == (N,) and value.dtype == np.float32 for value in values.values())
     return {metric: value.mean(dtype=np.float64) for metric, value in values.items()}
 
@@ -33,7 +36,9 @@ def rectangles(top, bottom, left, right):
     rows, columns = np.arange(SIZE)[None, :, None], np.arange(SIZE)[None, None, :]
     top, bottom, left, right = (np.reshape(edge, (-1, 1, 1)) for edge in (top, bottom, left, right))
     inside = (rows >= top) & (rows <= bottom) & (columns >= left) & (columns <= right)
-    return np.broadcast_to(np.where(inside, 0.1, -0.1), (N, SIZE, SIZE)).astype(np.float32)[..., None]
+    return np.broadcast_to(np.where(inside, 0.1, -0.1), (N, SIZE, SIZE)).astype(np.float32)[
+        ..., None
+    ]
 
 
 ROW, COLUMN = ARRAYS["coordinates"].T
@@ -65,7 +70,11 @@ def test_constants_score_chance():
     }
     # All black: nothing of 81 white pixels is found, and 4096 - 81 pixels are right. All white: 81 of 4096 are right.
     black, white = rectangles(1, 0, 0, 0), rectangles(0, 63, 0, 63)
-    assert scores("rendering", black) == {"iou": 0, "pixel_accuracy": pytest.approx(4015 / 4096), "exact": 0}
+    assert scores("rendering", black) == {
+        "iou": 0,
+        "pixel_accuracy": pytest.approx(4015 / 4096),
+        "exact": 0,
+    }
     assert scores("rendering", white) == {
         "iou": pytest.approx(81 / 4096),
         "pixel_accuracy": pytest.approx(81 / 4096),
@@ -91,10 +100,27 @@ def test_shifts_score_what_was_worked_out_by_hand():
 @pytest.mark.parametrize(
     ("shift", "expected"),
     [
-        ((1, 0), {"error": 1, "within_half_pixel": 0, "pair_accuracy": 0, "coordinate_accuracy": 0.5}),
-        ((0.45, 0), {"error": 0.45, "within_half_pixel": 1, "pair_accuracy": 1, "coordinate_accuracy": 1}),
-        ((0.45, -0.45), {"error": 0.45 * 2**0.5, "within_half_pixel": 0, "pair_accuracy": 1, "coordinate_accuracy": 1}),
-        ((3, 4), {"error": 5, "within_half_pixel": 0, "pair_accuracy": 0, "coordinate_accuracy": 0}),
+        (
+            (1, 0),
+            {"error": 1, "within_half_pixel": 0, "pair_accuracy": 0, "coordinate_accuracy": 0.5},
+        ),
+        (
+            (0.45, 0),
+            {"error": 0.45, "within_half_pixel": 1, "pair_accuracy": 1, "coordinate_accuracy": 1},
+        ),
+        (
+            (0.45, -0.45),
+            {
+                "error": 0.45 * 2**0.5,
+                "within_half_pixel": 0,
+                "pair_accuracy": 1,
+                "coordinate_accuracy": 1,
+            },
+        ),
+        (
+            (3, 4),
+            {"error": 5, "within_half_pixel": 0, "pair_accuracy": 0, "coordinate_accuracy": 0},
+        ),
     ],
 )
 def test_shifts_of_coordinates_are_in_pixels(shift, expected):
@@ -108,7 +134,10 @@ def test_what_lies_on_the_threshold_is_not_white_and_not_right():
         "pixel_accuracy": pytest.approx(4015 / 4096),
         "exact": 0,
     }
-    y_true, y_pred = np.float32([[-1, 0]]), np.float32([[-0.5, 0]])  # On 3 x 3 pixels: half a pixel, exactly
+    y_true, y_pred = (
+        np.float32([[-1, 0]]),
+        np.float32([[-0.5, 0]]),
+    )  # On 3 x 3 pixels: half a pixel, exactly
     assert float(metrics.error(y_true, y_pred, 3)[0]) == 0.5
     assert float(metrics.within_half_pixel(y_true, y_pred, 3)[0]) == 0
 
@@ -119,7 +148,10 @@ def test_predictions_of_another_shape_are_refused(name):
     _, y = task.xy(ARRAYS)
     for wrong in (y[:, :1], y[:1], y[0]):
         for metric in task.metrics.values():
-            with pytest.raises(ValueError, match=r"^y_pred has the shape \(.*\), and y_true \(784, .*\); expected the same\.$"):
+            with pytest.raises(
+                ValueError,
+                match=r"^y_pred has the shape \(.*\), and y_true \(784, .*\); expected the same\.$",
+            ):
                 metric(y, wrong)
 
 

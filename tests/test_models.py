@@ -9,7 +9,12 @@ from not_so_clevr.benchmark import registry
 @pytest.mark.parametrize("name", ["coordconv", "not_so_clevr.baselines.coordconv:build"])
 def test_a_model_is_found_by_its_name_and_by_its_path(name):
     model = registry.find(name)
-    assert (model.name, model.build, model.source, model.findable) == (name, coordconv.build, "Liu et al. 2018", True)
+    assert (model.name, model.build, model.source, model.findable) == (
+        name,
+        coordconv.build,
+        "Liu et al. 2018",
+        True,
+    )
     assert list(model.recipes) == ["tuned", "article", "paper"]
 
 
@@ -24,15 +29,24 @@ def test_a_model_is_found_by_its_name_and_by_its_path(name):
             "no_such_module:build",
             "Cannot import 'no_such_module': there is no module 'no_such_module', neither installed nor in /",
         ),
-        ("my_models.py:build", "my_models.py is a file; expected a module: go to its folder, and give my_models:build."),
-        ("./a/my_models:build", "./a/my_models is a file; expected a module: go to its folder, and give my_models:build."),
+        (
+            "my_models.py:build",
+            "my_models.py is a file; expected a module: go to its folder, and give my_models:build.",
+        ),
+        (
+            "./a/my_models:build",
+            "./a/my_models is a file; expected a module: go to its folder, and give my_models:build.",
+        ),
         (
             "C:\\a\\b.py:build",
             r"C:\\a\\b.py is a file; expected a module: go to its folder, and give b:build.",
         ),
         ("my models:build", "Unknown model 'my models:build'; expected one of conv, "),
         (None, "model=None is not a name; expected one of conv, "),
-        ("test_models:nothing", "Module 'test_models' has no function 'nothing'; expected one that takes a task."),
+        (
+            "test_models:nothing",
+            "Module 'test_models' has no function 'nothing'; expected one that takes a task.",
+        ),
         ("conv:build:more", "Unknown model 'conv:build:more'; expected one of conv, "),
         ("__main__:nothing", "Module '__main__' has no function 'nothing'"),
     ],

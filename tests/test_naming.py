@@ -7,7 +7,11 @@ from hypothesis import strategies as st
 from not_so_clevr.results import naming
 
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner, max_size=3),
     max_leaves=5,
 )
@@ -34,7 +38,16 @@ def test_what_is_written_is_read(value):
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("1", 1), ("1e-3", 0.001), ("true", True), ("True", True), ("relu", "relu"), ("'1'", "1"), ("a=b", "a=b"), ("", "")],
+    [
+        ("1", 1),
+        ("1e-3", 0.001),
+        ("true", True),
+        ("True", True),
+        ("relu", "relu"),
+        ("'1'", "1"),
+        ("a=b", "a=b"),
+        ("", ""),
+    ],
 )
 def test_a_setting_is_a_value_of_python_or_a_word(text, value):
     assert naming.read(f"rate={text}") == ("rate", value)
@@ -42,11 +55,15 @@ def test_a_setting_is_a_value_of_python_or_a_word(text, value):
 
 @pytest.mark.parametrize("text", ["", "rate", "=1", "a b=1", "1=1"])
 def test_what_is_no_setting_is_named(text):
-    with pytest.raises(ValueError, match=f"--set {text} is not a setting; expected NAME=VALUE, e.g. epochs=10."):
+    with pytest.raises(
+        ValueError, match=f"--set {text} is not a setting; expected NAME=VALUE, e.g. epochs=10."
+    ):
         naming.read(text)
 
 
 def test_changed_settings_stand_in_the_order_of_their_names():
-    assert naming.changed("article", {"l2": 0.1, "batch_size": 16}) == "article-batch_size=16-l2=0.1"
+    assert (
+        naming.changed("article", {"l2": 0.1, "batch_size": 16}) == "article-batch_size=16-l2=0.1"
+    )
     assert naming.changed("", {}) == ""
     assert naming.run_id("regression", "quadrant", "net", 3) == "regression/quadrant/net/seed3"

@@ -15,7 +15,11 @@ def test_the_wheel_works_outside_the_checkout(tmp_path):
     # From a copy, as setuptools takes the list of an old *.egg-info for what there is.
     copy = tmp_path / "copy"
     shutil.copytree(
-        ROOT, copy, ignore=shutil.ignore_patterns(".*", "*.egg-info", "__pycache__", "build", "dist", "site", "runs")
+        ROOT,
+        copy,
+        ignore=shutil.ignore_patterns(
+            ".*", "*.egg-info", "__pycache__", "build", "dist", "site", "runs"
+        ),
     )
     build = [sys.executable, "-m", "build", "--no-isolation", "--outdir", tmp_path, copy]
     subprocess.run(build, check=True, capture_output=True)
@@ -31,7 +35,10 @@ def test_the_wheel_works_outside_the_checkout(tmp_path):
     entry_points = (site / metadata / "entry_points.txt").read_text()
     assert "not-so-clevr = not_so_clevr.cli:main" in entry_points
     assert "coordconv = not_so_clevr.baselines.coordconv:build" in entry_points
-    assert {"not_so_clevr/baselines/results.jsonl", "not_so_clevr/results/result.schema.json"} <= packaged
+    assert {
+        "not_so_clevr/baselines/results.jsonl",
+        "not_so_clevr/results/result.schema.json",
+    } <= packaged
     assert len(packaged) <= 90
     assert wheel.stat().st_size <= 2**20
 

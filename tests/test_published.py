@@ -143,7 +143,10 @@ def test_lists_are_combined_and_the_last_changes_fastest(read):
         (ROW | {"source": "us", "tset": "1 %"}, f"unknown key 'tset'; {OWN}, epochs, "),
         (ROW | {"test": "1 %"}, f"unknown key 'test'; {OWN}."),
         ({"task": "regression", "model": "conv"}, "config is missing; expected a word, or a list"),
-        ({"same_as": "a/b/c"}, "same_as = 'a/b/c' is not the id of an experiment in a suite above."),
+        (
+            {"same_as": "a/b/c"},
+            "same_as = 'a/b/c' is not the id of an experiment in a suite above.",
+        ),
         (ROW | {"same_as": "a/b/c"}, "unknown key 'same_as'; "),
     ],
 )

@@ -17,13 +17,16 @@ def weights_before_and_after(recipe, steps):
     before = [keras.ops.convert_to_numpy(weight).copy() for weight in model.trainable_variables]
     for _ in range(steps):
         model.optimizer.apply(
-            [keras.ops.zeros(weight.shape) for weight in model.trainable_variables], model.trainable_variables
+            [keras.ops.zeros(weight.shape) for weight in model.trainable_variables],
+            model.trainable_variables,
         )
     return before, [keras.ops.convert_to_numpy(weight) for weight in model.trainable_variables]
 
 
 def test_weight_decay_shrinks_kernels_alone():
-    (kernel, bias), (kernel_after, bias_after) = weights_before_and_after(Recipe(learning_rate=0.01, weight_decay=2.0), steps=3)
+    (kernel, bias), (kernel_after, bias_after) = weights_before_and_after(
+        Recipe(learning_rate=0.01, weight_decay=2.0), steps=3
+    )
     np.testing.assert_allclose(kernel_after, kernel * (1 - 0.01 * 2) ** 3, rtol=1e-5)
     np.testing.assert_array_equal(bias_after, bias)
 
@@ -43,8 +46,12 @@ def test_l2_adds_the_sum_of_squares_of_the_kernels_to_the_loss():
 
 
 def test_l2_does_not_replace_a_regularizer():
-    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, kernel_regularizer=keras.regularizers.L1(0.5))])
-    with pytest.raises(ValueError, match=r"l2=0.3 would replace the regularizer of .*kernel; omit one of them."):
+    model = keras.Sequential(
+        [keras.Input((3,)), keras.layers.Dense(2, kernel_regularizer=keras.regularizers.L1(0.5))]
+    )
+    with pytest.raises(
+        ValueError, match=r"l2=0.3 would replace the regularizer of .*kernel; omit one of them."
+    ):
         Recipe(l2=0.3).compile(model, keras.losses.MeanSquaredError(), steps_per_epoch=4)
     Recipe().compile(model, keras.losses.MeanSquaredError(), steps_per_epoch=4)
     assert len(model.losses) == 1
@@ -55,7 +62,10 @@ def test_l2_does_not_replace_a_regularizer():
     [
         (Recipe(epochs=5, learning_rate=0.2), {0: 0.2, 19: 0.2}),
         (Recipe(epochs=5, learning_rate=0.2, schedule="cosine"), {0: 0.2, 10: 0.1, 20: 0.0}),
-        (Recipe(epochs=5, learning_rate=0.2, schedule="step", step_epochs=2), {0: 0.2, 7: 0.2, 8: 0.02, 15: 0.02, 16: 0.002}),
+        (
+            Recipe(epochs=5, learning_rate=0.2, schedule="step", step_epochs=2),
+            {0: 0.2, 7: 0.2, 8: 0.02, 15: 0.02, 16: 0.002},
+        ),
         (Recipe(epochs=5, learning_rate=0.2, schedule="step", step_epochs=9), {0: 0.2, 19: 0.2}),
     ],
 )
@@ -70,21 +80,31 @@ def test_learning_rates_follow_the_schedule(recipe, rates):
 
 def test_the_mean_squared_error_is_that_of_the_logits():
     model = network()
-    Recipe(loss="mean_squared_error").compile(model, keras.losses.BinaryCrossentropy(from_logits=True), steps_per_epoch=4)
+    Recipe(loss="mean_squared_error").compile(
+        model, keras.losses.BinaryCrossentropy(from_logits=True), steps_per_epoch=4
+    )
     targets = np.float32([[0, 1], [1, 1], [0, 0]])
     for logits, expected in ((targets, 0), (targets + 3, 9), (0 * targets, 1 / 2)):
-        loss = model.compute_loss(y=keras.ops.convert_to_tensor(targets), y_pred=keras.ops.convert_to_tensor(logits))
+        loss = model.compute_loss(
+            y=keras.ops.convert_to_tensor(targets), y_pred=keras.ops.convert_to_tensor(logits)
+        )
         assert float(loss) == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize(
-    "recipes", [{}, {"tuned": {}}, {"tuned": Recipe()}, {"tuned": {"regression": Recipe()}, "other": None}]
+    "recipes",
+    [{}, {"tuned": {}}, {"tuned": Recipe()}, {"tuned": {"regression": Recipe()}, "other": None}],
 )
 def test_recipes_are_given_for_tasks(recipes):
-    with pytest.raises(ValueError, match=r"needs recipes, each for one or more tasks; e.g. tuned=\{'regression': Recipe\(\)\}."):
+    with pytest.raises(
+        ValueError,
+        match=r"needs recipes, each for one or more tasks; e.g. tuned=\{'regression': Recipe\(\)\}.",
+    ):
         with_recipes(source="me", **recipes)
     build = type("Build", (), {"recipes": recipes, "__call__": lambda self, task: None})()
-    with pytest.raises(ValueError, match=r":Build needs recipes, each for one or more tasks; e.g. tuned="):
+    with pytest.raises(
+        ValueError, match=r":Build needs recipes, each for one or more tasks; e.g. tuned="
+    ):
         registry.describe(build)
 
 
@@ -101,7 +121,8 @@ def test_an_empty_name_is_no_recipe():
 
 def test_recipes_are_for_tasks_that_there_are():
     with pytest.raises(
-        ValueError, match="Unknown task 'regresion' in with_recipes; expected one of classification, regression, "
+        ValueError,
+        match="Unknown task 'regresion' in with_recipes; expected one of classification, regression, ",
     ):
         with_recipes(source="me", tuned={"regresion": Recipe()})
 
@@ -120,7 +141,10 @@ def test_settings_that_are_no_recipes_are_the_models():
         ({"learning_rate": -1}, "learning_rate must be a non-negative number, got -1."),
         ({"l2": float("nan")}, "l2 must be a non-negative number, got nan."),
         ({"weight_decay": "2"}, "weight_decay must be a non-negative number, got '2'."),
-        ({"schedule": "sine"}, "schedule='sine' is unknown; expected one of constant, cosine, step."),
+        (
+            {"schedule": "sine"},
+            "schedule='sine' is unknown; expected one of constant, cosine, step.",
+        ),
     ],
 )
 def test_bad_settings_give_one_sentence(settings, sentence):

@@ -82,7 +82,9 @@ def test_links_lead_somewhere_and_ids_are_unique(page):
     ids = found.values("id")
     assert len(ids) == len(set(ids))
     links = [
-        link for link in found.values("href") + found.values("xlink:href") if not link.startswith("data:image/png;base64,")
+        link
+        for link in found.values("href") + found.values("xlink:href")
+        if not link.startswith("data:image/png;base64,")
     ]
     links += re.findall(r"url\((#\w+)\)", page)
     assert len(links) > 100
@@ -90,23 +92,29 @@ def test_links_lead_somewhere_and_ids_are_unique(page):
 
 
 def test_each_figure_is_told_in_words(page):
-    images = [attributes for _, attributes in Page(page).elements if attributes.get("role") == "img"]
+    images = [
+        attributes for _, attributes in Page(page).elements if attributes.get("role") == "img"
+    ]
     assert len(images) == page.count("<svg")
     texts = [" ".join(attributes["aria-label"].split()) for attributes in images]
     words = "25.5 % of test right; distance 0 px on train, 2.235 px on test; mean of 2 seeds"
     assert f"Map of errors of memorises: {words}" in texts
-    assert any(text.endswith("memorises: 6.4 % after epoch 1, 25.5 % after epoch 4") for text in texts)
+    assert any(
+        text.endswith("memorises: 6.4 % after epoch 1, 25.5 % after epoch 4") for text in texts
+    )
     assert any("seed 0, the worst: 0.0 % of test right, distance 3 px" in text for text in texts)
 
 
 def test_each_region_has_a_name_of_its_own(page):
     found = Page(page)
     regions = [attributes for _, attributes in found.elements if attributes.get("role") == "region"]
-    names = [attributes.get("aria-label") or attributes["aria-labelledby"] for attributes in regions]
+    names = [
+        attributes.get("aria-label") or attributes["aria-labelledby"] for attributes in regions
+    ]
     assert len(set(names)) == len(names) > 3
-    assert {attributes["aria-labelledby"] for attributes in regions if "aria-labelledby" in attributes} <= set(
-        found.values("id")
-    )
+    assert {
+        attributes["aria-labelledby"] for attributes in regions if "aria-labelledby" in attributes
+    } <= set(found.values("id"))
 
 
 def test_a_run_that_was_made_from_no_checkout_has_an_unknown_commit(tmp_path):
@@ -116,7 +124,9 @@ def test_a_run_that_was_made_from_no_checkout_has_an_unknown_commit(tmp_path):
 
 
 def test_settings_that_a_compiled_model_did_not_use_are_not_told(tmp_path):
-    text = Page(report.page([result("compiled", settings={"epochs": 2, "learning_rate": None})], [tmp_path])).text
+    text = Page(
+        report.page([result("compiled", settings={"epochs": 2, "learning_rate": None})], [tmp_path])
+    ).text
     assert "epochs=2" in text
     assert "learning_rate" not in text
 
@@ -128,10 +138,21 @@ def test_black_takes_the_colour_of_the_text(page):
 
 @pytest.fixture(scope="module")
 def hostile_runs():
-    environment = {key: HOSTILE for key in ("device", "backend", "commit", "platform")} | {"versions": {HOSTILE: HOSTILE}}
-    strange = {"recipe": HOSTILE, "settings": {HOSTILE: [HOSTILE]}, "command": HOSTILE, "environment": environment}
+    environment = {key: HOSTILE for key in ("device", "backend", "commit", "platform")} | {
+        "versions": {HOSTILE: HOSTILE}
+    }
+    strange = {
+        "recipe": HOSTILE,
+        "settings": {HOSTILE: [HOSTILE]},
+        "command": HOSTILE,
+        "environment": environment,
+    }
     runs = [result(model, **strange) for model in (HOSTILE, "", "_hidden", "x" * 300, "$x$")]
-    return [*runs, dataclasses.replace(runs[0], task=HOSTILE), dataclasses.replace(runs[1], config=HOSTILE, examples={})]
+    return [
+        *runs,
+        dataclasses.replace(runs[0], task=HOSTILE),
+        dataclasses.replace(runs[1], config=HOSTILE, examples={}),
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -143,8 +164,12 @@ def test_what_run_files_say_is_only_text(hostile):
     found = Page(hostile)
     scripts = [attributes for tag, attributes in found.elements if tag == "script"]
     assert scripts == [{}]
-    assert not [name for _, attributes in found.elements for name in attributes if name.startswith("on")]
-    assert not {"img", "iframe", "object", "link", "form", "base"} & {tag for tag, _ in found.elements}
+    assert not [
+        name for _, attributes in found.elements for name in attributes if name.startswith("on")
+    ]
+    assert not {"img", "iframe", "object", "link", "form", "base"} & {
+        tag for tag, _ in found.elements
+    }
     for name in ("src", "href", "xlink:href", "action"):
         assert all(link.startswith(("#", "data:image/png;base64,")) for link in found.values(name))
     assert "<script>alert(1)" in found.text
@@ -155,8 +180,15 @@ def test_what_run_files_say_is_only_text(hostile):
 def test_no_script_but_the_one_of_the_template_may_run(page):
     script = re.search(r"<script>(.*?)</script>", page, re.DOTALL)[1]
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    policy = next(attributes["content"] for tag, attributes in Page(page).elements if "http-equiv" in attributes)
-    assert policy == f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+    policy = next(
+        attributes["content"]
+        for tag, attributes in Page(page).elements
+        if "http-equiv" in attributes
+    )
+    assert (
+        policy
+        == f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+    )
 
 
 def test_figures_of_hostile_names_stay_in_their_folder(tmp_path, hostile_runs):
@@ -172,7 +204,10 @@ def damaged(folder):
 def changed(**columns):
     def change(folder):
         with np.load(folder / results.ERRORS) as arrays:
-            np.savez(folder / results.ERRORS, **{**arrays, **{f"test/{name}": values for name, values in columns.items()}})
+            np.savez(
+                folder / results.ERRORS,
+                **{**arrays, **{f"test/{name}": values for name, values in columns.items()}},
+            )
 
     return change
 
@@ -224,7 +259,14 @@ def test_the_examples_of_another_run_of_the_same_name_are_left_out(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "history", [3, [3], [{"epoch": 1}], [{"epoch": 0, "test": {"accuracy": 1}}], [{"epoch": 1, "test": {"accuracy": 2}}]]
+    "history",
+    [
+        3,
+        [3],
+        [{"epoch": 1}],
+        [{"epoch": 0, "test": {"accuracy": 1}}],
+        [{"epoch": 1, "test": {"accuracy": 2}}],
+    ],
 )
 def test_a_history_that_is_none_is_a_problem(tmp_path, history):
     write(tmp_path, result("good"), result("bad"))
@@ -247,16 +289,25 @@ def test_only_the_best_models_are_drawn_and_all_are_in_the_leaderboard():
 
 
 def test_the_command_writes_the_same_bytes_again_and_figures_for_papers(tmp_path, runs):
-    folder, page, pictures = write(tmp_path / "runs", *runs), tmp_path / "report.html", tmp_path / "pictures"
+    folder, page, pictures = (
+        write(tmp_path / "runs", *runs),
+        tmp_path / "report.html",
+        tmp_path / "pictures",
+    )
     (folder / "run0" / results.FILE).write_text("{")
     pages = []
     for seed in ("1", "2"):
         arguments = ("report", folder, "-o", page, "--figures", pictures)
         done = subprocesses.command(*arguments, cwd=tmp_path, PYTHONHASHSEED=seed)
         assert done.returncode == 2
-        assert done.stderr.startswith(f"not-so-clevr: {folder / 'run0' / results.FILE} is not the result of a run (")
+        assert done.stderr.startswith(
+            f"not-so-clevr: {folder / 'run0' / results.FILE} is not the result of a run ("
+        )
         assert len(done.stderr.splitlines()) == 1
-        assert done.stdout.splitlines() == [f"The report is in {page}", f"The figures are in {pictures}"]
+        assert done.stdout.splitlines() == [
+            f"The report is in {page}",
+            f"The figures are in {pictures}",
+        ]
         pages.append([file.read_bytes() for file in (page, *sorted(pictures.iterdir()))])
     assert pages[0] == pages[1]
     assert "6 run files" in Page(page.read_text()).text
@@ -266,22 +317,37 @@ def test_the_command_writes_the_same_bytes_again_and_figures_for_papers(tmp_path
         "rendering": ("errors", "paintings", "curves", "costs"),
     }
     names = {f"{kind}-{task}-{CONFIG}" for task, of_task in kinds.items() for kind in of_task}
-    assert {file.name for file in pictures.iterdir()} == {f"{name}{ending}" for name in names for ending in (".png", ".pdf")}
+    assert {file.name for file in pictures.iterdir()} == {
+        f"{name}{ending}" for name in names for ending in (".png", ".pdf")
+    }
     for name in names:
-        assert Image.open(pictures / f"{name}.png").convert("RGB").getpixel((0, 0)) == (255, 255, 255)
+        assert Image.open(pictures / f"{name}.png").convert("RGB").getpixel((0, 0)) == (
+            255,
+            255,
+            255,
+        )
         assert (pictures / f"{name}.pdf").read_bytes().startswith(b"%PDF")
 
 
 def test_settings_that_are_nested_deep_are_told():
-    assert _text({"l2": 0.5, "model": {"size": 3, "more": {"a": {"b": 1}}}}) == 'l2=0.5, model: size=3, more: {"a": {"b": 1}}'
+    assert (
+        _text({"l2": 0.5, "model": {"size": 3, "more": {"a": {"b": 1}}}})
+        == 'l2=0.5, model: size=3, more: {"a": {"b": 1}}'
+    )
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["runs", "-o", "report.pdf"], "report.pdf has no known format; expected a name that ends in .html."),
+        (
+            ["runs", "-o", "report.pdf"],
+            "report.pdf has no known format; expected a name that ends in .html.",
+        ),
         (["nowhere", "-o", "report.html"], "There is no folder nowhere; expected one with runs"),
-        (["runs", "-o", "/dev/null/report.html"], "Cannot write into /dev/null: /dev/null is not a folder; choose another folder."),
+        (
+            ["runs", "-o", "/dev/null/report.html"],
+            "Cannot write into /dev/null: /dev/null is not a folder; choose another folder.",
+        ),
         (
             ["runs", "-o", "report.html", "--figures", "/dev/null/below"],
             "Cannot write into /dev/null/below: /dev/null is not a folder;",
@@ -302,7 +368,9 @@ def browse(file, *options):
     if not (browser := shutil.which("chromium")):
         pytest.skip("There is no browser; install Debian's chromium.")
     fixed = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--dump-dom"]
-    done = subprocess.run([browser, *fixed, *options, file.as_uri()], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [browser, *fixed, *options, file.as_uri()], capture_output=True, text=True, timeout=120
+    )
     return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
 
 
@@ -321,7 +389,9 @@ def test_rows_are_sorted_by_how_far_off_they_are_whatever_the_metric(page):
     found = re.findall(r'<td data-value="([^"]*)" class="closeness number">(\S+) ([^ <]+)', page)
     assert {metric for _, metric, _ in found} == {"distance", "error", "iou"}
     for value, metric, shown in found:
-        assert float(value) == pytest.approx(1 - float(shown) if metric == "iou" else float(shown), rel=1e-3, abs=1e-4)
+        assert float(value) == pytest.approx(
+            1 - float(shown) if metric == "iou" else float(shown), rel=1e-3, abs=1e-4
+        )
 
 
 def test_a_click_on_a_header_sorts_the_leaderboard(tmp_path, page):
@@ -336,7 +406,11 @@ def test_a_click_on_a_header_sorts_the_leaderboard(tmp_path, page):
       }
       document.body.innerHTML = `<pre>${JSON.stringify(log)}</pre>`;"""
     file = tmp_path / "page.html"
-    file.write_text(re.sub("<meta http-equiv.*?>", "", page).replace("</body>", f"<script>{script}</script></body>"))
+    file.write_text(
+        re.sub("<meta http-equiv.*?>", "", page).replace(
+            "</body>", f"<script>{script}</script></body>"
+        )
+    )
     log = json.loads(re.search("<pre>(.*)</pre>", browse(file)[0])[1])
     assert log == [
         ["model", "ascending", ["computes3", "computes1", "memorises2", "paints1"], 1],
@@ -344,7 +418,12 @@ def test_a_click_on_a_header_sorts_the_leaderboard(tmp_path, page):
         ["seeds", "ascending", ["paints1", "computes1", "memorises2", "computes3"], 1],
         ["closeness", "ascending", ["computes1", "computes3", "paints1", "memorises2"], 1],
         ["perfect", "ascending", ["paints1", "memorises2", "computes1", "computes3"], 1],
-        ["perfect", "descending", ["computes1", "computes3", "paints1", "memorises2"], 1],  # All of one, and all of three
+        [
+            "perfect",
+            "descending",
+            ["computes1", "computes3", "paints1", "memorises2"],
+            1,
+        ],  # All of one, and all of three
     ]
 
 

@@ -16,9 +16,24 @@ from not_so_clevr.results import Result, record
 
 
 def result(test=1.0, *, seed=0, model="net", config="quadrant", train=1.0, **changes):
-    metrics = {split: {"accuracy": share, "distance": 4 * (1 - share)} for split, share in (("train", train), ("test", test))}
-    values = {"model": model, "recipe": "", "task": "classification", "config": config, "seed": seed, "metrics": metrics}
-    values |= {"accuracy_metric": "accuracy", "distance_metric": "distance", "parameters": 1234, "seconds": 10.0 + seed}
+    metrics = {
+        split: {"accuracy": share, "distance": 4 * (1 - share)}
+        for split, share in (("train", train), ("test", test))
+    }
+    values = {
+        "model": model,
+        "recipe": "",
+        "task": "classification",
+        "config": config,
+        "seed": seed,
+        "metrics": metrics,
+    }
+    values |= {
+        "accuracy_metric": "accuracy",
+        "distance_metric": "distance",
+        "parameters": 1234,
+        "seconds": 10.0 + seed,
+    }
     return Result(**(values | changes))
 
 
@@ -31,15 +46,32 @@ def test_the_leaderboard_sums_up_the_seeds():
         result(config="uniform"),
     ]
     rows = results.leaderboard(runs)
-    assert [(row.config, row.model) for row in rows] == [("quadrant", "better"), ("quadrant", "net"), ("uniform", "net")]
+    assert [(row.config, row.model) for row in rows] == [
+        ("quadrant", "better"),
+        ("quadrant", "net"),
+        ("uniform", "net"),
+    ]
     row = rows[1]
     # Deviations from the mean 2.2 / 3 are -0.2333, -0.0333 and 0.2667, their squares add up to 0.12667, and t is 4.303.
     assert row.test == pytest.approx(2.2 / 3)
     assert row.test_interval == pytest.approx(4.303 * (0.12667 / 2) ** 0.5 / 3**0.5, rel=1e-4)
-    assert (row.seeds, row.perfect, row.test_lowest, row.parameters, row.seconds) == (3, 1, 0.5, 1234, 11.0)
+    assert (row.seeds, row.perfect, row.test_lowest, row.parameters, row.seconds) == (
+        3,
+        1,
+        0.5,
+        1234,
+        11.0,
+    )
     assert (row.distance_metric, row.distance) == ("distance", pytest.approx(4 * 0.8 / 3))
     assert rows[0].test_interval is None
-    assert results.cells(row)[3:9] == ["3", "100 %", "73.3 % [10.8, 100]", "50.0 %", "1 of 3", "distance 1.067 px"]
+    assert results.cells(row)[3:9] == [
+        "3",
+        "100 %",
+        "73.3 % [10.8, 100]",
+        "50.0 %",
+        "1 of 3",
+        "distance 1.067 px",
+    ]
 
 
 def test_a_mean_of_seeds_that_agree_has_no_interval_in_words():
@@ -50,15 +82,24 @@ def test_a_mean_of_seeds_that_agree_has_no_interval_in_words():
 
 def test_the_page_tells_the_software_once(tmp_path):
     versions = {"python": "3.11.7", "keras": "3.15.1", "tensorflow": "2.21.0", "numpy": "2.4.6"}
-    runs = [result(seed=k, environment={"versions": versions, "backend": "tensorflow"}) for k in range(2)]
+    runs = [
+        result(seed=k, environment={"versions": versions, "backend": "tensorflow"})
+        for k in range(2)
+    ]
     runs.append(dataclasses.replace(runs[0], model="other"))
-    older = result(seed=2, environment={"versions": versions | {"keras": "<3>"}, "backend": "tensorflow"})
+    older = result(
+        seed=2, environment={"versions": versions | {"keras": "<3>"}, "backend": "tensorflow"}
+    )
     silent = [
-        result(model=str(k), environment=each) for k, each in enumerate(({}, {"versions": 3}, {"versions": {}, "backend": [1]}))
+        result(model=str(k), environment=each)
+        for k, each in enumerate(({}, {"versions": 3}, {"versions": {}, "backend": [1]}))
     ]
     page = results.to_markdown(results.leaderboard([*runs, older, *silent]))
     said = "keras 3.15.1, tensorflow 2.21.0, python 3.11.7; keras &lt;3>, tensorflow 2.21.0, python 3.11.7"
-    assert f"\nMeasured with {said}; the command, the seed and the commit of each run are in its `result.json`.\n" in page
+    assert (
+        f"\nMeasured with {said}; the command, the seed and the commit of each run are in its `result.json`.\n"
+        in page
+    )
     assert "\nThe command, the seed" in results.to_markdown(results.leaderboard(silent))
 
 
@@ -106,7 +147,9 @@ def test_a_result_is_written_and_read(tmp_path):
         lambda text: text.replace('"net"', "3"),
         lambda text: text.replace('"parameters": 1234', '"parameters": "12"'),
         lambda text: text.replace('"distance_metric": "distance"', '"distance_metric": "accuracy"'),
-        lambda text: text.replace('"distance_metric": "distance"', '"distance_metric": "iou"').replace('"distance"', '"iou"'),
+        lambda text: text.replace(
+            '"distance_metric": "distance"', '"distance_metric": "iou"'
+        ).replace('"distance"', '"iou"'),
         lambda text: text.replace('"task": "classification"', '"task": "classify"'),
         lambda text: text.replace('"distance": 0.0', '"distance": 0.0, "depth": 0.0'),
         lambda text: text.replace('"distance": 0.0', '"distance": 0.0, "iou": 1.5'),
@@ -231,7 +274,9 @@ def test_what_cannot_be_read_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "scandir", refused)
     found, problems = results.load([tmp_path])
     assert [run.model for run in found] == ["net"]
-    assert problems == [f"{tmp_path / 'other'} is left out: it cannot be read (Permission denied); get access to it."]
+    assert problems == [
+        f"{tmp_path / 'other'} is left out: it cannot be read (Permission denied); get access to it."
+    ]
 
 
 def test_a_model_may_be_named_like_a_run_that_is_not_complete(tmp_path):
@@ -253,7 +298,9 @@ def test_a_run_file_that_brings_examples_is_none(tmp_path, examples):
 def test_folders_without_results_are_named(tmp_path):
     with pytest.raises(ValueError, match="There is no folder .*nowhere; expected one with runs"):
         results.load([tmp_path / "nowhere"])
-    with pytest.raises(ValueError, match=r"There is no result.json below .*; make one with: not-so-clevr train."):
+    with pytest.raises(
+        ValueError, match=r"There is no result.json below .*; make one with: not-so-clevr train."
+    ):
         results.load([tmp_path])
 
 
@@ -261,17 +308,34 @@ def test_the_leaderboard_is_written_in_three_formats(tmp_path):
     rows = results.leaderboard([result(0.5), result(0.5, model="a|b\nc", seed=1)])
     for ending in ("md", "csv", "json"):
         results.write_leaderboard(rows, tmp_path / f"board.{ending}")
-    assert json.loads((tmp_path / "board.json").read_text())["measured"] == list(map(dataclasses.asdict, rows))
+    assert json.loads((tmp_path / "board.json").read_text())["measured"] == list(
+        map(dataclasses.asdict, rows)
+    )
     assert json.loads((tmp_path / "board.json").read_text())["published"][0]["source"] == "article"
     table = list(csv.DictReader((tmp_path / "board.csv").open()))
     assert [float(row["test"]) for row in table] == [0.5, 0.5]
     text = (tmp_path / "board.md").read_text()
     ours, published = text.split("## Published elsewhere")
-    assert "| classification | quadrant | net | 1 | 100 % | 50.0 % | 50.0 % | 0 of 1 | distance 2 px | 1,234 | 10 s |" in ours
+    assert (
+        "| classification | quadrant | net | 1 | 100 % | 50.0 % | 50.0 % | 0 of 1 | distance 2 px | 1,234 | 10 s |"
+        in ours
+    )
     assert "85.8 %" in published
     assert "85.8 %" not in ours
-    assert len({line.replace("\\|", "").count("|") for line in ours.splitlines() if line.startswith("|")}) == 1
-    with pytest.raises(ValueError, match=r"board.txt has no known format; expected a name that ends in .md, .csv, .json."):
+    assert (
+        len(
+            {
+                line.replace("\\|", "").count("|")
+                for line in ours.splitlines()
+                if line.startswith("|")
+            }
+        )
+        == 1
+    )
+    with pytest.raises(
+        ValueError,
+        match=r"board.txt has no known format; expected a name that ends in .md, .csv, .json.",
+    ):
         results.write_leaderboard(rows, tmp_path / "board.txt")
 
 
@@ -288,7 +352,9 @@ def test_a_record_of_the_first_schema_is_read_as_one_of_today(tmp_path):
 def test_a_record_of_a_later_schema_is_named(tmp_path):
     file = tmp_path / results.FILE
     file.write_text(json.dumps(result().values() | {"schema": 3}))
-    with pytest.raises(UserError, match=r"is not the result of a run \(schema 3; this version reads 2 and older\)"):
+    with pytest.raises(
+        UserError, match=r"is not the result of a run \(schema 3; this version reads 2 and older\)"
+    ):
         Result.read(file)
 
 
@@ -310,16 +376,24 @@ def test_every_record_of_ours_is_one_by_the_schema(file):
 
 
 def test_results_are_one_file_a_record_a_line(tmp_path):
-    runs = [result(seed=k, history=[{"epoch": 1, "loss": 1.0, "test": {"accuracy": 1.0}}]) for k in (10, 9)]
+    runs = [
+        result(seed=k, history=[{"epoch": 1, "loss": 1.0, "test": {"accuracy": 1.0}}])
+        for k in (10, 9)
+    ]
     file = tmp_path / "results.jsonl"
     results.write_lines(file, runs)
     read, problems = results.load([file])
     assert ([run.seed for run in read], problems) == ([9, 10], [])
     assert read[1] == dataclasses.replace(runs[0], history=())
     file.write_text("{}\n")
-    with pytest.raises(UserError, match=r"results.jsonl cannot be read as results \(.*\); expected a record per line"):
+    with pytest.raises(
+        UserError,
+        match=r"results.jsonl cannot be read as results \(.*\); expected a record per line",
+    ):
         results.load([file])
 
 
 def test_the_reference_results_come_with_the_baselines():
-    assert len(results.reference()) == len((ROOT / "baselines" / "results.jsonl").read_text().splitlines())
+    assert len(results.reference()) == len(
+        (ROOT / "baselines" / "results.jsonl").read_text().splitlines()
+    )

@@ -140,7 +140,9 @@ def test_a_face_shows_what_it_should(face):
     assert sorted(face.__all__) == FACES[face]
 
 
-@pytest.mark.parametrize("face", [*FACES, results, reproduce, report], ids=lambda face: face.__name__)
+@pytest.mark.parametrize(
+    "face", [*FACES, results, reproduce, report], ids=lambda face: face.__name__
+)
 def test_what_a_face_shows_is_there(face):
     assert [name for name in face.__all__ if not hasattr(face, name)] == []
 

@@ -102,14 +102,20 @@ def test_suites_and_grids_begin_with_what_is_left(tmp_path):
     (run,) = next(sweep.run(grid, options)).runs
     assert run.id == "regression/quadrant_16_square3/coordconv/seed7"
     for wrong in ({"runs": None}, {"replace": True}, {"callbacks": [keras.callbacks.Callback()]}):
-        with pytest.raises(ValueError, match="A sweep needs runs=, and allows no callbacks= or replace="):
+        with pytest.raises(
+            ValueError, match="A sweep needs runs=, and allows no callbacks= or replace="
+        ):
             next(sweep.run(grid, dataclasses.replace(options, **wrong)))
 
 
 def test_generating_tells_how_far_it_is(tmp_path):
     for known in (False, True):
         seen = []
-        generate(["uniform_12_square3"], data_dir=tmp_path, on_progress=lambda *at, seen=seen: seen.append(at))
+        generate(
+            ["uniform_12_square3"],
+            data_dir=tmp_path,
+            on_progress=lambda *at, seen=seen: seen.append(at),
+        )
         assert {(name, total) for name, _, total in seen} == {("uniform_12_square3", 100)}
         done = [examples for _, examples, _ in seen]
         assert done == sorted(done)
@@ -119,7 +125,9 @@ def test_generating_tells_how_far_it_is(tmp_path):
 def test_the_options_of_a_run_have_the_defaults_that_run_has():
     parameters = inspect.signature(benchmark.run).parameters
     fields = dataclasses.fields(RunOptions)
-    assert {field.name: parameters[field.name].default for field in fields} == {field.name: field.default for field in fields}
+    assert {field.name: parameters[field.name].default for field in fields} == {
+        field.name: field.default for field in fields
+    }
 
 
 @pytest.mark.parametrize("value", ["loud", 2, None, -1, [1]])

@@ -99,19 +99,28 @@ def test_the_data_of_the_pages_are_what_they_were_once_saved_and_loaded(tmp_path
     copy(tmp_path)
     data.save(DATA, tmp_path)
     again = data.load(tmp_path)
-    for run, other in zip([*DATA.reference, *DATA.trials], [*again.reference, *again.trials], strict=True):
+    for run, other in zip(
+        [*DATA.reference, *DATA.trials], [*again.reference, *again.trials], strict=True
+    ):
         assert run == other
         for split, columns in run.examples.items():
             for name, values in columns.items():
                 np.testing.assert_array_equal(other.examples[split][name], values)
     assert sum(bool(run.examples) for run in again.reference) > 50
-    size = sum((tmp_path / name).stat().st_size for name in (data.REFERENCE, data.TRIALS, data.HISTORIES, data.EXAMPLES))
+    size = sum(
+        (tmp_path / name).stat().st_size
+        for name in (data.REFERENCE, data.TRIALS, data.HISTORIES, data.EXAMPLES)
+    )
     assert size < 4 * 10**6
 
 
 def test_runs_are_taken_in_instead_of_older_ones(tmp_path, monkeypatch, capsys):
     copy(tmp_path)
-    new = run_files.result("net", seed=7, history=[{"epoch": 1, "loss": 0.5, "test": {"accuracy": 1.0}, "seconds": 2.0}])
+    new = run_files.result(
+        "net",
+        seed=7,
+        history=[{"epoch": 1, "loss": 0.5, "test": {"accuracy": 1.0}, "seconds": 2.0}],
+    )
     new.write(tmp_path / "runs")
     old = DATA.reference[0]
     dataclasses.replace(old, seconds=1.5).write(tmp_path / "runs" / "old")
@@ -128,7 +137,12 @@ def test_runs_are_taken_in_instead_of_older_ones(tmp_path, monkeypatch, capsys):
 @given(st.lists(st.tuples(st.floats(0, 9), st.floats(0, 1), st.floats(0, 9)), max_size=5))
 def test_a_history_in_columns_is_the_same_history(numbers):
     history = [
-        {"epoch": k + 1, "loss": loss, "test": {"accuracy": share, "distance": loss}, "seconds": seconds}
+        {
+            "epoch": k + 1,
+            "loss": loss,
+            "test": {"accuracy": share, "distance": loss},
+            "seconds": seconds,
+        }
         for k, (loss, share, seconds) in enumerate(numbers)
     ]
     assert list(data.epochs(data.columns(history))) == history
@@ -139,7 +153,9 @@ def test_a_page_whose_marker_is_gone_is_named_and_left_as_it_is(marker, tmp_path
     copy(tmp_path)
     page = tmp_path / "README.md"
     page.write_text(text := page.read_text().replace(marker, "<!-- result -->"))
-    sentence = "README.md needs one part from <!-- results --> to <!-- /results -->; add the comments."
+    sentence = (
+        "README.md needs one part from <!-- results --> to <!-- /results -->; add the comments."
+    )
     assert generate.main([], tmp_path) == sentence
     assert page.read_text() == text
 
@@ -152,7 +168,13 @@ def test_numbers_in_tables_stay_with_their_units():
 
 def build(root: pathlib.Path, site: pathlib.Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", site]
-    return subprocess.run(command, cwd=root, env=os.environ | {"NO_MKDOCS_2_WARNING": "1"}, capture_output=True, text=True)
+    return subprocess.run(
+        command,
+        cwd=root,
+        env=os.environ | {"NO_MKDOCS_2_WARNING": "1"},
+        capture_output=True,
+        text=True,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +187,9 @@ def site(tmp_path_factory):
 
 
 def test_nothing_is_fetched_from_elsewhere(site):
-    loads = re.compile(r"""<(?:script|img|iframe|link)\b[^>]*?\b(?:src|href)=["']?(?:https?:)?//|url\(["']?(?:https?:)?//""")
+    loads = re.compile(
+        r"""<(?:script|img|iframe|link)\b[^>]*?\b(?:src|href)=["']?(?:https?:)?//|url\(["']?(?:https?:)?//"""
+    )
     assert loads.search('<link rel="stylesheet" href="https://fonts.googleapis.com/css">')
     for file in [*site.rglob("*.html"), *site.rglob("*.css")]:
         assert not loads.search(file.read_text()), file
@@ -175,7 +199,9 @@ def test_every_link_leads_somewhere(site):
     pages = sorted(site.rglob("*.html"))
     assert {"index.html", "tour.html", "layers.html"} <= {page.name for page in pages}
     for page in pages:
-        for link in re.findall(r"""<(?:a|img)\b[^>]*?\b(?:href|src)="?(?!\w+:|#)([^"# >]+)""", page.read_text()):
+        for link in re.findall(
+            r"""<(?:a|img)\b[^>]*?\b(?:href|src)="?(?!\w+:|#)([^"# >]+)""", page.read_text()
+        ):
             assert (page.parent / link).exists() or page.name == "404.html", (page.name, link)
 
 
@@ -213,11 +239,15 @@ def test_the_tour_shows_what_came_out_and_nothing_of_a_machine():
     assert notebook["metadata"] == tour.METADATA
     cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
     assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
-    assert sum("image/png" in output.get("data", {}) for cell in cells for output in cell["outputs"]) == 3
+    assert (
+        sum("image/png" in output.get("data", {}) for cell in cells for output in cell["outputs"])
+        == 3
+    )
     for cell in cells:
         assert not cell["metadata"]
         for output in cell["outputs"]:
             assert output.get("name") != "stderr"
             assert not re.search(
-                r"/(home|tmp|work|usr)\b|CPU|GPU|Intel", str(output.get("text") or output["data"]["text/plain"])
+                r"/(home|tmp|work|usr)\b|CPU|GPU|Intel",
+                str(output.get("text") or output["data"]["text/plain"]),
             )

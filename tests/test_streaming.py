@@ -28,7 +28,9 @@ def labels(dataset):
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
-@pytest.mark.parametrize("config", ["uniform_32", "quadrant", "uniform_20_square5_seed3", "uniform_4_square3"])
+@pytest.mark.parametrize(
+    "config", ["uniform_32", "quadrant", "uniform_20_square5_seed3", "uniform_4_square3"]
+)
 def test_an_epoch_is_the_stored_data_set(config, split):
     arrays = not_so_clevr.load_arrays(config)[split]
     streamed = joined(not_so_clevr.stream(config, split, 50, epochs=1).as_numpy_iterator())
@@ -54,7 +56,9 @@ def test_every_epoch_has_every_example_once_in_an_order_of_its_own(batch_size, s
 
 def shuffled(seed, epoch):
     """The examples of test in TensorFlow's order for two seeds, which needs no memory."""
-    return tf.random.experimental.index_shuffle(tf.range(49), tf.constant([seed, epoch], tf.int64), 48).numpy()
+    return tf.random.experimental.index_shuffle(
+        tf.range(49), tf.constant([seed, epoch], tf.int64), 48
+    ).numpy()
 
 
 @pytest.mark.parametrize("seed", [0, 7, 2**32 - 1])
@@ -81,13 +85,18 @@ def test_without_a_seed_the_order_is_that_of_load_arrays():
 
 def test_it_ends_only_if_it_is_told_to():
     assert not_so_clevr.stream(SMALL).cardinality() == tf.data.INFINITE_CARDINALITY
-    assert not_so_clevr.stream(SMALL, "test", 20, epochs=3).cardinality() == 3 * 3  # 49 examples: 20, 20 and 9
+    assert (
+        not_so_clevr.stream(SMALL, "test", 20, epochs=3).cardinality() == 3 * 3
+    )  # 49 examples: 20, 20 and 9
 
 
 @pytest.mark.parametrize("name", tasks.TASKS)
 def test_a_task_sees_what_it_sees_of_the_arrays(name):
     expected = tasks.as_task(name, 16).xy(ARRAYS["test"])
-    streamed = zip(*not_so_clevr.stream(SMALL, "test", 20, None, task=name, epochs=1).as_numpy_iterator(), strict=True)
+    streamed = zip(
+        *not_so_clevr.stream(SMALL, "test", 20, None, task=name, epochs=1).as_numpy_iterator(),
+        strict=True,
+    )
     batches = not_so_clevr.stream_batches(SMALL, "test", 20, None, task=name, epochs=1)
     drawn = zip(*(batches[k] for k in range(len(batches))), strict=True)
     for a, b, c in zip(expected, streamed, drawn, strict=True):
@@ -102,7 +111,9 @@ def test_the_state_of_an_iterator_is_saved_and_restored(tmp_path):
         next(iterator)
     path = tf.train.Checkpoint(iterator=iterator).write(tmp_path / "state")
     expected = [next(iterator)["label"].numpy().tolist() for _ in range(20)]
-    assert sum(file.stat().st_size for file in tmp_path.iterdir()) < 10_000  # Its size does not follow the data set's.
+    assert (
+        sum(file.stat().st_size for file in tmp_path.iterdir()) < 10_000
+    )  # Its size does not follow the data set's.
     another = iter(not_so_clevr.stream(SMALL, "train", 10, seed=3))
     tf.train.Checkpoint(iterator=another).read(path)
     assert [next(another)["label"].numpy().tolist() for _ in range(20)] == expected
@@ -141,13 +152,21 @@ def test_keras_sees_every_example_once_in_each_epoch():
     epochs = [list(itertools.chain(*labels[:steps])), list(itertools.chain(*labels[steps:]))]
     assert sorted(epochs[0]) == sorted(epochs[1]) == ARRAYS["train"]["label"].tolist()
     assert epochs[0] != epochs[1]
-    later = not_so_clevr.stream_batches(SMALL, "train", 10, 5, task="classification", epochs=2, first_step=steps - 1)
+    later = not_so_clevr.stream_batches(
+        SMALL, "train", 10, 5, task="classification", epochs=2, first_step=steps - 1
+    )
     assert [later[k][1].argmax(axis=1).tolist() for k in range(len(later))] == labels[steps - 1 :]
-    assert [batches[k][1].argmax(axis=1).tolist() for k in (3, 0, 3)] == [labels[3], labels[0], labels[3]]
+    assert [batches[k][1].argmax(axis=1).tolist() for k in (3, 0, 3)] == [
+        labels[3],
+        labels[0],
+        labels[3],
+    ]
     assert len(list(iter_by_index(later))) == steps + 1
     with pytest.raises(IndexError, match="There is no batch -1"):
         batches[-1]
-    with pytest.raises(TypeError, match="Endless batches have no length; set epochs or fit's steps_per_epoch"):
+    with pytest.raises(
+        TypeError, match="Endless batches have no length; set epochs or fit's steps_per_epoch"
+    ):
         len(batches)
 
 
@@ -171,20 +190,31 @@ def test_fit_sees_the_batches_in_their_order_however_long_its_epochs_are(fed):
         y = np.concatenate([batches[k][1] for k in steps])
         return pytest.approx(fingerprint(y, y).mean(), rel=1e-4)
 
-    model = keras.Sequential([keras.Input((16, 16, 1)), keras.layers.GlobalMaxPooling2D(), keras.layers.Dense(2)])
+    model = keras.Sequential(
+        [keras.Input((16, 16, 1)), keras.layers.GlobalMaxPooling2D(), keras.layers.Dense(2)]
+    )
     model.compile("sgd", fingerprint)
     batches, later = (
-        not_so_clevr.stream_batches(SMALL, "train", 10, 5, task="regression", first_step=first) for first in (0, 12)
+        not_so_clevr.stream_batches(SMALL, "train", 10, 5, task="regression", first_step=first)
+        for first in (0, 12)
     )
-    losses = model.fit(fed(batches), epochs=9, steps_per_epoch=2, shuffle=False, verbose=0).history["loss"]
-    losses += model.fit(fed(later), epochs=6, steps_per_epoch=1, shuffle=False, verbose=0).history["loss"]
-    assert losses == [expected(batches, [2 * k, 2 * k + 1]) for k in range(9)] + [expected(later, [k]) for k in range(6)]
+    losses = model.fit(fed(batches), epochs=9, steps_per_epoch=2, shuffle=False, verbose=0).history[
+        "loss"
+    ]
+    losses += model.fit(fed(later), epochs=6, steps_per_epoch=1, shuffle=False, verbose=0).history[
+        "loss"
+    ]
+    assert losses == [expected(batches, [2 * k, 2 * k + 1]) for k in range(9)] + [
+        expected(later, [k]) for k in range(6)
+    ]
     test = not_so_clevr.stream_batches(SMALL, "test", 20, None, task="regression", epochs=1)
     for _ in range(2):
         assert model.evaluate(fed(test), verbose=0) == expected(test, range(3))
 
 
-@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="Other backends have no thread that tunes.")
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="Other backends have no thread that tunes."
+)
 def test_no_thread_is_waited_for_that_tunes():
     batches = not_so_clevr.stream_batches(SMALL, "train", 10, 5, task="regression")
     for dataset in (not_so_clevr.stream(SMALL), batches.for_fit()):
@@ -196,12 +226,17 @@ def test_drawn_on_the_device_of_the_backend_it_is_the_same(name, monkeypatch):
     expected = not_so_clevr.stream_batches(SMALL, "train", 10, 5, task=name)[2]
     monkeypatch.setattr(devices, "keras_gpu", lambda: "a GPU")
     drawn = not_so_clevr.stream_batches(SMALL, "train", 10, 5, task=name)[2]
-    assert [keras.ops.is_tensor(each) for each in drawn] == [name == "regression", name != "regression"]  # The pixels
+    assert [keras.ops.is_tensor(each) for each in drawn] == [
+        name == "regression",
+        name != "regression",
+    ]  # The pixels
     for a, b in zip(expected, drawn, strict=True):
         np.testing.assert_array_equal(keras.ops.convert_to_numpy(b), a)
 
 
-@pytest.mark.skipif(keras.backend.backend() == "tensorflow", reason="tf.data holds batches on the host.")
+@pytest.mark.skipif(
+    keras.backend.backend() == "tensorflow", reason="tf.data holds batches on the host."
+)
 def test_drawn_on_the_device_of_the_backend_fit_copies_no_batch_to_the_host(monkeypatch):
     monkeypatch.setattr(devices, "keras_gpu", lambda: "a GPU")
     kind, name = type(keras.ops.ones(1)), "__array__"
@@ -217,7 +252,9 @@ def test_drawn_on_the_device_of_the_backend_fit_copies_no_batch_to_the_host(monk
         return original(tensor, *arguments, **options)
 
     monkeypatch.setattr(kind, name, convert)
-    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(256), keras.layers.Reshape((16, 16, 1))])
+    model = keras.Sequential(
+        [keras.Input((2,)), keras.layers.Dense(256), keras.layers.Reshape((16, 16, 1))]
+    )
     model.compile("sgd", "mse")
     batches = not_so_clevr.stream_batches(SMALL, "train", 10, 5, task="rendering")
     model.fit(batches, steps_per_epoch=2, shuffle=False, verbose=0)
@@ -242,7 +279,9 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2e6)  # kB; 
 
 @pytest.mark.parametrize("backend", subprocesses.other_backends())
 def test_on_the_other_backends(backend):
-    subprocesses.run_tests(__file__, "task or device_of_the_backend or keras_sees or trains or fit_sees", backend)
+    subprocesses.run_tests(
+        __file__, "task or device_of_the_backend or keras_sees or trains or fit_sees", backend
+    )
 
 
 @pytest.mark.parametrize("make", [not_so_clevr.stream, not_so_clevr.stream_batches])
@@ -253,9 +292,15 @@ def test_on_the_other_backends(backend):
         ({"split": "validation"}, "split='validation' is unknown; expected one of train, test."),
         ({"split": ["train"]}, r"split=\['train'\] is unknown; expected one of train, test."),
         ({"epochs": 0}, "epochs=0 is out of range"),
-        ({"batch_size": 0}, "batch_size=0 is out of range; expected an integer from 1 to 2147483647."),
+        (
+            {"batch_size": 0},
+            "batch_size=0 is out of range; expected an integer from 1 to 2147483647.",
+        ),
         ({"seed": -1}, "seed=-1 is out of range; expected an integer from 0 to 4294967295."),
-        ({"task": "painting"}, "Unknown task 'painting'; expected one of classification, regression, rendering."),
+        (
+            {"task": "painting"},
+            "Unknown task 'painting'; expected one of classification, regression, rendering.",
+        ),
     ],
 )
 def test_bad_input(make, wrong, sentence):
@@ -265,10 +310,15 @@ def test_bad_input(make, wrong, sentence):
 
 def test_bad_input_of_tf_data():
     for device in ("GPU:7", 0, "/job:localhost/replica:0/task:0/device:GPU:7"):
-        with pytest.raises(ValueError, match=f"device={device!r} is unknown to TensorFlow; expected one of CPU:0"):
+        with pytest.raises(
+            ValueError, match=f"device={device!r} is unknown to TensorFlow; expected one of CPU:0"
+        ):
             not_so_clevr.stream(SMALL, device=device)
 
 
-@pytest.mark.parametrize("device", ["cpu", "CPU:0", "/CPU:0", "/device:CPU:0", "/job:localhost/replica:0/task:0/device:CPU:0"])
+@pytest.mark.parametrize(
+    "device",
+    ["cpu", "CPU:0", "/CPU:0", "/device:CPU:0", "/job:localhost/replica:0/task:0/device:CPU:0"],
+)
 def test_a_device_goes_by_any_of_its_names(device):
     assert next(iter(not_so_clevr.stream(SMALL, device=device)))["image"].shape == (32, 16, 16, 1)

@@ -92,7 +92,9 @@ def folder(tmp_path):
 def start(folder, *arguments, **streams):
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | streams
     environment = subprocesses.environment(COLUMNS="160", TERM="xterm")
-    return subprocess.Popen([COMMAND, *map(str, arguments), "--data", "memory"], env=environment, cwd=folder, **streams)
+    return subprocess.Popen(
+        [COMMAND, *map(str, arguments), "--data", "memory"], env=environment, cwd=folder, **streams
+    )
 
 
 def finish(process):
@@ -127,7 +129,9 @@ def test_a_sweep_outlives_failures_and_kills(folder):
     """The sweep is killed; again, one run dies once and one fails twice; then that is mended."""
     pytest.importorskip("ray")
     base = folder / "runs" / "regression" / "quadrant_16_square3"
-    fine, dies, raises = (base / f"my_module.{name}-epochs=150" / "seed5" for name in ("fine", "dies", "raises"))
+    fine, dies, raises = (
+        base / f"my_module.{name}-epochs=150" / "seed5" for name in ("fine", "dies", "raises")
+    )
 
     killed = start(folder, "sweep", "grid.toml", "--row", "*fine*")
     wait_until(lambda: fine.with_name("seed5.incomplete").joinpath("checkpoint.npz").exists())
@@ -143,21 +147,39 @@ def test_a_sweep_outlives_failures_and_kills(folder):
     assert status == 1, shown
     assert "3 runs to do" in output
     assert output.count("my_module.raises-epochs=150/seed5 failed: RuntimeError: ") == 2
-    assert "my_module.dies-epochs=150/seed5 failed: its process died: it crashed, was killed, or ran out of memory" in output
+    assert (
+        "my_module.dies-epochs=150/seed5 failed: its process died: it crashed, was killed, or ran out of memory"
+        in output
+    )
     assert output.count("; trying again\n") == 2
     assert re.search(r"my_module.dies-epochs=150/seed5: .* % of test right, in \d+ s", output)
     assert "| regression | quadrant_16_square3 | my_module.fine-epochs=150 | 1 |" in output
     at_once = min(len(os.sched_getaffinity(0)), 3)  # A core each
     assert ", ".join([f"{at_once} running", *[f"{3 - at_once} waiting"] * (at_once < 3)]) in shown
-    assert re.search(r"fine-epochs=150/seed5 +(starting|\d+ of 150 +loss .*, test error .* s)", shown)
+    assert re.search(
+        r"fine-epochs=150/seed5 +(starting|\d+ of 150 +loss .*, test error .* s)", shown
+    )
     assert "my_module.raises-epochs=150/seed5 failed 2 times: RuntimeError: " in shown
     assert f"The end of its log, {raises}.log:" in shown
-    assert re.search(r"attempt 1 of .*Traceback.*not mended.*attempt 2 of .*not mended", read_log(raises), re.DOTALL)
+    assert re.search(
+        r"attempt 1 of .*Traceback.*not mended.*attempt 2 of .*not mended",
+        read_log(raises),
+        re.DOTALL,
+    )
     assert "last words" in read_log(dies)
     epochs = re.findall(r"epoch (\d+) of 150, loss", read_log(fine))
     assert epochs.count("1") == epochs.count("150") == 1  # It went on.
 
-    train_on_one_core(folder, "my_module:fine", "--config", "quadrant_16_square3", "--seed", "5", "--set", "epochs=150")
+    train_on_one_core(
+        folder,
+        "my_module:fine",
+        "--config",
+        "quadrant_16_square3",
+        "--seed",
+        "5",
+        "--set",
+        "epochs=150",
+    )
     assert_same_run(fine, folder / "trained" / fine.relative_to(folder / "runs"))
 
     (folder / "mended").touch()
@@ -185,7 +207,10 @@ def test_ctrl_c_says_how_to_go_on(folder, monkeypatch, capsys):
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert ended.value.code == 130
-    assert "the sweep was interrupted; the same command continues with 3 runs." in capsys.readouterr().err
+    assert (
+        "the sweep was interrupted; the same command continues with 3 runs."
+        in capsys.readouterr().err
+    )
 
 
 def test_only_print_lists_the_runs_and_starts_nothing(folder, monkeypatch, capsys):
@@ -202,7 +227,9 @@ def test_only_print_lists_the_runs_and_starts_nothing(folder, monkeypatch, capsy
 
 def test_a_run_that_another_process_is_writing_is_waited_for(tmp_path, monkeypatch, capsys):
     """And not made again: what the other one has made is the result."""
-    experiment = Experiment("regression", "quadrant_16_square3", "coordconv", settings={"epochs": 1})
+    experiment = Experiment(
+        "regression", "quadrant_16_square3", "coordconv", settings={"epochs": 1}
+    )
     options = RunOptions(runs=tmp_path, data="memory", resume=True)
     folder = tmp_path / experiment.id / "seed0"
     folder.parent.mkdir(parents=True)
@@ -241,7 +268,11 @@ def read_log(run):
 
 def processes(base):
     """The ids of those that have written the logs of some runs."""
-    return [int(pid) for log in base.rglob("*.log") for pid in re.findall(r", process (\d+),", log.read_text())]
+    return [
+        int(pid)
+        for log in base.rglob("*.log")
+        for pid in re.findall(r", process (\d+),", log.read_text())
+    ]
 
 
 CONFINED = """
@@ -296,10 +327,14 @@ def made(rows, estimate=None, seconds=None):
     """Attempts at some rows, done where there are seconds."""
     todo = []
     for k, name in enumerate(rows):
-        (row,) = reproduce.plan([Experiment("regression", "quadrant_16", "coordconv", settings={"epochs": name})])
+        (row,) = reproduce.plan(
+            [Experiment("regression", "quadrant_16", "coordconv", settings={"epochs": name})]
+        )
         attempt = sweep.Attempt(row, k, pathlib.Path("none"), estimate, number=1)
         if seconds and seconds[k]:
-            fields = dict.fromkeys(("model", "recipe", "task", "config", "accuracy_metric", "distance_metric"), "")
+            fields = dict.fromkeys(
+                ("model", "recipe", "task", "config", "accuracy_metric", "distance_metric"), ""
+            )
             attempt.result = Result(**fields, seed=k, metrics={}, seconds=seconds[k])
         todo.append(attempt)
     return todo
@@ -311,9 +346,16 @@ def test_the_time_left():
     assert sweep.time_left(unknown, {unknown[0]: 10.0}, 1) == 30
     estimated = made([1, 1, 1, 1], estimate=10.0)
     assert sweep.time_left(estimated, {}, 2) == 20
-    assert sweep.time_left(estimated, {estimated[0]: 35.0}, 2) == 35  # One run is no shorter on two cores.
-    assert sweep.time_left(made([1, 1, 2, 2], estimate=10.0, seconds=[20, 40, None, None]), {}, 1) == 60  # 3 times the estimate
-    assert sweep.time_left(made([1, 1, 1], estimate=99.0, seconds=[20, 40, None]), {}, 2) == 30  # As others of the row
+    assert (
+        sweep.time_left(estimated, {estimated[0]: 35.0}, 2) == 35
+    )  # One run is no shorter on two cores.
+    assert (
+        sweep.time_left(made([1, 1, 2, 2], estimate=10.0, seconds=[20, 40, None, None]), {}, 1)
+        == 60
+    )  # 3 times the estimate
+    assert (
+        sweep.time_left(made([1, 1, 1], estimate=99.0, seconds=[20, 40, None]), {}, 2) == 30
+    )  # As others of the row
     over = made([1], seconds=[20])
     assert sweep.time_left(over, {}, 1) == 0
 
@@ -352,7 +394,10 @@ def test_the_last_epoch_of_a_log_tells_how_far_a_run_is(tmp_path):
 
 def test_without_ray_it_is_told_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(ImportError, match=r"pip install 'not-so-clevr\[sweep\]'"), cluster.cluster(None, 1, 0):
+    with (
+        pytest.raises(ImportError, match=r"pip install 'not-so-clevr\[sweep\]'"),
+        cluster.cluster(None, 1, 0),
+    ):
         pass
 
 
@@ -362,24 +407,38 @@ def test_without_ray_it_is_told_what_to_install(monkeypatch):
         (["nope"], "There is no grid 'nope'; expected one of article,"),
         (["none.toml"], "Cannot read none.toml: No such file or directory"),
         (["grid.toml", "--seeds", "0"], "--seeds=0 is out of range"),
-        (["grid.toml", "--row", "x"], "--row x matches none of the 3 rows; expected an id such as regression/"),
+        (
+            ["grid.toml", "--row", "x"],
+            "--row x matches none of the 3 rows; expected an id such as regression/",
+        ),
         (["grid.toml", "--data", "disk"], "data='disk' is unknown"),
         (["grid.toml", "--runs", "grid.toml"], "There is no folder"),
         (["grid.toml", "--runs", "grid.toml/below"], "Cannot write"),
         (["grid.toml", "--cpus-per-run", "0"], "--cpus-per-run=0 is out of range"),
-        (["grid.toml", "--gpus-per-run", "1.5"], "--gpus-per-run must be 0 to 1, or a whole number, got 1.5."),
-        (["grid.toml", "--gpus-per-run", "nan"], "--gpus-per-run must be 0 to 1, or a whole number, got nan."),
+        (
+            ["grid.toml", "--gpus-per-run", "1.5"],
+            "--gpus-per-run must be 0 to 1, or a whole number, got 1.5.",
+        ),
+        (
+            ["grid.toml", "--gpus-per-run", "nan"],
+            "--gpus-per-run must be 0 to 1, or a whole number, got nan.",
+        ),
         (
             ["grid.toml", "--address", "nonsense"],
             "--address must be HOST:PORT, such as 10.0.0.1:6379, or auto, got 'nonsense'.",
         ),
         (["grid.toml", "--address", "127.0.0.1:1"], "Nothing answers at --address 127.0.0.1:1"),
         (["wrong.toml"], "my_module:wrong returns shape (2, 7) for regression; expected (2, 2)"),
-        (["other.toml"], "{runs}/regression/quadrant_16_square3/my_module.fine-epochs=150/seed6 was made with"),
+        (
+            ["other.toml"],
+            "{runs}/regression/quadrant_16_square3/my_module.fine-epochs=150/seed6 was made with",
+        ),
         (["task.toml"], "task.toml: Unknown task 'x'"),
     ],
 )
-def test_bad_input_is_one_sentence_before_ray_starts(folder, arguments, sentence, monkeypatch, capsys):
+def test_bad_input_is_one_sentence_before_ray_starts(
+    folder, arguments, sentence, monkeypatch, capsys
+):
     (folder / "wrong.toml").write_text(GRID.replace(":fine", ":wrong"))
     (folder / "task.toml").write_text(GRID.replace('"regression"', '"x"'))
     (folder / "other.toml").write_text(GRID.replace("[5]", "[6]"))
@@ -390,16 +449,32 @@ def test_bad_input_is_one_sentence_before_ray_starts(folder, arguments, sentence
         "seed": 6,
     }
     metrics = {split: {"r": 1.0, "error": 1.0} for split in ("train", "test")}
-    other = folder / "runs" / "regression" / "quadrant_16_square3" / "my_module.fine-epochs=150" / "seed6"
+    other = (
+        folder
+        / "runs"
+        / "regression"
+        / "quadrant_16_square3"
+        / "my_module.fine-epochs=150"
+        / "seed6"
+    )
     Result(**result, metrics=metrics).write(other)
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "path", [*sys.path, str(folder)])
     monkeypatch.delitem(sys.modules, "my_module", raising=False)
     monkeypatch.setattr(cluster, "cluster", lambda *_: pytest.fail("Ray started"))
     monkeypatch.setattr(
-        sys, "argv", ["not-so-clevr", "sweep", *arguments, *([] if "--data" in arguments else ["--data", "memory"])]
+        sys,
+        "argv",
+        [
+            "not-so-clevr",
+            "sweep",
+            *arguments,
+            *([] if "--data" in arguments else ["--data", "memory"]),
+        ],
     )
     with pytest.raises(SystemExit) as ended:
         cli.main()
-    subprocesses.assert_refused(ended.value.code, capsys.readouterr().err, sentence.format(runs=folder / "runs"))
+    subprocesses.assert_refused(
+        ended.value.code, capsys.readouterr().err, sentence.format(runs=folder / "runs")
+    )
     assert not list((folder / "runs").rglob("*.log"))

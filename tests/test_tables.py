@@ -7,7 +7,14 @@ from not_so_clevr.results import tables
 
 @pytest.mark.parametrize(
     ("share", "text"),
-    [(1.0, "100 %"), (0.99999, "99.9 %"), (0.9994, "99.9 %"), (0.5, "50.0 %"), (0.0, "0.0 %"), (0.0004, "0.0 %")],
+    [
+        (1.0, "100 %"),
+        (0.99999, "99.9 %"),
+        (0.9994, "99.9 %"),
+        (0.5, "50.0 %"),
+        (0.0, "0.0 %"),
+        (0.0004, "0.0 %"),
+    ],
 )
 def test_only_all_is_100_percent(share, text):
     assert tables.percent(share) == text
@@ -51,21 +58,39 @@ def test_an_interval_ends_where_values_do(metric, mean, half, text):
 
 @pytest.mark.parametrize(
     ("text", "cell"),
-    [("\x1b[31mred", "\\x1b[31mred"), ("a\rb\n", "a\\rb\\n"), ("\ud800", "\\ud800"), ("<i>&|é", "&lt;i>&amp;\\|é")],
+    [
+        ("\x1b[31mred", "\\x1b[31mred"),
+        ("a\rb\n", "a\\rb\\n"),
+        ("\ud800", "\\ud800"),
+        ("<i>&|é", "&lt;i>&amp;\\|é"),
+    ],
 )
 def test_what_strangers_wrote_does_no_harm_in_a_table(text, cell, tmp_path):
     assert tables.markdown(["a"], [[text]]).splitlines()[-1] == f"| {cell} |"
     for ending in ("md", "csv", "json"):
-        tables.write(tmp_path / f"board.{ending}", [{"a": text}], lambda rows: tables.markdown(["a"], [[rows[0]["a"]]]))
+        tables.write(
+            tmp_path / f"board.{ending}",
+            [{"a": text}],
+            lambda rows: tables.markdown(["a"], [[rows[0]["a"]]]),
+        )
 
 
 def test_a_file_that_cannot_be_written_is_told_before_any_work(tmp_path):
     (tmp_path / "file").touch()
     (tmp_path / "folder.md").mkdir()
     for file, sentence in (
-        (tmp_path / "folder.md", r"folder.md is a folder; expected the name of a file, such as .*folder.md/table.md"),
-        (tmp_path / "file" / "a.md", r"Cannot write into .*file: .*file is not a folder; choose another folder."),
-        (tmp_path / "file" / "new" / "a.md", r"Cannot write into .*new: .*file is not a folder; choose another folder."),
+        (
+            tmp_path / "folder.md",
+            r"folder.md is a folder; expected the name of a file, such as .*folder.md/table.md",
+        ),
+        (
+            tmp_path / "file" / "a.md",
+            r"Cannot write into .*file: .*file is not a folder; choose another folder.",
+        ),
+        (
+            tmp_path / "file" / "new" / "a.md",
+            r"Cannot write into .*new: .*file is not a folder; choose another folder.",
+        ),
     ):
         with pytest.raises(OSError, match=sentence):
             tables.check_file(file)

@@ -33,7 +33,9 @@ def test_examples_fit_the_shapes_in_numpy_and_in_tf_data(name, input_shape, outp
 
 def test_coordinates_are_on_the_scale_of_coordconv():
     x, one_hot = tasks.Classification(20).xy(ARRAYS)
-    channels = keras.ops.convert_to_numpy(coordinate_channels(np.zeros((1, 20, 20, 1), "float32"), False, "channels_last"))
+    channels = keras.ops.convert_to_numpy(
+        coordinate_channels(np.zeros((1, 20, 20, 1), "float32"), False, "channels_last")
+    )
     for coordinates, hot in zip(x, one_hot, strict=True):
         i, j = divmod(int(hot.argmax()), 20)
         np.testing.assert_array_equal(coordinates, channels[0, i, j])
@@ -56,11 +58,15 @@ def test_losses_have_known_values():
         assert float(task.loss(y, np.zeros_like(y))) == pytest.approx(expected, rel=1e-5)
     task = tasks.Regression(20)
     _, y = task.xy(ARRAYS)
-    assert float(task.loss(y, y + np.float32([0.3, -0.1]))) == pytest.approx((0.09 + 0.01) / 2, rel=1e-5)
+    assert float(task.loss(y, y + np.float32([0.3, -0.1]))) == pytest.approx(
+        (0.09 + 0.01) / 2, rel=1e-5
+    )
 
 
 def test_each_task_has_a_metric_of_what_is_right_and_one_of_how_close_the_rest_is():
-    assert {name: (task.accuracy_metric, task.distance_metric) for name, task in tasks.TASKS.items()} == {
+    assert {
+        name: (task.accuracy_metric, task.distance_metric) for name, task in tasks.TASKS.items()
+    } == {
         "classification": ("accuracy", "distance"),
         "regression": ("within_half_pixel", "error"),
         "rendering": ("exact", "iou"),
@@ -94,5 +100,8 @@ def test_the_size_may_be_one_of_numpys_integers_which_overflow():
 
 
 def test_an_unknown_task_is_named():
-    with pytest.raises(ValueError, match="Unknown task 'painting'; expected one of classification, regression, rendering."):
+    with pytest.raises(
+        ValueError,
+        match="Unknown task 'painting'; expected one of classification, regression, rendering.",
+    ):
         tasks.as_task("painting", 64)

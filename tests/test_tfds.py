@@ -54,15 +54,22 @@ def test_features_are_those_of_the_data_set_card(data_dir):
     assert info.splits["test"].num_examples == 784
     assert "Kim, Ricci and Serre" in info.description
     assert "1807.03247" in info.citation
-    assert info.config_description == "9x9 squares on 64x64 canvases, lower right quadrant held out."
+    assert (
+        info.config_description == "9x9 squares on 64x64 canvases, lower right quadrant held out."
+    )
 
 
 def test_default_config_is_uniform(data_dir):
-    assert tfds.builder("not_so_clevr", data_dir=data_dir).info.full_name == "not_so_clevr/uniform/1.0.0"
+    assert (
+        tfds.builder("not_so_clevr", data_dir=data_dir).info.full_name
+        == "not_so_clevr/uniform/1.0.0"
+    )
 
 
 def test_as_supervised_gives_coordinates_and_one_hot(data_dir):
-    for coordinates, one_hot in tfds.load(NAME, data_dir=data_dir, split="test", as_supervised=True):
+    for coordinates, one_hot in tfds.load(
+        NAME, data_dir=data_dir, split="test", as_supervised=True
+    ):
         assert one_hot.numpy().argmax() == coordinates[0] * 32 + coordinates[1]
 
 
@@ -70,12 +77,17 @@ def test_slices_share_out_the_split_and_are_no_corner_of_the_canvas(data_dir):
     slices = tfds.load(NAME, data_dir=data_dir, split=["train[:10%]", "train[10%:]"], batch_size=-1)
     first, rest = (part["label"].numpy().tolist() for part in slices)
     assert len(first) == round(0.1 * 432)
-    assert sorted(first + rest) == not_so_clevr.load_arrays("quadrant_32")["train"]["label"].tolist()
+    assert (
+        sorted(first + rest) == not_so_clevr.load_arrays("quadrant_32")["train"]["label"].tolist()
+    )
     assert np.ptp(np.array(first) // 32) > 16
 
 
 def test_loading_is_the_same_always(data_dir, tmp_path):
-    loads = [tfds.load(NAME, data_dir=folder, split="train", batch_size=-1) for folder in (data_dir, data_dir, tmp_path)]
+    loads = [
+        tfds.load(NAME, data_dir=folder, split="train", batch_size=-1)
+        for folder in (data_dir, data_dir, tmp_path)
+    ]
     for other in loads[1:]:
         for key in KEYS:
             np.testing.assert_array_equal(loads[0][key], other[key])
@@ -83,7 +95,9 @@ def test_loading_is_the_same_always(data_dir, tmp_path):
 
 def test_read_config_and_shuffle_files(data_dir):
     read_config = tfds.ReadConfig(shuffle_seed=1, interleave_cycle_length=1, add_tfds_id=True)
-    shuffled = tfds.load(NAME, data_dir=data_dir, split="train", shuffle_files=True, read_config=read_config)
+    shuffled = tfds.load(
+        NAME, data_dir=data_dir, split="train", shuffle_files=True, read_config=read_config
+    )
     assert len({example["tfds_id"].numpy() for example in shuffled}) == 432
 
 
@@ -119,8 +133,12 @@ assert all(example["image"].shape == (32, 32, 1) and example["image"].sum() == 8
 assert all(example["one_hot"][example["label"]] == 1 == example["one_hot"].sum() for example in examples)
 """
     expected = "144 ['coordinates', 'image', 'label', 'one_hot']"
-    assert subprocesses.run(code.replace("DOWNLOAD", "True")).endswith(f"{expected} True")  # It writes with TensorFlow,
-    assert subprocesses.run(code.replace("DOWNLOAD", "False")) == f"{expected} False"  # and reads without.
+    assert subprocesses.run(code.replace("DOWNLOAD", "True")).endswith(
+        f"{expected} True"
+    )  # It writes with TensorFlow,
+    assert (
+        subprocesses.run(code.replace("DOWNLOAD", "False")) == f"{expected} False"
+    )  # and reads without.
 
 
 def test_as_dataframe_and_show_examples(data_dir):
@@ -135,7 +153,12 @@ def test_as_dataframe_and_show_examples(data_dir):
 
 
 def test_benchmark(data_dir):
-    assert tfds.benchmark(tfds.load(NAME, data_dir=data_dir, split="test").batch(16), batch_size=16).stats is not None
+    assert (
+        tfds.benchmark(
+            tfds.load(NAME, data_dir=data_dir, split="test").batch(16), batch_size=16
+        ).stats
+        is not None
+    )
 
 
 def test_tfds_build_on_the_command_line(tmp_path):
@@ -143,5 +166,7 @@ def test_tfds_build_on_the_command_line(tmp_path):
     command = [tfds_command, "build", NAME, "--imports", "not_so_clevr", "--data_dir", tmp_path]
     subprocess.run(command, check=True, capture_output=True, env=subprocesses.environment())
     assert (tmp_path / NAME / "1.0.0" / "dataset_info.json").exists()
-    subprocess.run([*command, "--overwrite"], check=True, capture_output=True, env=subprocesses.environment())
+    subprocess.run(
+        [*command, "--overwrite"], check=True, capture_output=True, env=subprocesses.environment()
+    )
     assert len(tfds.load(NAME, data_dir=tmp_path, split="test")) == 144

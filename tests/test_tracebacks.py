@@ -53,7 +53,12 @@ def fine(task):
     return keras.Sequential(linear(task))
 """
 
-RUN = {"task": "regression", "config": "quadrant_16_square3", "data": "memory", "settings": {"epochs": 1}}
+RUN = {
+    "task": "regression",
+    "config": "quadrant_16_square3",
+    "data": "memory",
+    "settings": {"epochs": 1},
+}
 
 
 @pytest.fixture

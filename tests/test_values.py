@@ -14,14 +14,19 @@ ID = f"{{}}/{run_files.CONFIG}/net"
 
 def told(comment, runs, task="classification"):
     before = f"<!-- {comment}: {ID.format(task)} -->"
-    page = values.renewed("page.md", f"It is {before}?<!-- / -->, and {before}what was there<!-- / -->.", runs)
+    page = values.renewed(
+        "page.md", f"It is {before}?<!-- / -->, and {before}what was there<!-- / -->.", runs
+    )
     text = page.removeprefix(f"It is {before}").partition("<!-- / -->")[0]
     assert page == f"It is {before}{text}<!-- / -->, and {before}{text}<!-- / -->."
     return text
 
 
 def several(*wrong, task="classification"):
-    return [run_files.result("net", task=task, seed=seed, wrong=share) for seed, share in enumerate(wrong)]
+    return [
+        run_files.result("net", task=task, seed=seed, wrong=share)
+        for seed, share in enumerate(wrong)
+    ]
 
 
 def learned(*columns, metric="accuracy"):
@@ -31,7 +36,12 @@ def learned(*columns, metric="accuracy"):
             "net",
             seed=seed,
             history=[
-                {"epoch": k, "loss": 1.0, "test": {"accuracy": 0.0} | {metric: value}, "seconds": 1.0}
+                {
+                    "epoch": k,
+                    "loss": 1.0,
+                    "test": {"accuracy": 0.0} | {metric: value},
+                    "seconds": 1.0,
+                }
                 for k, value in enumerate(column, 1)
             ],
         )
@@ -48,19 +58,35 @@ def answered(function):
 
 
 def test_up_to_three_numbers_are_told_one_by_one_and_more_of_them_as_a_range():
-    assert told("of_test", several(0.5)) == "51.0 %"  # 24 of 49 are wrong: half of an odd number, rounded to even
+    assert (
+        told("of_test", several(0.5)) == "51.0 %"
+    )  # 24 of 49 are wrong: half of an odd number, rounded to even
     assert told("of_test", several(0.0, 0.5, 1.0)) == "100, 51.0 and 0.0 %"
     assert told("of_test", several(0.5, 0.0, 1.0, 0.5)) == "0.0 to 100 %"
-    assert told("of_test", several(0.0, 0.0)) == told("of_test", several(0.0, 0.0, 0.0, 0.0)) == "100 %"
+    assert (
+        told("of_test", several(0.0, 0.0))
+        == told("of_test", several(0.0, 0.0, 0.0, 0.0))
+        == "100 %"
+    )
 
 
 def test_a_training_stands_still_if_its_loss_does_in_the_second_half():
     def with_losses(*losses):
-        history = [{"epoch": k, "loss": loss, "test": {"accuracy": 0.0}, "seconds": 1.0} for k, loss in enumerate(losses, 1)]
+        history = [
+            {"epoch": k, "loss": loss, "test": {"accuracy": 0.0}, "seconds": 1.0}
+            for k, loss in enumerate(losses, 1)
+        ]
         return run_files.result("net", seed=len(losses), history=history)
 
     assert (
-        told("still", [with_losses(9.0, 1.0, 1.0009), with_losses(1.0, 1.0, 1.0, 1.002), with_losses(9.0, 8.0, 7.0, 6.0, 5.0)])
+        told(
+            "still",
+            [
+                with_losses(9.0, 1.0, 1.0009),
+                with_losses(1.0, 1.0, 1.0, 1.002),
+                with_losses(9.0, 8.0, 7.0, 6.0, 5.0),
+            ],
+        )
         == "1 of 3"
     )
 
@@ -72,14 +98,18 @@ def test_metrics_have_their_units():
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(0.0, "0"), (0.0123456, "0.0123"), (0.9973, "0.997"), (0.9999, "0.999"), (1.0, "1")]
+    ("value", "text"),
+    [(0.0, "0"), (0.0123456, "0.0123"), (0.9973, "0.997"), (0.9999, "0.999"), (1.0, "1")],
 )
 def test_no_iou_is_told_as_1_that_is_less(value, text):
     assert told("best iou", learned([value], metric="iou")) == text
 
 
 def test_errors_have_three_digits():
-    assert told("best distance", learned([19.67], [0.00117], [21.0], metric="distance")) == "19.7, 0.00117 and 21 px"
+    assert (
+        told("best distance", learned([19.67], [0.00117], [21.0], metric="distance"))
+        == "19.7, 0.00117 and 21 px"
+    )
 
 
 def test_the_share_of_the_first_layer_is_that_of_the_run(tmp_path, monkeypatch):
@@ -101,7 +131,10 @@ def test_runs_are_counted():
     assert told("right test", several(0.0, 0.5, 0.0)) == "2 of 3"
     assert told("right train", several(0.0, 0.5, 0.0)) == "3 of 3"
     black = run_files.result(
-        "net", task="rendering", seed=9, metrics={split: {"exact": 0.0, "iou": 0.0} for split in ("train", "test")}
+        "net",
+        task="rendering",
+        seed=9,
+        metrics={split: {"exact": 0.0, "iou": 0.0} for split in ("train", "test")},
     )
     assert told("black", [black, *several(1.0, task="rendering")], "rendering") == "1 of 2"
 
@@ -117,12 +150,17 @@ def test_what_a_training_goes_through():
     assert told("best", runs) == "100 %"
     assert told("after 2", runs) == "100 and 20.0 %"
     assert told("first", runs) == "2 and 4"
-    assert told("first", learned(*([0.0] * epochs + [1.0] for epochs in (8, 10, 1, 9)))) == "2 to 11"
+    assert (
+        told("first", learned(*([0.0] * epochs + [1.0] for epochs in (8, 10, 1, 9)))) == "2 to 11"
+    )
     assert told("settled", runs) == "4 (in 1 of 2 runs; never in the others)"
     assert told("settled", learned([1.0, 1.0])) == "1"
     assert told("epochs_right", runs) == "2, 4, 5 and 4"
     assert told("none_right", runs) == "40.0 %"
-    assert told("first distance 3", learned([9.0, 3.0, 1.0], [3.0, 9.0, 9.0], metric="distance")) == "2 and 1"
+    assert (
+        told("first distance 3", learned([9.0, 3.0, 1.0], [3.0, 9.0, 9.0], metric="distance"))
+        == "2 and 1"
+    )
     assert told("first iou", learned([0.0, 0.0, 0.1], metric="iou")) == "3"
 
 
@@ -140,7 +178,12 @@ def test_what_is_answered_on_train():
     assert told("constant 1", [answered(row_of_5), answered(one_point)], "regression") == "1 of 2"
     assert told("constant 2", [answered(row_of_5), answered(one_point)], "regression") == "1 of 2"
     assert told("answer", [answered(one_point)], "regression") == "(7.5, 8.2)"
-    assert told("wrong_rows", [answered(row_4_is_missed), answered(lambda columns: None)], "regression") == "4"
+    assert (
+        told(
+            "wrong_rows", [answered(row_4_is_missed), answered(lambda columns: None)], "regression"
+        )
+        == "4"
+    )
 
 
 def test_errors_of_runs_that_are_not_right_are_told_along_a_line_and_across_it():
@@ -177,16 +220,25 @@ def test_runs_of_several_ids_are_told_of_together():
             "a <!-- mean: classification/x/net -->1<!-- / -->",
             "--> needs classification/x/net, which has no runs; train it",
         ),
-        ("<!-- mean: {id} -->1<!-- / -->", "starts a line, which would end the paragraph; move it."),
+        (
+            "<!-- mean: {id} -->1<!-- / -->",
+            "starts a line, which would end the paragraph; move it.",
+        ),
         ("a\n <!-- mean: {id} -->1<!-- / -->", "starts a line"),
-        ("a <!-- mean {id} -->1<!-- / -->", "page.md has a <!-- / --> without its beginning; write, e.g., <!-- of_test: "),
+        (
+            "a <!-- mean {id} -->1<!-- / -->",
+            "page.md has a <!-- / --> without its beginning; write, e.g., <!-- of_test: ",
+        ),
         (
             "a <!-- of_test iuo: {id} -->1<!-- / -->",
             "<!-- of_test iuo: {id} --> fails (KeyError: 'iuo'); correct it.",
         ),
         ("a <!-- after 9: {id} -->1<!-- / -->", "--> fails (KeyError: 9); correct it."),
         ("a <!-- mean 9: {id} -->1<!-- / -->", "--> fails (TypeError: "),
-        ("a <!-- imperfect test: {id} -->1<!-- / -->", "finds no number, so the sentence is no longer true; rewrite it."),
+        (
+            "a <!-- imperfect test: {id} -->1<!-- / -->",
+            "finds no number, so the sentence is no longer true; rewrite it.",
+        ),
     ],
 )
 def test_what_cannot_be_told_is_an_error(page, sentence):

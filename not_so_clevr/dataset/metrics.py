@@ -1,8 +1,9 @@
 """Metrics: functions of y_true and y_pred that return one number for each example, float32 `[B]`.
 
-The caller takes the mean over all examples. The functions are written in `keras.ops`, so they take NumPy
-arrays and tensors of Keras' backend. S is the canvas size; distances are Euclidean, in pixels. All raise
-UserError if y_true and y_pred differ in shape. Keras is imported at the first call, not with this module.
+The caller takes the mean over all examples. The functions are written in `keras.ops`, so they take
+NumPy arrays and tensors of Keras' backend. S is the canvas size; distances are Euclidean, in
+pixels. All raise UserError if y_true and y_pred differ in shape. The first call imports Keras; this
+module does not.
 """
 
 from __future__ import annotations
@@ -72,7 +73,10 @@ def accuracy(y_true: Any, y_pred: Any) -> Any:
 
 
 def distance(y_true: Any, y_pred: Any) -> Any:
-    """Classification: the distance between the pixel with the highest logit and the right one. Arguments as for `accuracy`."""
+    """Classification: distance from the pixel with the highest logit to the right one.
+
+    Arguments as for `accuracy`.
+    """
     _check(y_true, y_pred)
     size = round(y_true.shape[-1] ** 0.5)
     true, predicted = ops.argmax(y_true, axis=-1), ops.argmax(y_pred, axis=-1)
@@ -81,7 +85,7 @@ def distance(y_true: Any, y_pred: Any) -> Any:
 
 
 def error(y_true: Any, y_pred: Any, canvas_size: int) -> Any:
-    """Regression: the distance between the predicted and the true coordinates, which are not rounded.
+    """Regression: distance between predicted and true coordinates, without rounding.
 
     Args:
         y_true: coordinates (row i, column j) on the [-1, 1] scale, `[B, 2]`.
@@ -89,29 +93,37 @@ def error(y_true: Any, y_pred: Any, canvas_size: int) -> Any:
         canvas_size: S, in pixels.
     """
     _check(y_true, y_pred)
-    return ops.sqrt(ops.sum(ops.square(_pixels(y_pred, canvas_size) - _pixels(y_true, canvas_size)), axis=-1))
+    return ops.sqrt(
+        ops.sum(ops.square(_pixels(y_pred, canvas_size) - _pixels(y_true, canvas_size)), axis=-1)
+    )
 
 
 def within_half_pixel(y_true: Any, y_pred: Any, canvas_size: int) -> Any:
-    """Regression: 1 where `error` is below half a pixel, else 0; stricter than `pair_accuracy`. Arguments as for `error`."""
+    """Regression: 1 where `error` is below half a pixel, else 0; stricter than `pair_accuracy`.
+
+    Arguments as for `error`.
+    """
     return _float(error(y_true, y_pred, canvas_size) < 0.5)
 
 
 def pair_accuracy(y_true: Any, y_pred: Any, canvas_size: int) -> Any:
-    """Regression: 1 where both coordinates, rounded to whole pixels, are right, else 0. Arguments as for `error`."""
+    """Regression: 1 where both coordinates, rounded to whole pixels, are right, else 0.
+
+    Arguments as for `error`.
+    """
     return _float(ops.all(_rounded_right(y_true, y_pred, canvas_size), axis=-1))
 
 
 def coordinate_accuracy(y_true: Any, y_pred: Any, canvas_size: int) -> Any:
-    """Regression: the share, 0, 1/2 or 1, of the two rounded coordinates that are right. The article's accuracy is its mean.
+    """Regression: the share (0, 1/2 or 1) of the two rounded coordinates that are right.
 
-    Arguments as for `error`.
+    Its mean is the article's accuracy. Arguments as for `error`.
     """
     return ops.mean(_float(_rounded_right(y_true, y_pred, canvas_size)), axis=-1)
 
 
 def iou(y_true: Any, y_pred: Any) -> Any:
-    """Rendering: intersection over union of the white pixels, where white is a probability above 0.5, a logit above 0.
+    """Rendering: intersection over union of the white pixels; white is a logit above 0.
 
     Args:
         y_true: canvases, 0 or 1, `[B, S, S, 1]`.
@@ -139,7 +151,9 @@ def exact(y_true: Any, y_pred: Any) -> Any:
 def _check(y_true: Any, y_pred: Any) -> None:
     """Raises UserError unless both have one shape; they would be broadcast otherwise."""
     true, predicted = tuple(y_true.shape), tuple(y_pred.shape)
-    if len(true) != len(predicted) or any(None not in pair and len({*pair}) > 1 for pair in zip(true, predicted, strict=True)):
+    if len(true) != len(predicted) or any(
+        None not in pair and len({*pair}) > 1 for pair in zip(true, predicted, strict=True)
+    ):
         raise UserError(f"y_pred has the shape {predicted}, and y_true {true}; expected the same.")
 
 

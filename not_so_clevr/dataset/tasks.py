@@ -1,13 +1,13 @@
-"""The three tasks: what a model is given, what it should answer, and how the answer is judged.
+"""The three tasks: the input of a model, its target, and how its output is scored.
 
-| task             | x                                  | y                                   | the answer is       |
-|------------------|------------------------------------|-------------------------------------|---------------------|
-| `classification` | coordinates `[2]`                  | one-hot `[S * S]`                   | logits of pixels    |
-| `regression`     | one-hot image `[S, S, 1]`          | coordinates `[2]`                   | coordinates         |
-| `rendering`      | coordinates `[2]`                  | canvas, 0 or 1, `[S, S, 1]`         | logits of whiteness |
+| task             | x                              | y                          | model output |
+|------------------|--------------------------------|----------------------------|--------------|
+| `classification` | coordinates `[2]`              | one-hot `[S * S]`          | pixel logits |
+| `regression`     | one-hot image `[S, S, 1]`      | coordinates `[2]`          | coordinates  |
+| `rendering`      | coordinates `[2]`              | canvas, 0/1, `[S, S, 1]`   | pixel logits |
 
-All are float32. Coordinates (row i, column j) run from -1 at the first pixel of the canvas to 1 at the last, as in CoordConv.
-Source: Liu et al. 2018, arXiv 1807.03247, sections 3 and 4.
+All are float32. Coordinates (row i, column j) go from -1 at the first pixel of the canvas to 1 at
+the last, as in CoordConv. Source: Liu et al. 2018, arXiv 1807.03247, sections 3 and 4.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ class Task:
         canvas_size: S, in pixels.
         name: as on the command line.
         accuracy_metric: the metric that is 1 for an example that is right, else 0.
-        distance_metric: the metric that tells how close the others are.
-        features: of the data set, those that `xy` looks at.
+        distance_metric: the metric that says how close the other examples are.
+        features: those of the data set that `xy` uses.
         input_shape: of one x, without the batch.
-        output_shape: of one y and of one prediction, without the batch.
-        loss: of y and predictions, as `Model.compile` takes it.
-        metrics: name -> function of y and predictions that returns one number for each example; see `metrics`.
+        output_shape: of one y and one prediction, without the batch.
+        loss: of y and predictions, for `Model.compile`.
+        metrics: name -> function of y and predictions, returns `[B]`; see `metrics`.
     """
 
     canvas_size: int = geometry.CANVAS_SIZE
@@ -52,7 +52,7 @@ class Task:
 
     def __post_init__(self) -> None:
         size = integer("canvas_size", self.canvas_size, 1, geometry.MAX_CANVAS_SIZE)
-        object.__setattr__(self, "canvas_size", size)  # A Python int, which does not overflow as NumPy's do
+        object.__setattr__(self, "canvas_size", size)  # NumPy's integers would overflow.
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -71,25 +71,30 @@ class Task:
         raise NotImplementedError
 
     def xy(self, examples: Mapping[str, Any]) -> tuple[Any, Any]:
-        """Returns (x, y) of one example or a batch, as `tfds.load` yields them: NumPy arrays, or tensors in `tf.data`.
+        """Returns (x, y) of an example or a batch of `tfds.load`: NumPy arrays, or tensors.
 
         Raises:
-            UserError: one sentence, if the canvases of the examples have another size.
+            UserError: if the canvases of the examples have another size.
         """
         raise NotImplementedError
 
     def pixels(self, predictions: npt.NDArray[np.float32]) -> npt.NDArray[np.float32] | None:
-        """Returns the coordinates, in pixels, `[B, 2]`, that predictions `[B, *output_shape]` stand for; None for canvases."""
+        """Returns the predicted coordinates, in pixels, `[B, 2]`; None for canvases."""
         return None
 
     def _feature(self, examples: Mapping[str, Any], name: str, shape: tuple[int, ...]) -> Any:
-        """Returns a feature as float32. Raises UserError, one sentence, unless each example has this shape."""
+        """Returns a feature as float32. Raises UserError unless each example has this shape."""
         array = _float32(examples[name])
-        found = tuple(array.shape)[-len(shape) :]  # In `tf.data` it may have None for what is not known.
-        if len(found) < len(shape) or any(length not in (None, size) for length, size in zip(found, shape, strict=True)):
+        found = tuple(array.shape)[
+            -len(shape) :
+        ]  # In `tf.data` it may have None for what is not known.
+        if len(found) < len(shape) or any(
+            length not in (None, size) for length, size in zip(found, shape, strict=True)
+        ):
             raise UserError(
-                f"{name} has the shape {tuple(array.shape)}; expected {shape} for each example, as the task is for canvases of "
-                f"{self.canvas_size} pixels; give it the canvas_size of the data set."
+                f"{name} has the shape {tuple(array.shape)}; expected {shape} for each example, "
+                f"because the task is for canvases of {self.canvas_size} pixels; "
+                "give it the canvas_size of the data set."
             )
         return array
 
@@ -126,10 +131,14 @@ class Classification(Task):
         return {"accuracy": metrics.accuracy, "distance": metrics.distance}
 
     def xy(self, examples: Mapping[str, Any]) -> tuple[Any, Any]:
-        return self.scaled(examples["coordinates"]), self._feature(examples, "one_hot", self.output_shape)
+        return self.scaled(examples["coordinates"]), self._feature(
+            examples, "one_hot", self.output_shape
+        )
 
     def pixels(self, predictions: npt.NDArray[np.float32]) -> npt.NDArray[np.float32] | None:
-        return np.stack(np.divmod(predictions.argmax(axis=-1), self.canvas_size), axis=-1).astype(np.float32)
+        return np.stack(np.divmod(predictions.argmax(axis=-1), self.canvas_size), axis=-1).astype(
+            np.float32
+        )
 
 
 class Regression(Task):
@@ -156,20 +165,27 @@ class Regression(Task):
 
     @property
     def metrics(self) -> dict[str, Callable[[Any, Any], Any]]:
-        functions = (metrics.error, metrics.within_half_pixel, metrics.pair_accuracy, metrics.coordinate_accuracy)
+        functions = (
+            metrics.error,
+            metrics.within_half_pixel,
+            metrics.pair_accuracy,
+            metrics.coordinate_accuracy,
+        )
         return {f.__name__: functools.partial(f, canvas_size=self.canvas_size) for f in functions}
 
     def xy(self, examples: Mapping[str, Any]) -> tuple[Any, Any]:
         one_hot = self._feature(examples, "one_hot", (self.canvas_size**2,))
         batch = [-1] * (len(one_hot.shape) - 1)  # None for a single example
-        return _library(one_hot).reshape(one_hot, (*batch, *self.input_shape)), self.scaled(examples["coordinates"])
+        return _library(one_hot).reshape(one_hot, (*batch, *self.input_shape)), self.scaled(
+            examples["coordinates"]
+        )
 
     def pixels(self, predictions: npt.NDArray[np.float32]) -> npt.NDArray[np.float32] | None:
         return (predictions + 1) * np.float32((self.canvas_size - 1) / 2)
 
 
 class Rendering(Task):
-    """Coordinates -> the canvas with the square there; the loss is sigmoid cross-entropy, the mean over the pixels."""
+    """Coordinates -> the canvas with the square there; the loss is sigmoid cross-entropy."""
 
     name = "rendering"
     accuracy_metric = "exact"
@@ -192,25 +208,32 @@ class Rendering(Task):
 
     @property
     def metrics(self) -> dict[str, Callable[[Any, Any], Any]]:
-        return {"iou": metrics.iou, "pixel_accuracy": metrics.pixel_accuracy, "exact": metrics.exact}
+        return {
+            "iou": metrics.iou,
+            "pixel_accuracy": metrics.pixel_accuracy,
+            "exact": metrics.exact,
+        }
 
     def xy(self, examples: Mapping[str, Any]) -> tuple[Any, Any]:
-        return self.scaled(examples["coordinates"]), self._feature(examples, "image", self.output_shape) / drawing.WHITE
+        return self.scaled(examples["coordinates"]), self._feature(
+            examples, "image", self.output_shape
+        ) / drawing.WHITE
 
 
 TASKS = {task.name: task for task in (Classification, Regression, Rendering)}
 
 
 def as_task(task: str | Task, canvas_size: int) -> Task:
-    """Returns the task that `task` is or names, on canvases of that size in pixels.
+    """Returns a task, from its name or itself, on canvases of that size in pixels.
 
     Raises:
-        UserError: if there is no such task or no such size, or if the task is for canvases of another size.
+        UserError: if the task or the size is unknown, or the task has another size.
     """
     if isinstance(task, Task) and type(task) in TASKS.values():
         if task.canvas_size != canvas_size:
             raise UserError(
-                f"The task is for canvases of {task.canvas_size} pixels, and these have {canvas_size}; give its name."
+                f"The task is for canvases of {task.canvas_size} pixels, not {canvas_size}; "
+                "give its name instead."
             )
         return task
     if not isinstance(task, str) or task not in TASKS:
@@ -224,7 +247,7 @@ def _float32(array: Any) -> Any:
 
 
 def _library(array: Any) -> Any:
-    """Returns NumPy; keras.ops for tensors of Keras' backend; or TensorFlow, for what `tf.data` maps over on other backends."""
+    """Returns NumPy, keras.ops, or TensorFlow for `tf.data` on another backend of Keras."""
     if isinstance(array, (np.ndarray, np.generic)):
         return np
     import keras

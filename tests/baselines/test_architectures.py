@@ -13,12 +13,22 @@ DOUBLE_COORDINATES = ("Rescaling", 31.5, 31.5)  # From -1 to 1, to pixels
 def described(layer):
     """Returns what a layer does, as far as an architecture says it."""
     kind, about = type(layer).__name__, layer.get_config()
-    initializer = type(layer.kernel_initializer).__name__ if hasattr(layer, "kernel_initializer") else None
+    initializer = (
+        type(layer.kernel_initializer).__name__ if hasattr(layer, "kernel_initializer") else None
+    )
     activation = about.get("activation")
     if kind == "Dense":
         return kind, about["units"], activation, initializer
     if "Conv" in kind:
-        return kind, about["filters"], layer.kernel_size[0], layer.strides[0], about["padding"], activation, initializer
+        return (
+            kind,
+            about["filters"],
+            layer.kernel_size[0],
+            layer.strides[0],
+            about["padding"],
+            activation,
+            initializer,
+        )
     if kind == "BatchNormalization":
         return kind, about["momentum"], about["epsilon"]
     if kind == "Rescaling":
@@ -30,8 +40,16 @@ def described(layer):
 
 def layers(network):
     """Returns what the layers do, without those that only change a shape."""
-    assert all(layer.kernel_size == layer.kernel_size[:1] * 2 for layer in network.layers if hasattr(layer, "kernel_size"))
-    return [described(layer) for layer in network.layers if type(layer).__name__ not in ("InputLayer", "Reshape", "Flatten")]
+    assert all(
+        layer.kernel_size == layer.kernel_size[:1] * 2
+        for layer in network.layers
+        if hasattr(layer, "kernel_size")
+    )
+    return [
+        described(layer)
+        for layer in network.layers
+        if type(layer).__name__ not in ("InputLayer", "Reshape", "Flatten")
+    ]
 
 
 def convolution(filters, size, stride=1, activation="relu"):
@@ -84,8 +102,13 @@ def test_convolution_of_the_article_for_the_uniform_split():
         ("Dense", 2, "linear", GLOROT),
         TO_COORDINATES,
     ]
-    assert [each.strides for each in network.layers if "Pooling" in type(each).__name__] == 3 * [(1, 1)]
-    assert network.count_params() == (9 + 1) * 16 + 3 * (9 * 16 + 1) * 16 + (53 * 53 * 16 + 1) * 64 + (64 + 1) * 2
+    assert [each.strides for each in network.layers if "Pooling" in type(each).__name__] == 3 * [
+        (1, 1)
+    ]
+    assert (
+        network.count_params()
+        == (9 + 1) * 16 + 3 * (9 * 16 + 1) * 16 + (53 * 53 * 16 + 1) * 64 + (64 + 1) * 2
+    )
 
 
 def test_convolution_of_the_article_for_the_quadrant_split():
@@ -107,9 +130,13 @@ def test_convolution_of_the_article_for_the_quadrant_split():
 
 
 def test_a_network_of_convolution_that_there_is_not_is_named():
-    with pytest.raises(ValueError, match="origin='ours', network='uniform' is unknown; expected paper or article"):
+    with pytest.raises(
+        ValueError, match="origin='ours', network='uniform' is unknown; expected paper or article"
+    ):
         conv.conv(tasks.Regression(64), origin="ours")
-    with pytest.raises(ValueError, match="canvas_size=32 does not fit the article's network for quadrant; use 64"):
+    with pytest.raises(
+        ValueError, match="canvas_size=32 does not fit the article's network for quadrant; use 64"
+    ):
         conv.conv(tasks.Regression(32), network="quadrant", origin="article")
 
 
@@ -121,7 +148,10 @@ def test_deconvolution(origin):
         expected.append(("Conv2DTranspose", filters, 4, 2, "same", "linear", initializer))
         expected += [("ReLU",)] if origin == "article" else [BATCH_NORMALIZATION, ("ReLU",)]
     expected.append(("Conv2DTranspose", 1, 4, 2, "same", "linear", initializer))
-    assert layers(deconv.deconv(tasks.Classification(64), origin=origin, size=4, multiplier=2)) == expected
+    assert (
+        layers(deconv.deconv(tasks.Classification(64), origin=origin, size=4, multiplier=2))
+        == expected
+    )
 
 
 def pixelwise(initializer):
@@ -133,12 +163,20 @@ def pixelwise(initializer):
     ]
 
 
-@pytest.mark.parametrize(("origin", "initializer"), [("ours", HE), ("paper", HE), ("article", GLOROT)])
+@pytest.mark.parametrize(
+    ("origin", "initializer"), [("ours", HE), ("paper", HE), ("article", GLOROT)]
+)
 def test_coordconv(origin, initializer):
     scaled = [] if origin == "ours" else [DOUBLE_COORDINATES]
-    assert layers(coordconv.build(tasks.Classification(64), origin=origin)) == scaled + pixelwise(initializer)
-    painted = [("Conv2D", filters, 2, 1, "same", "relu", initializer) for filters in (24, 24, 48, 48)]
-    two_stage = coordconv.build(tasks.Rendering(64), origin=origin, two_stage=True, size=2, multiplier=3)
+    assert layers(coordconv.build(tasks.Classification(64), origin=origin)) == scaled + pixelwise(
+        initializer
+    )
+    painted = [
+        ("Conv2D", filters, 2, 1, "same", "relu", initializer) for filters in (24, 24, 48, 48)
+    ]
+    two_stage = coordconv.build(
+        tasks.Rendering(64), origin=origin, two_stage=True, size=2, multiplier=3
+    )
     assert layers(two_stage) == [
         *scaled,
         *pixelwise(initializer),
@@ -146,7 +184,9 @@ def test_coordconv(origin, initializer):
         *painted,
         ("Conv2D", 1, 2, 1, "same", "linear", initializer),
     ]
-    without = coordconv.build(tasks.Rendering(64), origin=origin, two_stage=True, softmax=False, size=2, multiplier=3)
+    without = coordconv.build(
+        tasks.Rendering(64), origin=origin, two_stage=True, softmax=False, size=2, multiplier=3
+    )
     assert layers(without) == [layer for layer in layers(two_stage) if layer != ("Softmax",)]
 
 
@@ -172,10 +212,20 @@ def test_coordconv_for_regression(origin, first, last, initializer, padding):
 
 
 def test_upsampling_differs_in_its_layer_only():
-    plain, other = (build(tasks.Classification(64)) for build in (deconv.upsample_conv, deconv.upsample_coordconv))
+    plain, other = (
+        build(tasks.Classification(64))
+        for build in (deconv.upsample_conv, deconv.upsample_coordconv)
+    )
     expected = []
     for filters in (64, 64, 64, 32, 32):
-        expected += [("UpSampling2D", 2), convolution(filters, 3, 1, "linear"), BATCH_NORMALIZATION, ("ReLU",)]
+        expected += [
+            ("UpSampling2D", 2),
+            convolution(filters, 3, 1, "linear"),
+            BATCH_NORMALIZATION,
+            ("ReLU",),
+        ]
     expected += [("UpSampling2D", 2), convolution(1, 3, 1, "linear")]
     assert layers(plain) == expected
-    assert layers(other) == [("CoordConv2D", *each[1:]) if each[0] == "Conv2D" else each for each in expected]
+    assert layers(other) == [
+        ("CoordConv2D", *each[1:]) if each[0] == "Conv2D" else each for each in expected
+    ]

@@ -39,12 +39,22 @@ def built(name, task, **options):
         # The same with 16, 16, 32, 32 and 1 filters of 2 x 2
         (
             *("coordconv", "rendering", {"two_stage": True, "multiplier": 2, "size": 2}),
-            7_553 + (4 * 1 * 16 + 16) + (4 * 16 * 16 + 16) + (4 * 16 * 32 + 32) + (4 * 32 * 32 + 32) + (4 * 32 + 1),
+            7_553
+            + (4 * 1 * 16 + 16)
+            + (4 * 16 * 16 + 16)
+            + (4 * 16 * 32 + 32)
+            + (4 * 32 * 32 + 32)
+            + (4 * 32 + 1),
         ),
         ("deconv", "classification", {"size": 2, "multiplier": 1}, 46_465),
         ("deconv", "classification", {"size": 2, "multiplier": 1, "origin": "paper"}, 46_465),
         # Without the two numbers for each filter that batch normalisation has
-        ("deconv", "classification", {"size": 2, "multiplier": 1, "origin": "article"}, 46_465 - 2 * (3 * 64 + 2 * 32)),
+        (
+            "deconv",
+            "classification",
+            {"size": 2, "multiplier": 1, "origin": "article"},
+            46_465 - 2 * (3 * 64 + 2 * 32),
+        ),
         ("deconv", "rendering", {"size": 2, "multiplier": 1}, 46_465),
         ("deconv", "classification", {"size": 4, "multiplier": 3}, 1_632_001),
         ("conv", "regression", {}, 72_850),
@@ -66,33 +76,47 @@ def test_a_regressor_answers_on_the_scale_of_its_origin(origin):
     for kernel in kernels:
         values = np.zeros(kernel.shape, np.float32)
         middle = tuple(length // 2 for length in kernel.shape[:-2])
-        for channel, filter in ((0, 0), (1, 1), (2, 2)) if kernel is not kernels[-1] else ((0, 0), (0, 1), (1, 0), (2, 1)):
+        for channel, filter in (
+            ((0, 0), (1, 1), (2, 2))
+            if kernel is not kernels[-1]
+            else ((0, 0), (0, 1), (1, 0), (2, 1))
+        ):
             values[(*middle, channel, filter)] = 1
         kernel.assign(values)
     images = np.zeros((2, 16, 16, 1), np.float32)
-    images[0, 9, 12] = 1  # The other one is black: its answer is the greatest coordinates that a window has its middle at.
+    images[0, 9, 12] = (
+        1  # The other one is black: its answer is the greatest coordinates that a window has its middle at.
+    )
     hot = task.scaled(np.array([9, 12]))
     expected = {
         "ours": [hot, [1 - 4, 1 - 4]],  # The gain of 4 is taken away again.
-        "article": task.scaled(np.array([1000 + hot, [11 / 15, 11 / 15]])),  # In pixels, and two 3x3 windows do not reach 15
+        "article": task.scaled(
+            np.array([1000 + hot, [11 / 15, 11 / 15]])
+        ),  # In pixels, and two 3x3 windows do not reach 15
         "paper": task.scaled(64 * np.array([1 + hot, [1, 1]])),  # In parts of 64 pixels
     }[origin]
     np.testing.assert_allclose(network.predict(images, verbose=0), expected, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize(("origin", "first", "last"), [("ours", -1, 1), ("article", 0, 15), ("paper", 0, 15)])
+@pytest.mark.parametrize(
+    ("origin", "first", "last"), [("ours", -1, 1), ("article", 0, 15), ("paper", 0, 15)]
+)
 @pytest.mark.parametrize("task", ["classification", "rendering"])
 @pytest.mark.parametrize("name", ["coordconv", "deconv"])
 def test_the_article_and_the_paper_take_coordinates_in_pixels(name, task, origin, first, last):
     network = registry.find(name).build(tasks.as_task(task, 16), origin=origin)
     taken = keras.Model(network.input, network.layers[1].output)
-    np.testing.assert_allclose(np.ravel(taken.predict(np.float32([[-1, 1]]), verbose=0)), [first, last], atol=1e-6)
+    np.testing.assert_allclose(
+        np.ravel(taken.predict(np.float32([[-1, 1]]), verbose=0)), [first, last], atol=1e-6
+    )
 
 
 def test_the_first_stage_of_two_gives_the_probability_of_each_pixel():
     network = registry.find("coordconv").build(tasks.Rendering(16), two_stage=True)
     (softmax,) = (layer for layer in network.layers if isinstance(layer, keras.layers.Softmax))
-    logits, shares = keras.Model(network.input, [softmax.input, softmax.output]).predict(np.float32([[0, 0.5]]), verbose=0)
+    logits, shares = keras.Model(network.input, [softmax.input, softmax.output]).predict(
+        np.float32([[0, 0.5]]), verbose=0
+    )
     assert shares.shape == (1, 16 * 16)
     np.testing.assert_allclose(shares, np.exp(logits) / np.exp(logits).sum(), rtol=1e-4)
 
@@ -108,10 +132,15 @@ def test_the_network_for_the_quadrant_reaches_all_coordinates_though_its_last_re
 
 def test_upsample_coordconv_differs_in_the_layer_alone():
     conv, coordconv = built("upsample_conv", "rendering"), built("upsample_coordconv", "rendering")
-    kinds = [[type(layer).__name__.replace("CoordConv", "Conv") for layer in model.layers] for model in (conv, coordconv)]
+    kinds = [
+        [type(layer).__name__.replace("CoordConv", "Conv") for layer in model.layers]
+        for model in (conv, coordconv)
+    ]
     assert kinds[0] == kinds[1]
     filters = (64, 64, 64, 32, 32, 1)
-    assert registry.parameters(coordconv) - registry.parameters(conv) == sum(2 * 9 * n for n in filters)
+    assert registry.parameters(coordconv) - registry.parameters(conv) == sum(
+        2 * 9 * n for n in filters
+    )
 
 
 @pytest.mark.parametrize(("name", "task", "recipe"), ALL)
@@ -121,12 +150,16 @@ def test_every_recipe_trains_and_every_model_can_be_saved(name, task, recipe, tm
             x = np.random.RandomState(0).uniform(-1, 1, (3, *self.model.input_shape[1:]))
             self.model.save(tmp_path / "model.keras")
             loaded = keras.models.load_model(tmp_path / "model.keras")
-            np.testing.assert_allclose(loaded.predict(x, verbose=0), self.model.predict(x, verbose=0), atol=1e-5)
+            np.testing.assert_allclose(
+                loaded.predict(x, verbose=0), self.model.predict(x, verbose=0), atol=1e-5
+            )
 
     result = benchmark.run(
         name,
         task=task,
-        config="quadrant" if recipe == "article_quadrant" else "quadrant_16_square3",  # The one network for 64 pixels alone
+        config="quadrant"
+        if recipe == "article_quadrant"
+        else "quadrant_16_square3",  # The one network for 64 pixels alone
         recipe=recipe,
         settings={"epochs": 1, "batch_size": 64},
         data="memory",
@@ -155,7 +188,11 @@ def test_coordconv_solves_a_small_classification_and_tiling_alone_cannot():
 def test_mean_pooling_ends_in_the_middle_of_the_canvas():
     """The article's failure: always (31.5, 31.5), here (7.5, 7.5), the mean of the uniform split but for chance."""
     result = benchmark.run(
-        "coordconv", task="regression", config="uniform_16_square3", data="memory", settings={"pooling": "mean", "epochs": 10}
+        "coordconv",
+        task="regression",
+        config="uniform_16_square3",
+        data="memory",
+        settings={"pooling": "mean", "epochs": 10},
     )
     middle = np.mean([np.hypot(i - 7.5, j - 7.5) for i in range(1, 15) for j in range(1, 15)])
     assert result.metrics["train"]["error"] == pytest.approx(middle, rel=0.05)
@@ -164,7 +201,9 @@ def test_mean_pooling_ends_in_the_middle_of_the_canvas():
 def test_handing_on_copies_channels():
     kernel = keras.ops.convert_to_numpy(HandOn(noise=1e-7)((3, 3, 3, 8)))
     image = np.random.RandomState(0).normal(size=(1, 5, 6, 3)).astype(np.float32)
-    convolved = keras.ops.convert_to_numpy(keras.ops.conv(image, kernel, padding="same", data_format="channels_last"))
+    convolved = keras.ops.convert_to_numpy(
+        keras.ops.conv(image, kernel, padding="same", data_format="channels_last")
+    )
     np.testing.assert_allclose(convolved[..., :3], image, atol=1e-5)
     np.testing.assert_allclose(convolved[..., 3:], 0, atol=1e-5)
     twice = keras.ops.convert_to_numpy(HandOn(channels=[1, 1], noise=1e-7)((1, 1, 3, 2)))
@@ -176,7 +215,13 @@ def test_handing_on_copies_channels():
 @pytest.mark.parametrize(
     ("name", "task", "size", "options", "sentence"),
     [
-        ("deconv", "classification", 48, {}, "canvas_size must be a power of 2, at least 8, got 48"),
+        (
+            "deconv",
+            "classification",
+            48,
+            {},
+            "canvas_size must be a power of 2, at least 8, got 48",
+        ),
         (
             "conv",
             "regression",
@@ -184,9 +229,27 @@ def test_handing_on_copies_channels():
             {"network": "half"},
             "origin='paper', network='half' is unknown; expected paper or article, uniform or quadrant",
         ),
-        ("coordconv", "regression", 64, {"origin": "mine"}, "origin='mine' is unknown; expected one of ours, article, paper"),
-        ("deconv", "rendering", 64, {"origin": "mine"}, "origin='mine' is unknown; expected one of ours, article, paper"),
-        ("coordconv", "regression", 64, {"pooling": "min"}, "pooling='min' is unknown; expected one of max, mean"),
+        (
+            "coordconv",
+            "regression",
+            64,
+            {"origin": "mine"},
+            "origin='mine' is unknown; expected one of ours, article, paper",
+        ),
+        (
+            "deconv",
+            "rendering",
+            64,
+            {"origin": "mine"},
+            "origin='mine' is unknown; expected one of ours, article, paper",
+        ),
+        (
+            "coordconv",
+            "regression",
+            64,
+            {"pooling": "min"},
+            "pooling='min' is unknown; expected one of max, mean",
+        ),
     ],
 )
 def test_bad_options_give_one_sentence(name, task, size, options, sentence):
@@ -205,7 +268,9 @@ def test_the_committed_results_keep_the_promises(committed):
         for config in ("uniform", "quadrant"):
             assert {(task, config, "coordconv", seed) for seed in range(10)} <= perfect
     for quadrant in ("lower_left", "upper_right", "upper_left"):
-        assert {("classification", f"quadrant_{quadrant}", "coordconv", seed) for seed in range(5)} <= perfect
+        assert {
+            ("classification", f"quadrant_{quadrant}", "coordconv", seed) for seed in range(5)
+        } <= perfect
     assert not [run.id for run in committed if "-dirty" in run.environment["commit"]]
 
 
@@ -217,11 +282,20 @@ def test_the_committed_results_are_those_of_the_recipes_and_networks_of_today(co
         options = collections.defaultdict(list)
         for name, value in zip(words[3::2], words[4::2], strict=True):
             options[name].append(value)
-        (task,), (config,), (seed,), recipe = (options[f"--{name}"] for name in ("task", "config", "seed", "recipe"))
+        (task,), (config,), (seed,), recipe = (
+            options[f"--{name}"] for name in ("task", "config", "seed", "recipe")
+        )
         settings = naming.read_all(options["--set"])
         options = {"recipe": recipe[0] if recipe else None, "settings": settings, "seed": int(seed)}
         planned = experiment.plan(words[2], task=task, config=config, **options)
-        assert (words[:2], planned.id, planned.saved_recipe) == (["not-so-clevr", "train"], run.id, run.settings)
+        assert (words[:2], planned.id, planned.saved_recipe) == (
+            ["not-so-clevr", "train"],
+            run.id,
+            run.settings,
+        )
         plans[run.label, run.task] = planned, run
     for planned, run in plans.values():
-        assert registry.parameters(planned.model.build(planned.task, **planned.recipe.model)) == run.parameters
+        assert (
+            registry.parameters(planned.model.build(planned.task, **planned.recipe.model))
+            == run.parameters
+        )

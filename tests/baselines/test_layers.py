@@ -16,13 +16,17 @@ DATA_FORMATS = ["channels_last", "channels_first"]
 
 
 def random_input(rank, data_format="channels_last", channels=3):
-    shape = (*SPATIAL[rank], channels) if data_format == "channels_last" else (channels, *SPATIAL[rank])
+    shape = (
+        (*SPATIAL[rank], channels) if data_format == "channels_last" else (channels, *SPATIAL[rank])
+    )
     return np.random.RandomState(0).randn(2, *shape).astype("float32")
 
 
 def coordinates_by_hand(spatial, radius):
     axes = np.meshgrid(*(np.linspace(-1, 1, n) if n > 1 else [0.0] for n in spatial), indexing="ij")
-    return np.stack([*axes, np.sqrt(sum(axis**2 for axis in axes))][: len(spatial) + radius], axis=-1)
+    return np.stack(
+        [*axes, np.sqrt(sum(axis**2 for axis in axes))][: len(spatial) + radius], axis=-1
+    )
 
 
 @pytest.mark.parametrize("data_format", DATA_FORMATS)
@@ -55,9 +59,13 @@ def test_coordinates_run_from_minus_one_to_one_along_their_own_axis(spatial, rad
     ids=str,
 )
 @pytest.mark.parametrize("rank", [1, 2, 3])
-def test_coord_conv_is_the_convolution_of_the_literal_concatenation(rank, arguments, radius, data_format):
+def test_coord_conv_is_the_convolution_of_the_literal_concatenation(
+    rank, arguments, radius, data_format
+):
     inputs = random_input(rank, data_format)
-    layer = COORD_CONV[rank](4, radius=radius, data_format=data_format, bias_initializer="ones", **arguments)
+    layer = COORD_CONV[rank](
+        4, radius=radius, data_format=data_format, bias_initializer="ones", **arguments
+    )
     literal = CONV[rank](4, data_format=data_format, **arguments)
     concatenated = AddCoords(radius=radius, data_format=data_format)(inputs)
     literal.build(concatenated.shape)
@@ -70,7 +78,10 @@ def test_coord_conv_is_the_convolution_of_the_literal_concatenation(rank, argume
 
 
 def test_causal_padding_and_groups_are_those_of_the_literal_concatenation():
-    for arguments in ({"padding": "causal", "kernel_size": 3, "dilation_rate": 2}, {"groups": 2, "kernel_size": 3}):
+    for arguments in (
+        {"padding": "causal", "kernel_size": 3, "dilation_rate": 2},
+        {"groups": 2, "kernel_size": 3},
+    ):
         inputs = random_input(1)
         layer, literal = CoordConv1D(4, **arguments), keras.layers.Conv1D(4, **arguments)
         concatenated = AddCoords()(inputs)
@@ -127,14 +138,19 @@ def test_a_separate_filter_is_drawn_apart_from_the_other(rank):
     """A stateless initializer gives the same numbers each time, up to a factor."""
     layer = COORD_CONV[rank](8, 1, separate=True)
     layer.build((None, *SPATIAL[rank], rank))
-    a, b = (ops.convert_to_numpy(kernel).ravel() for kernel in (layer.kernel, layer.coordinate_kernel))
+    a, b = (
+        ops.convert_to_numpy(kernel).ravel() for kernel in (layer.kernel, layer.coordinate_kernel)
+    )
     assert abs(np.corrcoef(a, b)[0, 1]) < 0.95
 
 
 def test_a_regularizer_is_of_both_kernels():
     layer = CoordConv2D(4, 3, separate=True, kernel_regularizer=keras.regularizers.L2(0.5))
     layer.build((None, 7, 10, 3))
-    squares = sum(np.square(ops.convert_to_numpy(kernel)).sum() for kernel in (layer.kernel, layer.coordinate_kernel))
+    squares = sum(
+        np.square(ops.convert_to_numpy(kernel)).sum()
+        for kernel in (layer.kernel, layer.coordinate_kernel)
+    )
     assert float(sum(layer.losses)) == pytest.approx(0.5 * squares, rel=1e-5)
 
 
@@ -146,7 +162,9 @@ def test_a_layer_that_was_not_built_is_saved(separate, tmp_path):
     assert model(random_input(2)).shape == (2, 5, 8, 4)
 
 
-@pytest.mark.parametrize(("separate", "weights"), [(False, (3 + 3) * 4 * 25), (True, 3 * 4 * 25 + 3 * 4)])
+@pytest.mark.parametrize(
+    ("separate", "weights"), [(False, (3 + 3) * 4 * 25), (True, 3 * 4 * 25 + 3 * 4)]
+)
 def test_the_number_of_weights_is_the_published_one(separate, weights):
     layer = CoordConv2D(4, 5, radius=True, separate=separate, use_bias=False)
     layer.build((None, 9, 9, 3))
@@ -161,7 +179,12 @@ def test_unknown_batch_and_spatial_sizes(separate):
     assert model.output_shape == (None, None, None, 4)
     for shape in ((2, 7, 10, 3), (3, 12, 5, 3)):
         inputs = np.random.RandomState(0).randn(*shape).astype("float32")
-        np.testing.assert_allclose(model.predict(inputs, verbose=0), ops.convert_to_numpy(layer(inputs)), rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(
+            model.predict(inputs, verbose=0),
+            ops.convert_to_numpy(layer(inputs)),
+            rtol=1e-4,
+            atol=1e-5,
+        )
 
 
 def test_integer_inputs_and_mixed_precision():
@@ -176,13 +199,19 @@ def test_integer_inputs_and_mixed_precision():
         assert keras.backend.standardize_dtype(mixed.kernel.dtype) == "float32"
     half = ops.convert_to_numpy(ops.cast(AddCoords(dtype="bfloat16")(ones), "float32"))
     exact = ops.cast(ops.cast(coordinates_by_hand((7, 10), False), "bfloat16"), "float32")
-    np.testing.assert_array_equal(half[0, ..., 3:], ops.convert_to_numpy(exact))  # Rounded once, from float32
+    np.testing.assert_array_equal(
+        half[0, ..., 3:], ops.convert_to_numpy(exact)
+    )  # Rounded once, from float32
 
 
 @pytest.mark.parametrize("separate", [False, True])
 def test_a_model_is_saved_and_loaded_without_custom_objects(tmp_path, separate):
     model = keras.Sequential(
-        [keras.Input((7, 10, 3)), AddCoords(radius=True), CoordConv2D(4, 3, radius=True, separate=separate, name="layer")]
+        [
+            keras.Input((7, 10, 3)),
+            AddCoords(radius=True),
+            CoordConv2D(4, 3, radius=True, separate=separate, name="layer"),
+        ]
     )
     model.save(tmp_path / "model.keras")
     inputs = random_input(2)
@@ -194,7 +223,9 @@ np.save({str(tmp_path / "outputs.npy")!r}, model.predict(np.load({str(tmp_path /
 print(model.get_layer("layer").get_config()["separate"])
 """
     assert subprocesses.run(code, KERAS_BACKEND=keras.backend.backend()).endswith(str(separate))
-    np.testing.assert_allclose(np.load(tmp_path / "outputs.npy"), model.predict(inputs, verbose=0), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        np.load(tmp_path / "outputs.npy"), model.predict(inputs, verbose=0), rtol=1e-5, atol=1e-6
+    )
 
 
 def test_training_reaches_the_weights_of_the_coordinates():
@@ -209,10 +240,17 @@ def test_training_reaches_the_weights_of_the_coordinates():
 def test_a_constraint_is_of_both_kernels():
     layer = CoordConv2D(4, 3, separate=True, kernel_constraint="non_neg")
     layer.build((None, 9, 9, 3))
-    assert layer.kernel.constraint is layer.coordinate_kernel.constraint is layer.kernel_constraint is not None
+    assert (
+        layer.kernel.constraint
+        is layer.coordinate_kernel.constraint
+        is layer.kernel_constraint
+        is not None
+    )
 
 
-@pytest.mark.parametrize("layer", [AddCoords(), CoordConv2D(4, 3), CoordConv2D(4, 3, separate=True)])
+@pytest.mark.parametrize(
+    "layer", [AddCoords(), CoordConv2D(4, 3), CoordConv2D(4, 3, separate=True)]
+)
 def test_a_built_layer_refuses_inputs_of_another_kind(layer):
     layer(np.zeros((2, 7, 10, 3)))
     for shape in [(2, 7, 3), *([] if isinstance(layer, AddCoords) else [(2, 7, 10, 5)])]:
@@ -222,15 +260,23 @@ def test_a_built_layer_refuses_inputs_of_another_kind(layer):
 
 def test_bad_arguments_are_named():
     for flag in ("radius", "separate"):
-        with pytest.raises(ValueError, match=f"Argument `{flag}` must be True or False. Received: {flag}=2."):
+        with pytest.raises(
+            ValueError, match=f"Argument `{flag}` must be True or False. Received: {flag}=2."
+        ):
             CoordConv2D(4, 3, **{flag: 2})
-    with pytest.raises(ValueError, match="Argument `radius` must be True or False. Received: radius='no'."):
+    with pytest.raises(
+        ValueError, match="Argument `radius` must be True or False. Received: radius='no'."
+    ):
         AddCoords(radius="no")
     with pytest.raises(ValueError, match=r"Expected data_format .* Received: 'last'"):
         AddCoords(data_format="last")
-    with pytest.raises(ValueError, match=r"Expected an input of rank 3, 4 or 5.* Received: input_shape=\(2, 3\)"):
+    with pytest.raises(
+        ValueError, match=r"Expected an input of rank 3, 4 or 5.* Received: input_shape=\(2, 3\)"
+    ):
         AddCoords()(np.zeros((2, 3)))
-    with pytest.raises(ValueError, match=r"Expected an input of rank 4.* Received: input_shape=\(2, 3, 4, 5, 6\)"):
+    with pytest.raises(
+        ValueError, match=r"Expected an input of rank 4.* Received: input_shape=\(2, 3, 4, 5, 6\)"
+    ):
         CoordConv2D(4, 3)(np.zeros((2, 3, 4, 5, 6)))
 
 

@@ -29,13 +29,27 @@ from not_so_clevr.checks import UserError
 
 CONFIG = "quadrant_16_square5"
 TASK = "regression"
-KINDS = ("flip", "flip", "digit", "digit", "truncate", "append", "insert", "delete", "empty", "folder", "link")
+KINDS = (
+    "flip",
+    "flip",
+    "digit",
+    "digit",
+    "truncate",
+    "append",
+    "insert",
+    "delete",
+    "empty",
+    "folder",
+    "link",
+)
 SETTINGS = {"epochs": 3, "batch_size": 64}
 
 
 def mutate(folder: pathlib.Path, chance: random.Random) -> str:
     """Changes one file below a folder. Returns what was done, as text."""
-    files = sorted(file for file in folder.rglob("*") if file.is_file() and not file.name.startswith("."))
+    files = sorted(
+        file for file in folder.rglob("*") if file.is_file() and not file.name.startswith(".")
+    )
     file = chance.choice(files)
     data = bytearray(file.read_bytes())
     digits = [k for k, byte in enumerate(data) if byte in b"0123456789"]
@@ -80,7 +94,9 @@ def read_data(folder: pathlib.Path) -> Any:
 
 
 def build(task: Any) -> keras.Model:
-    return keras.Sequential([keras.Input(task.input_shape), keras.layers.Flatten(), keras.layers.Dense(2)])
+    return keras.Sequential(
+        [keras.Input(task.input_shape), keras.layers.Flatten(), keras.layers.Dense(2)]
+    )
 
 
 class _KilledError(Exception):
@@ -95,7 +111,15 @@ class _KillAfter(keras.callbacks.Callback):
 
 def run(folder: pathlib.Path, **options: Any) -> results.Result:
     return benchmark.run(
-        build, name="dense", task=TASK, config=CONFIG, settings=SETTINGS, runs=folder, data="memory", verbose=0, **options
+        build,
+        name="dense",
+        task=TASK,
+        config=CONFIG,
+        settings=SETTINGS,
+        runs=folder,
+        data="memory",
+        verbose=0,
+        **options,
     )
 
 
@@ -119,8 +143,13 @@ def resume_run(folder: pathlib.Path) -> Any:
 
 def _lasting(result: results.Result) -> Any:
     values = result.values()
-    history = [{name: value for name, value in epoch.items() if name != "seconds"} for epoch in result.history]
-    return {name: values[name] for name in ("metrics", "settings", "seed", "task", "config", "model")} | {"history": history}
+    history = [
+        {name: value for name, value in epoch.items() if name != "seconds"}
+        for epoch in result.history
+    ]
+    return {
+        name: values[name] for name in ("metrics", "settings", "seed", "task", "config", "model")
+    } | {"history": history}
 
 
 SCENES: dict[str, tuple[Callable[[pathlib.Path], Any], Callable[[pathlib.Path], Any]]] = {
@@ -165,7 +194,9 @@ def attack(scene: str, mutations: int, seed: int) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--mutations", type=int, default=300, help="of each kind of folder")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--scene", choices=SCENES, action="append")
@@ -173,7 +204,12 @@ def main() -> None:
     problems = []
     for scene in arguments.scene or SCENES:
         found = attack(scene, arguments.mutations, arguments.seed)
-        print(f"{scene}: {arguments.mutations} mutations, {len(found)} problems", *found, sep="\n  ", flush=True)
+        print(
+            f"{scene}: {arguments.mutations} mutations, {len(found)} problems",
+            *found,
+            sep="\n  ",
+            flush=True,
+        )
         problems += found
     sys.exit(bool(problems))
 

@@ -49,7 +49,9 @@ def overwrite_data(folder: str) -> None:
     tfds.load(
         f"not_so_clevr/{CONFIG}",
         data_dir=folder,
-        download_and_prepare_kwargs={"download_config": tfds.download.DownloadConfig(download_mode=mode)},
+        download_and_prepare_kwargs={
+            "download_config": tfds.download.DownloadConfig(download_mode=mode)
+        },
     )
 
 
@@ -90,7 +92,9 @@ def write_both_runs(folder: str) -> None:
         write_run(folder, seed)
 
 
-SCENES: dict[str, tuple[Callable[[str], None], Callable[[str], None], list[Callable[[str], None]]]] = {
+SCENES: dict[
+    str, tuple[Callable[[str], None], Callable[[str], None], list[Callable[[str], None]]]
+] = {
     "data": (overwrite_data, read_data, [overwrite_data, generate_data]),
     "runs": (write_both_runs, read_runs, [write_run]),
 }
@@ -151,7 +155,9 @@ def race(scene: str, processes: int, kills: int, seed: int) -> tuple[dict[str, i
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--processes", type=int, default=12)
     parser.add_argument("--kills", type=int, default=40)
     parser.add_argument("--seed", type=int, default=0)
