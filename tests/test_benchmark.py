@@ -769,7 +769,7 @@ def test_bad_models_give_one_sentence_and_leave_nothing(build, sentence, tmp_pat
         ),
         (
             {"task": tasks.Regression(64)},
-            "The task is for canvases of 64 pixels, and these have 16; give its name.",
+            "The task is for canvases of 64 pixels, not 16; give its name instead.",
         ),
         ({"task": type("Huber", (tasks.Regression,), {})(16)}, "Unknown task Huber"),
         ({"config": "half"}, "Unknown config 'half'; expected one of uniform,"),
