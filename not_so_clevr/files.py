@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import hashlib
 import os
 import pathlib
@@ -15,7 +16,7 @@ import filelock
 from not_so_clevr.checks import UserError
 
 CHECKSUMS = "SHA256SUMS"
-REPLACED = ".replaced"  # Suffix of a folder that is set aside while another takes its place
+REPLACED = ".replaced"  # Suffix of a folder that another one has replaced
 
 
 @contextlib.contextmanager
@@ -31,52 +32,65 @@ def locked(folder: pathlib.Path, *, wait: bool = True) -> Iterator[None]:
     folder.parent.mkdir(parents=True, exist_ok=True)
     lock = folder.with_name(f".{folder.name}.lock")
     with filelock.FileLock(lock, timeout=-1 if wait else 0):
-        _end_swap(folder)
+        aside = _aside(folder)
+        if aside.exists() and not folder.exists():
+            aside.rename(folder)
+        shutil.rmtree(aside, ignore_errors=True)
         yield
 
 
-@contextlib.contextmanager
-def swapped(folder: pathlib.Path) -> Iterator[None]:
-    """Sets `folder` aside for a new one, and puts it back unless one arrives. Needs its lock."""
-    if folder.exists():
-        folder.rename(_aside(folder))
-    try:
-        yield
-    finally:
-        _end_swap(folder)
+def swap(new: pathlib.Path, folder: pathlib.Path) -> None:
+    """Moves `new` to `folder`, and deletes what it replaces. Needs the lock of `folder`.
+
+    Linux exchanges two folders in one step, so readers and kills find the old one or the new one.
+    Elsewhere `folder` is missing for a moment; `locked` puts the old one back after a kill.
+    """
+    aside = _aside(folder)
+    if not folder.exists():
+        new.rename(folder)
+    elif _exchange(new, folder):
+        new.rename(aside)
+    else:
+        folder.rename(aside)
+        new.rename(folder)
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def _aside(folder: pathlib.Path) -> pathlib.Path:
     return folder.with_name(folder.name + REPLACED)
 
 
-def _end_swap(folder: pathlib.Path) -> None:
-    aside = _aside(folder)
-    if aside.exists() and not folder.exists():
-        aside.rename(folder)
-    shutil.rmtree(aside, ignore_errors=True)
+def _exchange(one: pathlib.Path, other: pathlib.Path) -> bool:
+    """Exchanges two folders in one step; returns False if the system or file system cannot."""
+    try:
+        renameat2 = ctypes.CDLL(None).renameat2
+    except (OSError, AttributeError, TypeError):  # Not Linux
+        return False
+    at_cwd, rename_exchange = -100, 2
+    return renameat2(at_cwd, os.fsencode(one), at_cwd, os.fsencode(other), rename_exchange) == 0
 
 
 @contextlib.contextmanager
-def exclusive(folder: os.PathLike[str], *, replace: bool = False) -> Iterator[None]:
-    """Locks the folder of a data set, and removes what a killed process left of it.
+def exclusive(folder: os.PathLike[str]) -> Iterator[pathlib.Path]:
+    """Locks the folder of a data set, and yields the path to write it to; `swap` it in then.
 
-    A data set to be replaced is put back unless a new one arrives. A remote file system
-    (`gs://...`) has no locks, and a data set that is replaced there is lost.
+    Removes what killed processes left. A remote file system (`gs://...`) has no locks; there the
+    path is `folder` itself.
 
     Raises:
         OSError: one sentence that names the folder, and why it cannot be written.
     """
     if "://" in os.fspath(folder):
-        yield
+        yield folder  # type: ignore[misc]  # A path of TFDS
         return
 
     path = pathlib.Path(folder)
+    new = path.with_name(f".{path.name}.new")
     try:
-        with locked(path), swapped(path) if replace else contextlib.nullcontext():
-            for left_over in path.parent.glob(f"incomplete.*_{path.name}"):  # Of TFDS
-                shutil.rmtree(left_over)
-            yield
+        with locked(path):
+            for left_over in (new, *path.parent.glob(f"incomplete.*{path.name}*")):  # Of TFDS
+                shutil.rmtree(left_over, ignore_errors=True)
+            yield new
     except Exception as error:
         reason = _why_not_written(error, path.parent)
         if reason is None:

@@ -145,8 +145,8 @@ except OSError as error:
     killed = subprocesses.start("import sys; sys.argv = ['', 'killed']\n" + code)
     killed.communicate()
     assert killed.returncode == -signal.SIGKILL
-    assert not folder.exists()
-    tfds.builder(NAME, data_dir=tmp_path).download_and_prepare()  # Puts it back.
+    assert _files(folder) == before
+    tfds.builder(NAME, data_dir=tmp_path).download_and_prepare()
     assert _files(folder) == before
     assert _files(tmp_path / NAME) == {".1.0.0.lock", "1.0.0"}
 

@@ -137,10 +137,15 @@ class RunFolder:
         if network is not None:
             with files.replacing(self.partial / results.WEIGHTS) as temporary:
                 network.save_weights(temporary)
-        with files.swapped(self.final):
-            self.partial.rename(self.final)
-            for checkpoint in self.final.glob(f"*{_CHECKPOINT}"):  # Also one half written by a kill
-                checkpoint.unlink()
+        files.swap(self.partial, self.final)
+        self.recover()
+
+    def recover(self) -> None:
+        """Deletes what a kill during `finish` left: checkpoints, or the run that was replaced."""
+        for checkpoint in self.final.glob(f"*{_CHECKPOINT}"):  # Also one half written by a kill
+            checkpoint.unlink()
+        if (self.partial / results.FILE).exists() and not (self.partial / _CHECKPOINT).exists():
+            shutil.rmtree(self.partial)
 
     @contextlib.contextmanager
     def worded(self) -> Iterator[None]:
@@ -172,6 +177,7 @@ def claim(runs: str | pathlib.Path | None, run_id: str) -> Iterator[RunFolder | 
     with contextlib.ExitStack() as lock:
         with folder.worded():
             lock.enter_context(files.locked(folder.final, wait=False))
+            folder.recover()
         yield folder
 
 

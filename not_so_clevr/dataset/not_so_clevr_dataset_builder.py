@@ -9,6 +9,8 @@ import contextlib
 import functools
 import importlib.util
 import itertools
+import os
+import pathlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, ClassVar
 
@@ -136,17 +138,32 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         beam_is_set = bool(download_config.beam_runner or download_config.beam_options)
         self.with_beam = self._is_large or beam_is_set
 
-        lock: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
-        if overwrite or not self.data_path.exists():
-            lock = files.exclusive(self.data_path, replace=overwrite)  # Needs write access
+        prepare = functools.partial(
+            super().download_and_prepare, download_config=download_config, **kwargs
+        )
+        if self.data_path.exists() and not overwrite:
+            prepare()
+        else:
             self._drawer = devices.drawer(self._device)
             if self.with_beam:
                 import_beam(self.builder_config.name)
+            with files.exclusive(self.data_path) as new:  # Needs write access
+                if overwrite or not self.data_path.exists():
+                    self._prepare_beside(new, prepare)
 
-        with lock:
-            super().download_and_prepare(download_config=download_config, **kwargs)
         with self._explain_damage():  # Another process may have generated it in the meantime.
             self.info.read_from_directory(self.data_dir)
+
+    def _prepare_beside(self, new: Any, prepare: Callable[[], None]) -> None:
+        """Generates the data set at `new`, and swaps it in: a reader finds the old or the new."""
+        place = self.data_dir
+        self._data_dir = os.fspath(new)
+        try:
+            prepare()
+        finally:
+            self._data_dir = place
+        if place != os.fspath(new):
+            files.swap(new, pathlib.Path(place))
 
     @contextlib.contextmanager
     def _explain_damage(self) -> Iterator[None]:
