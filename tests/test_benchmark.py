@@ -235,7 +235,9 @@ def test_a_damaged_checkpoint_is_named_and_kept(tmp_path, damage):
 def test_a_data_set_that_is_not_whole_is_refused(tmp_path):
     few = tfds.download.DownloadConfig(max_examples_per_split=5, try_download_gcs=False)
     tfds.builder(f"not_so_clevr/{SMALL['config']}", data_dir=tmp_path).download_and_prepare(download_config=few)
-    with pytest.raises(OSError, match="quadrant_16_square3 on disk has 5 of 147 train examples .*; delete it to generate it again"):
+    with pytest.raises(
+        OSError, match="quadrant_16_square3 on disk has 5 of 147 train examples .*; delete it to generate it again"
+    ):
         benchmark.run(linear, **SMALL | {"data": "tfds"}, data_dir=tmp_path)
 
 
@@ -590,7 +592,11 @@ def far_off(x):
             takes_two,
             "takes_two cannot be called with a task: missing a required argument: 'y'; give a missing argument a default",
         ),
-        (lambda: None, r"cannot be called with a task: too many positional arguments; .*benchmark.evaluate measures a function from array to array.\)$"),
+        (
+            lambda: None,
+            r"cannot be called with a task: too many positional arguments; .*"
+            r"benchmark.evaluate measures a function from array to array.\)$",
+        ),
         (no_model, "no_model returns int; expected a keras.Model."),
         (len, r"cannot be built .*\(benchmark.evaluate measures a function from array to array.\)$"),
         (None, "NoneType is not a function; expected one that takes a task and returns a keras.Model."),

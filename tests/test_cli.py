@@ -87,7 +87,9 @@ def unboxed(text: str) -> str:
 def test_a_home_that_nobody_has_is_a_sentence_and_no_traceback():
     result = run("generate", "quadrant", "--data-dir=~nobody-has-it/x")
     assert result.returncode == 2
-    assert "Invalid value for '--data-dir': ~nobody-has-it/x is in the home folder of an unknown user;" in unboxed(result.stderr)
+    assert "Invalid value for '--data-dir': ~nobody-has-it/x is in the home folder of an unknown user;" in unboxed(
+        result.stderr
+    )
     assert "Traceback" not in result.stderr
 
 

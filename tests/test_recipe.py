@@ -81,7 +81,9 @@ def test_the_mean_squared_error_is_that_of_the_logits():
     "recipes", [{}, {"tuned": {}}, {"tuned": Recipe()}, {"tuned": {"regression": Recipe()}, "other": None}]
 )
 def test_recipes_are_given_for_tasks(recipes):
-    with pytest.raises(ValueError, match=r"needs recipes, each for one or more tasks; e.g. tuned=\{'regression': Recipe\(\)\}."):
+    with pytest.raises(
+        ValueError, match=r"needs recipes, each for one or more tasks; e.g. tuned=\{'regression': Recipe\(\)\}."
+    ):
         with_recipes(source="me", **recipes)
     build = type("Build", (), {"recipes": recipes, "__call__": lambda self, task: None})()
     with pytest.raises(ValueError, match=r":Build needs recipes, each for one or more tasks; e.g. tuned="):

@@ -281,7 +281,10 @@ def test_settings_that_are_nested_deep_are_told():
     [
         (["runs", "-o", "report.pdf"], "report.pdf does not tell the format; expected a name that ends in .html."),
         (["nowhere", "-o", "report.html"], "There is no folder nowhere; expected one with runs"),
-        (["runs", "-o", "/dev/null/report.html"], "Cannot write into /dev/null: /dev/null is not a folder; choose another folder."),
+        (
+            ["runs", "-o", "/dev/null/report.html"],
+            "Cannot write into /dev/null: /dev/null is not a folder; choose another folder.",
+        ),
         (
             ["runs", "-o", "report.html", "--figures", "/dev/null/below"],
             "Cannot write into /dev/null/below: /dev/null is no folder;",
