@@ -287,7 +287,7 @@ def test_settings_that_are_nested_deep_are_told():
         ),
         (
             ["runs", "-o", "report.html", "--figures", "/dev/null/below"],
-            "Cannot write into /dev/null/below: /dev/null is no folder;",
+            "Cannot write into /dev/null/below: /dev/null is not a folder;",
         ),
         (["runs", "-o", "."], ". does not tell the format"),
     ],
