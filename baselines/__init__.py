@@ -1,1 +1,4 @@
-"""Reference layers and models; installed as `not_so_clevr.baselines`."""
+"""Reference layers and models; installed as `not_so_clevr.baselines`.
+
+A model has its own file, or that of its family, and an entry point in pyproject.toml.
+"""

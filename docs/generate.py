@@ -26,7 +26,7 @@ FIGURES = drawings.FIGURES
 
 _SUMMARY = (
     *("task", "model", "seeds", "train", "test"),
-    *("closeness", "perfect", "parameters", "time", "hardware"),
+    *("distance", "perfect", "parameters", "time", "hardware"),
 )
 _HEADLINE = (
     *("config", "hardware", "model", "parameters", "runs", "time of a run"),
@@ -82,7 +82,7 @@ def quadrant(
 ) -> str:
     """Returns the leaderboard for `quadrant` with default recipes, and claims about other runs."""
     rows = results.leaderboard(run for run in runs if run.config == "quadrant" and not run.recipe)
-    table = _some(columns, results.COLUMNS, map(results.cells, rows))
+    table = _some(columns, list(results.COLUMNS), map(results.cells, rows))
     claims = [_of_rivals(runs), _of_uniform(runs), _of_published(runs, link), _of_untouched(runs)]
     return "\n- ".join([table, *claims]) + "\n"
 

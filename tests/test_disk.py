@@ -146,9 +146,37 @@ except OSError as error:
     killed.communicate()
     assert killed.returncode == -signal.SIGKILL
     assert _files(folder) == before
-    tfds.builder(NAME, data_dir=tmp_path).download_and_prepare()
-    assert _files(folder) == before
+    overwrite = tfds.download.DownloadConfig(
+        download_mode=tfds.download.GenerateMode.REUSE_CACHE_IF_EXISTS
+    )
+    tfds.builder(NAME, data_dir=tmp_path).download_and_prepare(download_config=overwrite)
+    assert _files(folder) >= before
     assert _files(tmp_path / NAME) == {".1.0.0.lock", "1.0.0"}
+
+
+@pytest.mark.parametrize("in_one_step", [True, False])
+def test_a_swap_leaves_the_new_folder_in_place_of_the_old(tmp_path, monkeypatch, in_one_step):
+    if not in_one_step:
+        monkeypatch.setattr(files, "_exchange", lambda one, other: False)
+    folder, new = tmp_path / "folder", tmp_path / "new"
+    for content in ("old", "newer"):
+        new.mkdir()
+        (new / content).touch()
+        files.swap(new, folder)
+        assert _files(tmp_path) == {"folder"}
+        assert _files(folder) == {content}
+
+
+def test_a_swap_that_was_killed_is_ended_by_the_next_writer(tmp_path):
+    folder = tmp_path / "folder"
+    (tmp_path / "folder.replaced").mkdir()
+    (tmp_path / "folder.replaced" / "old").touch()
+    with files.locked(folder):
+        assert _files(folder) == {"old"}
+    (tmp_path / "folder.replaced").mkdir()
+    with files.locked(folder):
+        assert _files(folder) == {"old"}
+    assert _files(tmp_path) == {".folder.lock", "folder"}
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"{}", b"\xff", None])

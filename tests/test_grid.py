@@ -126,8 +126,8 @@ def test_every_combination_is_there_once(tasks, configs, models, axes):
         ("grid.l2 = {a = 1}", "or a list of them, got {'a': 1}."),
         ("grid.'l 2' = 1", "a setting needs a name such as learning_rate, got 'l 2'."),
         ("grid.l2 = [0.1", "is not a TOML file: "),
-        ("grid.l2 = nan", "l2=nan is no number of 0 or more; give one, such as l2=0.01"),
-        ("grid.l2 = -1", "l2=-1 is no number of 0 or more"),
+        ("grid.l2 = nan", "l2 must be a non-negative number, got nan."),
+        ("grid.l2 = -1", "l2 must be a non-negative number, got -1."),
         (
             "recipe = 'nope'",
             "coordconv has no recipe 'nope'; expected one of tuned, article, paper.",

@@ -386,12 +386,11 @@ def test_the_page_loads_in_a_browser_without_errors(tmp_path, page, hostile):
 
 
 def test_rows_are_sorted_by_how_far_off_they_are_whatever_the_metric(page):
-    found = re.findall(r'<td data-value="([^"]*)" class="closeness number">(\S+) ([^ <]+)', page)
-    assert {metric for _, metric, _ in found} == {"distance", "error", "iou"}
+    found = re.findall(r'<td data-value="([^"]*)" class="distance number">(IoU )?([^ <]+)', page)
+    assert {metric for _, metric, _ in found} == {"", "IoU "}
     for value, metric, shown in found:
-        assert float(value) == pytest.approx(
-            1 - float(shown) if metric == "iou" else float(shown), rel=1e-3, abs=1e-4
-        )
+        expected = 1 - float(shown) if metric else float(shown)
+        assert float(value) == pytest.approx(expected, rel=1e-3, abs=1e-4)
 
 
 def test_a_click_on_a_header_sorts_the_leaderboard(tmp_path, page):
@@ -400,7 +399,7 @@ def test_a_click_on_a_header_sorts_the_leaderboard(tmp_path, page):
       const rows = () => [...document.querySelectorAll("#leaderboard ~ .wide tbody tr")];
       const models = () => rows().map((row) => row.cells[2].textContent + row.cells[3].textContent);
       const log = [];
-      for (const name of ["model", "model", "seeds", "closeness", "perfect", "perfect"]) {
+      for (const name of ["model", "model", "seeds", "distance", "perfect", "perfect"]) {
         head(name).firstChild.click();
         log.push([name, head(name).ariaSort, models(), document.querySelectorAll("[aria-sort]").length]);
       }
@@ -416,7 +415,7 @@ def test_a_click_on_a_header_sorts_the_leaderboard(tmp_path, page):
         ["model", "ascending", ["computes3", "computes1", "memorises2", "paints1"], 1],
         ["model", "descending", ["paints1", "memorises2", "computes3", "computes1"], 1],
         ["seeds", "ascending", ["paints1", "computes1", "memorises2", "computes3"], 1],
-        ["closeness", "ascending", ["computes1", "computes3", "paints1", "memorises2"], 1],
+        ["distance", "ascending", ["computes1", "computes3", "paints1", "memorises2"], 1],
         ["perfect", "ascending", ["paints1", "memorises2", "computes1", "computes3"], 1],
         [
             "perfect",

@@ -442,13 +442,14 @@ def test_bad_input_is_one_sentence_before_ray_starts(
     (folder / "wrong.toml").write_text(GRID.replace(":fine", ":wrong"))
     (folder / "task.toml").write_text(GRID.replace('"regression"', '"x"'))
     (folder / "other.toml").write_text(GRID.replace("[5]", "[6]"))
-    result = dict.fromkeys(("model", "recipe", "accuracy_metric"), "r") | {
+    result = dict.fromkeys(("model", "recipe"), "r") | {
+        "accuracy_metric": "within_half_pixel",
         "distance_metric": "error",
-        "task": "t",
+        "task": "regression",
         "config": "c",
         "seed": 6,
     }
-    metrics = {split: {"r": 1.0, "error": 1.0} for split in ("train", "test")}
+    metrics = {split: {"within_half_pixel": 1.0, "error": 0.0} for split in ("train", "test")}
     other = (
         folder
         / "runs"

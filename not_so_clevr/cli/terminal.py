@@ -91,8 +91,8 @@ def _hidden(
 
 def print_leaderboard(found: Sequence[results.Result]) -> None:
     rows = map(results.cells, results.leaderboard(found))
-    spare = ["hardware", "lowest", "parameters", "closeness", "time"]
-    print_table(results.COLUMNS, rows, wide=["model"], spare=spare, by=2)
+    spare = ["hardware", "lowest", "parameters", "distance", "time"]
+    print_table(list(results.COLUMNS), rows, wide=["model"], spare=spare, by=2)
 
 
 def print_published() -> None:

@@ -93,7 +93,7 @@ def costs(runs: Sequence[Result], order: Sequence[str] = ()) -> Figure | None:
     both = figure.subplots(1, 2, sharey=True)
 
     for label, same in reversed(models.items()):  # The first model is on top.
-        shares = np.array([100 * run.metrics["test"][run.accuracy_metric] for run in same])
+        shares = np.array([100 * run.accuracy("test") for run in same])
         mean = shares.mean()
         spread = np.maximum(0, [[mean - shares.min()], [shares.max() - mean]])  # It is rounded.
         found = same[0].parameters, results.median(run.seconds for run in same)

@@ -264,9 +264,7 @@ def _details(runs: Sequence[Result]) -> dict[str, Any]:
 
 
 def _seed(run: Result) -> list[str]:
-    train, test = (
-        tables.percent(run.metrics[split][run.accuracy_metric]) for split in ("train", "test")
-    )
+    train, test = (tables.percent(run.accuracy(split)) for split in ("train", "test"))
     speed = f"{run.examples_per_second:,.0f}" if run.examples_per_second else ""
     close, time = _close([run], "test"), tables.duration(run.seconds)
     return [str(run.seed), train, test, close, time, speed, _commit(run)]

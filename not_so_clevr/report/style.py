@@ -35,9 +35,7 @@ def by_label(runs: Iterable[Result]) -> dict[str, list[Result]]:
 
 def accuracy(runs: Iterable[Result]) -> str:
     """Returns the mean share of test examples that are right, as text."""
-    return tables.percent(
-        statistics.fmean(run.metrics["test"][run.accuracy_metric] for run in runs)
-    )
+    return tables.percent(statistics.fmean(run.accuracy("test") for run in runs))
 
 
 def wrapped(label: str, width: int) -> str:

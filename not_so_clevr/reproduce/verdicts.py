@@ -88,7 +88,7 @@ def _reproduction(row: Row, runs: Sequence[Result]) -> Reproduction:
 
 def _value(run: Result, split: str, metric: str) -> float:
     if metric == PERFECT:
-        return float(run.metrics[split][run.accuracy_metric] == 1)
+        return float(run.accuracy(split) == 1)
     return run.metrics[split][metric]
 
 

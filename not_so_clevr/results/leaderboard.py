@@ -96,55 +96,68 @@ def software(runs: Iterable[Result]) -> str:
 
 
 class Column(NamedTuple):
-    """A column of the leaderboard: the text of a row's cell, and the value to sort by."""
+    """A column of the leaderboard.
+
+    Attributes:
+        text: the cell of a row.
+        value: what a row is sorted by.
+        is_number: whether cells are aligned on the right.
+    """
 
     text: Callable[[Row], str]
     value: Callable[[Row], Any]
+    is_number: bool = True
 
 
-def _of(name: str, text: Callable[[Any], str] = str) -> Column:
-    return Column(lambda row: text(getattr(row, name)), lambda row: getattr(row, name))
+def _of(name: str, text: Callable[[Any], str] = str, is_number: bool = True) -> Column:
+    return Column(lambda row: text(getattr(row, name)), lambda row: getattr(row, name), is_number)
 
 
 def _test(row: Row) -> str:
     return tables.percent(row.test) + tables.interval(row.metric, row.test, row.test_interval)
 
 
+def _perfect(row: Row) -> str:
+    return f"{row.perfect} of {row.seeds}"
+
+
 def _distance(row: Row) -> str:
-    return f"{row.distance_metric} {tables.amount(row.distance_metric, row.distance)}"
+    metric = METRICS[row.distance_metric]
+    return ("" if metric.unit else f"{metric.label} ") + tables.amount(metric.name, row.distance)
 
 
 def _shortfall(row: Row) -> float:
     return METRICS[row.distance_metric].shortfall(row.distance)
 
 
-_COLUMNS: Mapping[str, Column] = {
-    "task": _of("task"),
-    "config": _of("config"),
-    "model": _of("model"),
+def _parameters(number: int | None) -> str:
+    return "" if number is None else f"{number:,}"
+
+
+COLUMNS: Mapping[str, Column] = {
+    "task": _of("task", is_number=False),
+    "config": _of("config", is_number=False),
+    "model": _of("model", is_number=False),
     "seeds": _of("seeds"),
     "train": _of("train", tables.percent),
     "test": Column(_test, lambda row: row.test),
     "lowest": _of("test_lowest", tables.percent),
-    "perfect": Column(
-        lambda row: f"{row.perfect} of {row.seeds}", lambda row: row.perfect / row.seeds
-    ),
-    "closeness": Column(_distance, _shortfall),
-    "parameters": _of("parameters", lambda number: "" if number is None else f"{number:,}"),
+    "perfect": Column(_perfect, lambda row: row.perfect / row.seeds),
+    "distance": Column(_distance, _shortfall),
+    "parameters": _of("parameters", _parameters),
     "time": _of("seconds", tables.duration),
-    "hardware": _of("hardware"),
+    "hardware": _of("hardware", is_number=False),
 }
-COLUMNS = tuple(_COLUMNS)
 
 
 def cells(row: Row) -> list[str]:
     """Returns the text of a row, a cell for each of `COLUMNS`."""
-    return [column.text(row) for column in _COLUMNS.values()]
+    return [column.text(row) for column in COLUMNS.values()]
 
 
 def values(row: Row) -> list[Any]:
     """Returns the values to sort a row by, for each of `COLUMNS`; lower is closer for distance."""
-    return [column.value(row) for column in _COLUMNS.values()]
+    return [column.value(row) for column in COLUMNS.values()]
 
 
 def write(rows: Sequence[Row], file: pathlib.Path) -> None:
@@ -157,14 +170,14 @@ EXPLANATION = """Train and test: the share of examples that are right (the right
 a pixel; every pixel of the canvas), averaged over seeds, with the 95 % confidence interval for test
 (Student's t, cut to 0 to 100; omitted if all seeds agree or there are fewer than three). Lowest:
 test for the worst seed. Perfect: the runs that get every example of train and test right.
-Closeness: how far off the answers are on test, in pixels or as IoU, averaged over examples.
+Distance: how far off the answers are on test, in pixels or as IoU, averaged over examples.
 Parameters: trainable weights. Time: the median over whole runs. The name of a model is followed by
 its recipe, unless that is the default, and by the settings that were changed."""
 
 
 def to_markdown(rows: Sequence[Row]) -> str:
     """Returns Markdown: a table of rows, and one of what others published."""
-    ours = tables.markdown(COLUMNS, map(cells, rows))
+    ours = tables.markdown(list(COLUMNS), map(cells, rows))
     table = tables.markdown(PUBLISHED_COLUMNS, published_rows())
     published = f"## Published elsewhere\n\n{sources()}\n\n{table}"
     about = made_with(row.software for row in rows)

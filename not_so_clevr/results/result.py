@@ -39,7 +39,7 @@ REPLACED = files.REPLACED
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Result:
-    """The outcome of a training run or an evaluation.
+    """The outcome of a training run or an evaluation; `record.Record` has the types in files.
 
     Attributes:
         model: the name of the model.
