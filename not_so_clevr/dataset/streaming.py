@@ -33,8 +33,8 @@ def stream(
     """Returns batches of the examples that `tfds.load` yields, drawn on the fly.
 
     Each epoch has every example once, in an order that follows from `seed` and the epoch. Its last
-    batch may be smaller. The state of an iterator is its step, so it is saved and restored like any
-    of `tf.data`, with `tf.train.Checkpoint(iterator=iterator)`.
+    batch may be smaller. An iterator is saved and restored like any of `tf.data`, with
+    `tf.train.Checkpoint(iterator=iterator)`: its step, and the few batches drawn ahead.
 
     Args:
         config: a config or its name, of any size.
