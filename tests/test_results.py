@@ -70,7 +70,7 @@ def test_the_leaderboard_sums_up_the_seeds():
         "73.3 % [10.8, 100]",
         "50.0 %",
         "1 of 3",
-        "distance 1.067 px",
+        "1.067 px",
     ]
 
 
@@ -317,7 +317,7 @@ def test_the_leaderboard_is_written_in_three_formats(tmp_path):
     text = (tmp_path / "board.md").read_text()
     ours, published = text.split("## Published elsewhere")
     assert (
-        "| classification | quadrant | net | 1 | 100 % | 50.0 % | 50.0 % | 0 of 1 | distance 2 px | 1,234 | 10 s |"
+        "| classification | quadrant | net | 1 | 100 % | 50.0 % | 50.0 % | 0 of 1 | 2 px | 1,234 | 10 s |"
         in ours
     )
     assert "85.8 %" in published
