@@ -15,6 +15,7 @@ import filelock
 from not_so_clevr.checks import UserError
 
 CHECKSUMS = "SHA256SUMS"
+_TAIL = 50  # Characters of a name that its temporary file has, too
 REPLACED = ".replaced"  # Suffix of a folder that is set aside while another takes its place
 
 
@@ -119,7 +120,8 @@ def replacing(path: os.PathLike[str]) -> Iterator[pathlib.Path]:
         OSError: one sentence that names `path`, and why it cannot be written.
     """
     target = expanded(path)
-    temporary = target.with_name(f".{os.getpid()}.{target.name}")  # The suffix may set the format.
+    # The suffix may set the format; all of a long name would leave no room for more.
+    temporary = target.with_name(f".{os.getpid()}.{target.name[-_TAIL:]}")
     try:
         if not target.parent.exists():
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -279,6 +279,14 @@ def test_replacing_keeps_the_old_file_until_the_new_one_is_whole(tmp_path):
         t.write_text("new")
 
 
+def test_a_name_may_be_as_long_as_the_file_system_allows(tmp_path):
+    target = tmp_path / ("x" * 251 + ".csv")
+    with files.replacing(target) as temporary:
+        assert temporary.suffix == ".csv"
+        temporary.write_text("new")
+    assert target.read_text() == "new"
+
+
 def test_what_is_written_whole_is_on_the_disk_before_it_gets_its_name(tmp_path, monkeypatch):
     done = []
     fsync, replace = os.fsync, pathlib.Path.replace

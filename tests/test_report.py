@@ -191,6 +191,12 @@ def test_no_script_but_the_one_of_the_template_may_run(page):
     )
 
 
+def test_figures_of_data_sets_with_long_names_are_files_of_their_own(tmp_path):
+    runs = [result("net", config="é" * 300 + end, examples={}) for end in "ab"]
+    written = report.write_figures(tmp_path, runs)
+    assert len(set(written)) == len(written) == 2 * 2 * 2  # Curves and costs of each, twice
+
+
 def test_figures_of_hostile_names_stay_in_their_folder(tmp_path, hostile_runs):
     files = report.write_figures(tmp_path / "pictures", hostile_runs)
     assert sorted(tmp_path.rglob("*.*")) == sorted(files)

@@ -31,6 +31,7 @@ from not_so_clevr.results.leaderboard import Row
 from not_so_clevr.results.published import PUBLISHED_COLUMNS, published_rows, sources
 
 FORMATS = (".html",)
+_LONGEST = 200  # Bytes of the name of a figure, without its ending
 MOST = 12  # Only the best models of a task and config are drawn: more look alike.
 
 
@@ -75,7 +76,7 @@ def write_figures(folder: pathlib.Path, runs: Sequence[Result]) -> list[pathlib.
         }
         for kind, figure in figures.items():
             if figure is not None:
-                name = naming.label(f"{kind}-{task}", config)[:200]
+                name = naming.shortened(naming.label(f"{kind}-{task}", config), _LONGEST)
                 for ending in (".png", ".pdf"):
                     written.append(folder / f"{name}{ending}")
                     style.write(figure, written[-1])
