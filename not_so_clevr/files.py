@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import pathlib
 import re
 import shutil
+import stat
 from collections.abc import Iterator
+from typing import BinaryIO
 
 import filelock
 
@@ -136,6 +139,31 @@ def replacing(path: os.PathLike[str]) -> Iterator[pathlib.Path]:
             temporary.unlink()
 
 
+@contextlib.contextmanager
+def opened(file: os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Opens a file of others to read it; anything but a regular file could be endless.
+
+    Raises:
+        OSError: if it cannot be opened, or is a pipe or a device.
+    """
+    with open(file, "rb", opener=_open) as stream:
+        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", os.fspath(file))
+        yield stream
+
+
+def _open(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # A pipe would wait for a writer.
+
+
+def read(file: os.PathLike[str], most: int = 2**30) -> bytes:
+    """Returns the bytes of a file of others. Raises OSError as `opened`, or beyond `most` bytes."""
+    with opened(file) as stream:
+        if os.fstat(stream.fileno()).st_size > most:
+            raise OSError(errno.EFBIG, f"more than {most:,} bytes", os.fspath(file))
+        return stream.read()
+
+
 def write_checksums(folder: pathlib.Path) -> None:
     """Writes the SHA-256 of every file in `folder` to SHA256SUMS, in the format of `sha256sum`."""
     lines = [f"{_sha256(file)}  {file.name}\n" for file in sorted(folder.iterdir())]
@@ -152,7 +180,7 @@ def verify_checksums(folder: pathlib.Path) -> None:
     if not checksums.exists():
         return
     advice = f"delete the folder {folder} and load the data set again."
-    text = checksums.read_bytes().decode(errors="replace")
+    text = read(checksums, 2**26).decode(errors="replace")
     if not re.fullmatch(r"([0-9a-f]{64}  [^/\n]+\n)+", text):
         raise OSError(f"{checksums} is damaged (it does not hold checksums); {advice}")
     for line in text.splitlines():
@@ -165,7 +193,7 @@ def verify_checksums(folder: pathlib.Path) -> None:
 
 def _sha256(file: pathlib.Path) -> str:
     digest = hashlib.sha256()
-    with file.open("rb") as stream:
+    with opened(file) as stream:
         while block := stream.read(2**20):
             digest.update(block)
     return digest.hexdigest()

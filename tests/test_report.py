@@ -5,9 +5,11 @@ import dataclasses
 import hashlib
 import html.parser
 import json
+import os
 import re
 import shutil
 import subprocess
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -207,10 +209,15 @@ def damaged(folder):
     (folder / results.ERRORS).write_bytes((folder / results.ERRORS).read_bytes()[:300])
 
 
+def piped(folder):
+    (folder / results.ERRORS).unlink()
+    os.mkfifo(folder / results.ERRORS)
+
+
 def changed(**columns):
     def change(folder):
         with np.load(folder / results.ERRORS) as arrays:
-            np.savez(
+            np.savez_compressed(
                 folder / results.ERRORS,
                 **{**arrays, **{f"test/{name}": values for name, values in columns.items()}},
             )
@@ -223,6 +230,9 @@ def changed(**columns):
     [
         lambda folder: (folder / results.ERRORS).unlink(),
         damaged,
+        piped,
+        lambda folder: (folder / results.ERRORS).write_bytes(b"\x93NUMPY"),
+        changed(distance=np.ones(10**6)),
         changed(distance=np.ones(3)),
         changed(distance=np.full(49, np.nan)),
         changed(distance=np.ones(49, "timedelta64[s]")),
@@ -253,6 +263,16 @@ def test_examples_are_read_as_they_were_written(tmp_path):
     for split, columns in result("net", wrong=0.5).examples.items():
         for name, values in columns.items():
             np.testing.assert_array_equal(read.examples[split][name], values)
+
+
+def test_columns_that_no_figure_needs_are_not_read(tmp_path):
+    folder = write(tmp_path, result("net"))
+    changed(notes=np.zeros(5 * 10**6))(folder / "run0")  # 40 MB, which zlib makes 0.04 MB
+    tracemalloc.start()
+    (read,), _ = report.load([folder])
+    assert tracemalloc.get_traced_memory()[1] < 2e7
+    tracemalloc.stop()
+    assert read.examples["test"].keys() == result("net").examples["test"].keys()
 
 
 def test_the_examples_of_another_run_of_the_same_name_are_left_out(tmp_path):

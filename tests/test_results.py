@@ -279,6 +279,29 @@ def test_what_cannot_be_read_is_told(tmp_path, monkeypatch):
     ]
 
 
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder", "large"])
+def test_a_result_that_is_no_file_to_read_is_told_and_the_rest_is_shown(tmp_path, kind):
+    result().write(tmp_path / "seed0")
+    file = tmp_path / "seed1" / results.FILE
+    file.parent.mkdir()
+    if kind == "pipe":
+        os.mkfifo(file)
+    elif kind == "device":
+        file.symlink_to("/dev/zero")
+    elif kind == "folder":
+        file.mkdir()
+    else:
+        with file.open("wb") as stream:
+            stream.truncate(10**12)  # Takes no room on the disk
+    found, problems = results.load([tmp_path])
+    assert len(found) == 1
+    if kind == "folder":
+        assert not problems
+    else:
+        reason = "more than 67,108,864 bytes" if kind == "large" else "not a regular file"
+        assert problems == [f"{file} cannot be read ({reason}); make it readable, or move it away."]
+
+
 def test_a_model_may_be_named_like_a_run_that_is_not_complete(tmp_path):
     for name in ("net.incomplete", "net.replaced", "seed0.incomplete"):
         result(model=name).write(tmp_path / name / "seed0")
