@@ -279,6 +279,19 @@ def test_what_cannot_be_read_is_told(tmp_path, monkeypatch):
     ]
 
 
+def test_a_run_that_has_lost_its_result_is_told(tmp_path):
+    for name in ("seed0", "seed1", "seed2.incomplete", "of_others"):
+        result().write(tmp_path / name)
+        if name != "seed0":
+            (tmp_path / name / results.FILE).unlink()
+    found, problems = results.load([tmp_path])
+    assert len(found) == 1
+    run = tmp_path / "seed1"
+    assert problems == [
+        f"{run}/result.json is missing; put it back, or move {run} away and run it again."
+    ]
+
+
 @pytest.mark.parametrize("kind", ["pipe", "device", "folder", "large"])
 def test_a_result_that_is_no_file_to_read_is_told_and_the_rest_is_shown(tmp_path, kind):
     result().write(tmp_path / "seed0")
