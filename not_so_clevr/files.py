@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import errno
 import hashlib
@@ -162,6 +163,18 @@ def read(file: os.PathLike[str], most: int = 2**30) -> bytes:
         if os.fstat(stream.fileno()).st_size > most:
             raise OSError(errno.EFBIG, f"more than {most:,} bytes", os.fspath(file))
         return stream.read()
+
+
+def read_text(file: os.PathLike[str]) -> str:
+    """Returns a text file of a user, decoded as its byte-order mark says, or else as UTF-8.
+
+    Raises:
+        OSError: as `read`.
+        UnicodeError: if it is in another encoding.
+    """
+    data = read(file)
+    marks = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # Windows writes them, and that of UTF-8.
+    return data.decode("utf-16" if data.startswith(marks) else "utf-8-sig")
 
 
 def write_checksums(folder: pathlib.Path) -> None:

@@ -429,6 +429,18 @@ def test_results_are_one_file_a_record_a_line(tmp_path):
         results.load([file])
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_results_may_have_a_byte_order_mark_and_any_letters(tmp_path, encoding):
+    """As editors and the shell of Windows write them."""
+    runs = [result(model="n\u2028é\x85t", history=[]), result(seed=1, history=[])]
+    lines = [json.dumps(run.values(), ensure_ascii=False) for run in runs]
+    (tmp_path / "results.jsonl").write_bytes("\r\n".join([*lines, "", ""]).encode(encoding))
+    assert results.read_lines(tmp_path / "results.jsonl") == runs
+
+    (tmp_path / results.FILE).write_bytes(lines[0].encode(encoding))
+    assert Result.read(tmp_path / results.FILE) == runs[0]
+
+
 def test_the_reference_results_come_with_the_baselines():
     assert len(results.reference()) == len(
         (ROOT / "baselines" / "results.jsonl").read_text().splitlines()

@@ -80,8 +80,8 @@ def read_lines(file: pathlib.Path) -> list[Result]:
         UserError: if the file cannot be read, or not as results.
     """
     try:
-        lines = file.read_text("utf-8").splitlines()
-        return [Result.of(json.loads(line), file) for line in lines]
+        lines = files.read_text(file).split("\n")  # JSON may hold the other ends of lines.
+        return [Result.of(json.loads(line), file) for line in lines if line.strip()]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"{file} cannot be read as results ({error}); expected a record per line."
