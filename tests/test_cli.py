@@ -160,6 +160,15 @@ def test_what_a_file_says_is_told_as_it_may_be_printed(tmp_path, run):
     assert len(result.stderr.splitlines()) == 1
 
 
+def test_what_a_file_says_is_printed_so_whoever_reads_it(tmp_path, run):
+    (tmp_path / "grid.toml").write_text('model = "conv"\ntask = "x"\nconfig = "y"\n\x1b = 1\n')
+    (tmp_path / "\u202eb.toml").write_text("x")
+    for name in ("grid.toml", "\u202eb.toml"):
+        result = run("sweep", tmp_path / name, "--only-print")
+        assert result.returncode == 2
+        assert result.stderr.replace("\n", "").isprintable()
+
+
 def test_options_of_beam_are_checked_though_there_is_nothing_to_generate(tmp_path, run):
     pytest.importorskip("apache_beam")
     assert run("generate", "quadrant_8_square3", "--data-dir", tmp_path).returncode == 0

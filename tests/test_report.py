@@ -20,7 +20,7 @@ from run_files import CONFIG, result, several
 from not_so_clevr import report, results
 from not_so_clevr.report.page import _text
 
-HOSTILE = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(2)> $x$ ]]> {{ 7 * 7 }}\n\0\ud800javascript:alert(3)"
+HOSTILE = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(2)> $x$ ]]> {{ 7 * 7 }}\n\0\ud800javascript:alert(3)\x1b\u202e"
 
 
 def write(folder, *runs):
@@ -177,6 +177,13 @@ def test_what_run_files_say_is_only_text(hostile):
     assert "<script>alert(1)" in found.text
     assert "{{ 7 * 7 }}" in found.text
     assert re.search(r"<text[^>]*>_hidden-", hostile)  # In a legend
+
+
+def test_no_text_of_strangers_changes_the_direction_of_writing(hostile):
+    assert HOSTILE.endswith("\u202e")
+    assert "\u202e" not in hostile
+    assert r"\u202e" in hostile
+    assert "\x1b" not in hostile
 
 
 def test_no_script_but_the_one_of_the_template_may_run(page):

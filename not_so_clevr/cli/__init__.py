@@ -12,7 +12,8 @@ import typer
 
 import not_so_clevr
 from not_so_clevr.checks import UserError
-from not_so_clevr.cli import data, many, results, training
+from not_so_clevr.cli import data, many, results, terminal, training
+from not_so_clevr.results import tables
 
 __all__ = ["main"]
 
@@ -79,7 +80,7 @@ def main() -> None:
         message = str(error)
         if isinstance(error, OSError) and error.strerror:
             message = ": ".join(map(str, filter(None, [error.filename, error.strerror]))) + "."
-        print(f"not-so-clevr: {message}", file=sys.stderr)
+        print(f"not-so-clevr: {tables.plain(message, keep=terminal.WHITE)}", file=sys.stderr)
         sys.exit(2)
 
 

@@ -19,6 +19,8 @@ from not_so_clevr.reproduce import sweep
 from not_so_clevr.results import tables
 from not_so_clevr.results.published import PUBLISHED_COLUMNS, published_rows
 
+WHITE = "\n\t"  # In text of several lines, e.g. of user code
+
 _MIN_WIDTH = 16  # Of a column whose cells may wrap, in characters
 _GAP = 3  # Two of padding, and one of the box
 _MAX_SHOWN = 30  # Running runs of a sweep

@@ -122,12 +122,19 @@ def _template() -> jinja2.Template:
         loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        finalize=_finalize,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters["sha256"] = _sha256
     environment.globals["anchor"] = _anchor
     return environment.get_template("page.html.j2")
+
+
+def _finalize(value: Any) -> Any:
+    """Returns text without characters that cannot be seen; HTML is one of ours."""
+    is_text = isinstance(value, str) and not hasattr(value, "__html__")
+    return tables.plain(value, keep="\n") if is_text else value
 
 
 def _sha256(text: str) -> str:
