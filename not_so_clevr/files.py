@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import ctypes
+import errno
 import hashlib
 import os
 import pathlib
 import re
 import shutil
+import stat
 from collections.abc import Iterator
+from typing import BinaryIO
 
 import filelock
 
 from not_so_clevr.checks import UserError
 
 CHECKSUMS = "SHA256SUMS"
+_TAIL = 50  # Characters of a name that its temporary file has, too
 REPLACED = ".replaced"  # Suffix of a folder that another one has replaced
 
 
@@ -133,7 +138,8 @@ def replacing(path: os.PathLike[str]) -> Iterator[pathlib.Path]:
         OSError: one sentence that names `path`, and why it cannot be written.
     """
     target = expanded(path)
-    temporary = target.with_name(f".{os.getpid()}.{target.name}")  # The suffix may set the format.
+    # The suffix may set the format; all of a long name would leave no room for more.
+    temporary = target.with_name(f".{os.getpid()}.{target.name[-_TAIL:]}")
     try:
         if not target.parent.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -146,6 +152,43 @@ def replacing(path: os.PathLike[str]) -> Iterator[pathlib.Path]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+@contextlib.contextmanager
+def opened(file: os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Opens a file of others to read it; anything but a regular file could be endless.
+
+    Raises:
+        OSError: if it cannot be opened, or is a pipe or a device.
+    """
+    with open(file, "rb", opener=_open) as stream:
+        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", os.fspath(file))
+        yield stream
+
+
+def _open(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # A pipe would wait for a writer.
+
+
+def read(file: os.PathLike[str], most: int = 2**30) -> bytes:
+    """Returns the bytes of a file of others. Raises OSError as `opened`, or beyond `most` bytes."""
+    with opened(file) as stream:
+        if os.fstat(stream.fileno()).st_size > most:
+            raise OSError(errno.EFBIG, f"more than {most:,} bytes", os.fspath(file))
+        return stream.read()
+
+
+def read_text(file: os.PathLike[str]) -> str:
+    """Returns a text file of a user, decoded as its byte-order mark says, or else as UTF-8.
+
+    Raises:
+        OSError: as `read`.
+        UnicodeError: if it is in another encoding.
+    """
+    data = read(file)
+    marks = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # Windows writes them, and that of UTF-8.
+    return data.decode("utf-16" if data.startswith(marks) else "utf-8-sig")
 
 
 def write_checksums(folder: pathlib.Path) -> None:
@@ -164,7 +207,7 @@ def verify_checksums(folder: pathlib.Path) -> None:
     if not checksums.exists():
         return
     advice = f"delete the folder {folder} and load the data set again."
-    text = checksums.read_bytes().decode(errors="replace")
+    text = read(checksums, 2**26).decode(errors="replace")
     if not re.fullmatch(r"([0-9a-f]{64}  [^/\n]+\n)+", text):
         raise OSError(f"{checksums} is damaged (it does not hold checksums); {advice}")
     for line in text.splitlines():
@@ -177,7 +220,7 @@ def verify_checksums(folder: pathlib.Path) -> None:
 
 def _sha256(file: pathlib.Path) -> str:
     digest = hashlib.sha256()
-    with file.open("rb") as stream:
+    with opened(file) as stream:
         while block := stream.read(2**20):
             digest.update(block)
     return digest.hexdigest()

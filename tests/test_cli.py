@@ -1,5 +1,8 @@
+import errno
 import json
+import os
 import re
+import sys
 
 import numpy as np
 import pytest
@@ -157,6 +160,15 @@ def test_what_a_file_says_is_told_as_it_may_be_printed(tmp_path, run):
     assert len(result.stderr.splitlines()) == 1
 
 
+def test_what_a_file_says_is_printed_so_whoever_reads_it(tmp_path, run):
+    (tmp_path / "grid.toml").write_text('model = "conv"\ntask = "x"\nconfig = "y"\n\x1b = 1\n')
+    (tmp_path / "\u202eb.toml").write_text("x")
+    for name in ("grid.toml", "\u202eb.toml"):
+        result = run("sweep", tmp_path / name, "--only-print")
+        assert result.returncode == 2
+        assert result.stderr.replace("\n", "").isprintable()
+
+
 def test_options_of_beam_are_checked_though_there_is_nothing_to_generate(tmp_path, run):
     pytest.importorskip("apache_beam")
     assert run("generate", "quadrant_8_square3", "--data-dir", tmp_path).returncode == 0
@@ -170,6 +182,46 @@ def test_options_of_beam_are_checked_though_there_is_nothing_to_generate(tmp_pat
     )
     assert result.returncode == 2
     assert "Unknown Beam option 'nonsense'" in result.stderr
+
+
+def test_a_closed_stream_gets_nothing_and_fails_nothing(tmp_path, run, monkeypatch):
+    """As with >&- in a shell: Python has None for it."""
+    run_files.result("net").write(tmp_path)
+    with monkeypatch.context() as patch:
+        for name in ("stdin", "stdout"):
+            patch.setattr(sys, name, None)
+        result = run("leaderboard", tmp_path)
+    assert (result.returncode, result.stderr) == (0, "")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", None)
+        result = run("leaderboard", tmp_path / "absent")
+    assert (result.returncode, result.stdout) == (2, "")
+
+
+@pytest.mark.parametrize("columns", ["0", "1", "30"])
+def test_a_terminal_of_any_width_gets_whole_numbers(columns, tmp_path, run, monkeypatch):
+    """0 is no width, but what some terminals say; a narrow one wraps lines of its own accord."""
+    run_files.result("net", wrong=0.5).write(tmp_path)
+    monkeypatch.setenv("COLUMNS", columns)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    result = run("leaderboard", tmp_path)
+    assert re.search(r"\bnet +1 +100 % +51\.0 % +0 of 1\b", result.stdout), result.stdout
+
+
+@pytest.mark.parametrize("name", ["COLUMNS", "LINES"])
+def test_a_terminal_of_size_0_gets_the_help(name, run, monkeypatch):
+    monkeypatch.setenv(name, "0")
+    assert "generate" in run("--help").stdout
+
+
+def test_a_full_disk_below_the_output_is_a_sentence(run, monkeypatch):
+    def write(text):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(data, "as_config", write)
+    result = run("show", "quadrant")
+    assert (result.returncode, result.stderr) == (2, "not-so-clevr: No space left on device.\n")
 
 
 def test_a_terminal_without_the_letters_of_a_name_shows_the_rest(tmp_path):

@@ -307,6 +307,30 @@ def test_replacing_keeps_the_old_file_until_the_new_one_is_whole(tmp_path):
         t.write_text("new")
 
 
+def test_a_name_may_be_as_long_as_the_file_system_allows(tmp_path):
+    target = tmp_path / ("x" * 251 + ".csv")
+    with files.replacing(target) as temporary:
+        assert temporary.suffix == ".csv"
+        temporary.write_text("new")
+    assert target.read_text() == "new"
+
+
+def test_only_regular_files_are_read(tmp_path):
+    """A pipe would wait for a writer, and a device never end."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "file").write_bytes(b"abc")
+    assert files.read(tmp_path / "file", 3) == b"abc"
+    for name, most, reason in (
+        ("pipe", 9, "not a regular file"),
+        ("/dev/zero", 9, "not a regular file"),
+        ("file", 2, "more than 2 bytes"),
+        ("", 9, "Is a directory"),
+    ):
+        with pytest.raises(OSError, match=reason) as raised:
+            files.read(tmp_path / name, most)
+        assert raised.value.filename == str(tmp_path / name)
+
+
 def test_what_is_written_whole_is_on_the_disk_before_it_gets_its_name(tmp_path, monkeypatch):
     done = []
     fsync, replace = os.fsync, pathlib.Path.replace

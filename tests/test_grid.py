@@ -69,6 +69,15 @@ def test_the_default_recipe_may_be_named(write):
     assert list(grids.read(write(text + "seeds = [7, 3]")).seeds) == [7, 3]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_file_may_have_a_byte_order_mark(tmp_path, encoding):
+    """As editors and the shell of Windows write it."""
+    text = 'model = "é:build"\r\ntask = "regression"\r\nconfig = "quadrant"\r\n'
+    (tmp_path / "grid.toml").write_bytes(text.encode(encoding))
+    (experiment,) = grids.read(str(tmp_path / "grid.toml")).experiments
+    assert experiment.model == "é:build"
+
+
 words = st.lists(st.text("abcz_", min_size=1), min_size=1, max_size=3, unique=True)
 values = st.one_of(
     st.booleans(),

@@ -31,6 +31,23 @@ def test_a_label_is_the_name_of_one_folder(model, recipe, label):
     assert naming.label(model, recipe) == label
 
 
+def test_a_label_fits_a_file_system_and_a_short_one_stays():
+    widths = [128] * 60
+    long = naming.label("net", naming.changed("", {"widths": widths}))
+    assert long.startswith("net-widths=.128..128..128.")
+    assert len(long) == 255
+    assert long != naming.label("net", naming.changed("", {"widths": [*widths, 128]}))
+    assert naming.label("n" * 255, "") == "n" * 255
+    assert len(naming.label("n" * 256, "")) == 255
+
+
+@given(st.text(min_size=100, max_size=300), st.text(max_size=300))
+def test_every_label_can_be_the_name_of_a_folder(model, recipe):
+    data = naming.label(model, recipe).encode()
+    assert 0 < len(data) <= 255
+    assert b"/" not in data
+
+
 @given(VALUES)
 def test_what_is_written_is_read(value):
     assert naming.read(naming.write("x", value)) == ("x", value)

@@ -5,9 +5,11 @@ import dataclasses
 import hashlib
 import html.parser
 import json
+import os
 import re
 import shutil
 import subprocess
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -18,7 +20,7 @@ from run_files import CONFIG, result, several
 from not_so_clevr import report, results
 from not_so_clevr.report.page import _text
 
-HOSTILE = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(2)> $x$ ]]> {{ 7 * 7 }}\n\0\ud800javascript:alert(3)"
+HOSTILE = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(2)> $x$ ]]> {{ 7 * 7 }}\n\0\ud800javascript:alert(3)\x1b\u202e"
 
 
 def write(folder, *runs):
@@ -177,6 +179,13 @@ def test_what_run_files_say_is_only_text(hostile):
     assert re.search(r"<text[^>]*>_hidden-", hostile)  # In a legend
 
 
+def test_no_text_of_strangers_changes_the_direction_of_writing(hostile):
+    assert HOSTILE.endswith("\u202e")
+    assert "\u202e" not in hostile
+    assert r"\u202e" in hostile
+    assert "\x1b" not in hostile
+
+
 def test_no_script_but_the_one_of_the_template_may_run(page):
     script = re.search(r"<script>(.*?)</script>", page, re.DOTALL)[1]
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -191,6 +200,12 @@ def test_no_script_but_the_one_of_the_template_may_run(page):
     )
 
 
+def test_figures_of_data_sets_with_long_names_are_files_of_their_own(tmp_path):
+    runs = [result("net", config="é" * 300 + end, examples={}) for end in "ab"]
+    written = report.write_figures(tmp_path, runs)
+    assert len(set(written)) == len(written) == 2 * 2 * 2  # Curves and costs of each, twice
+
+
 def test_figures_of_hostile_names_stay_in_their_folder(tmp_path, hostile_runs):
     files = report.write_figures(tmp_path / "pictures", hostile_runs)
     assert sorted(tmp_path.rglob("*.*")) == sorted(files)
@@ -201,10 +216,15 @@ def damaged(folder):
     (folder / results.ERRORS).write_bytes((folder / results.ERRORS).read_bytes()[:300])
 
 
+def piped(folder):
+    (folder / results.ERRORS).unlink()
+    os.mkfifo(folder / results.ERRORS)
+
+
 def changed(**columns):
     def change(folder):
         with np.load(folder / results.ERRORS) as arrays:
-            np.savez(
+            np.savez_compressed(
                 folder / results.ERRORS,
                 **{**arrays, **{f"test/{name}": values for name, values in columns.items()}},
             )
@@ -217,6 +237,9 @@ def changed(**columns):
     [
         lambda folder: (folder / results.ERRORS).unlink(),
         damaged,
+        piped,
+        lambda folder: (folder / results.ERRORS).write_bytes(b"\x93NUMPY"),
+        changed(distance=np.ones(10**6)),
         changed(distance=np.ones(3)),
         changed(distance=np.full(49, np.nan)),
         changed(distance=np.ones(49, "timedelta64[s]")),
@@ -247,6 +270,16 @@ def test_examples_are_read_as_they_were_written(tmp_path):
     for split, columns in result("net", wrong=0.5).examples.items():
         for name, values in columns.items():
             np.testing.assert_array_equal(read.examples[split][name], values)
+
+
+def test_columns_that_no_figure_needs_are_not_read(tmp_path):
+    folder = write(tmp_path, result("net"))
+    changed(notes=np.zeros(5 * 10**6))(folder / "run0")  # 40 MB, which zlib makes 0.04 MB
+    tracemalloc.start()
+    (read,), _ = report.load([folder])
+    assert tracemalloc.get_traced_memory()[1] < 2e7
+    tracemalloc.stop()
+    assert read.examples["test"].keys() == result("net").examples["test"].keys()
 
 
 def test_the_examples_of_another_run_of_the_same_name_are_left_out(tmp_path):

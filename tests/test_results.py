@@ -279,6 +279,42 @@ def test_what_cannot_be_read_is_told(tmp_path, monkeypatch):
     ]
 
 
+def test_a_run_that_has_lost_its_result_is_told(tmp_path):
+    for name in ("seed0", "seed1", "seed2.incomplete", "of_others"):
+        result().write(tmp_path / name)
+        if name != "seed0":
+            (tmp_path / name / results.FILE).unlink()
+    found, problems = results.load([tmp_path])
+    assert len(found) == 1
+    run = tmp_path / "seed1"
+    assert problems == [
+        f"{run}/result.json is missing; put it back, or move {run} away and run it again."
+    ]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder", "large"])
+def test_a_result_that_is_no_file_to_read_is_told_and_the_rest_is_shown(tmp_path, kind):
+    result().write(tmp_path / "seed0")
+    file = tmp_path / "seed1" / results.FILE
+    file.parent.mkdir()
+    if kind == "pipe":
+        os.mkfifo(file)
+    elif kind == "device":
+        file.symlink_to("/dev/zero")
+    elif kind == "folder":
+        file.mkdir()
+    else:
+        with file.open("wb") as stream:
+            stream.truncate(10**12)  # Takes no room on the disk
+    found, problems = results.load([tmp_path])
+    assert len(found) == 1
+    if kind == "folder":
+        assert not problems
+    else:
+        reason = "more than 67,108,864 bytes" if kind == "large" else "not a regular file"
+        assert problems == [f"{file} cannot be read ({reason}); make it readable, or move it away."]
+
+
 def test_a_model_may_be_named_like_a_run_that_is_not_complete(tmp_path):
     for name in ("net.incomplete", "net.replaced", "seed0.incomplete"):
         result(model=name).write(tmp_path / name / "seed0")
@@ -391,6 +427,18 @@ def test_results_are_one_file_a_record_a_line(tmp_path):
         match=r"results.jsonl cannot be read as results \(.*\); expected a record per line",
     ):
         results.load([file])
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_results_may_have_a_byte_order_mark_and_any_letters(tmp_path, encoding):
+    """As editors and the shell of Windows write them."""
+    runs = [result(model="n\u2028é\x85t", history=[]), result(seed=1, history=[])]
+    lines = [json.dumps(run.values(), ensure_ascii=False) for run in runs]
+    (tmp_path / "results.jsonl").write_bytes("\r\n".join([*lines, "", ""]).encode(encoding))
+    assert results.read_lines(tmp_path / "results.jsonl") == runs
+
+    (tmp_path / results.FILE).write_bytes(lines[0].encode(encoding))
+    assert Result.read(tmp_path / results.FILE) == runs[0]
 
 
 def test_the_reference_results_come_with_the_baselines():

@@ -1,5 +1,7 @@
 """Numbers and tables as text."""
 
+import csv
+
 import pytest
 
 from not_so_clevr.results import tables
@@ -73,6 +75,19 @@ def test_what_strangers_wrote_does_no_harm_in_a_table(text, cell, tmp_path):
             [{"a": text}],
             lambda rows: tables.markdown(["a"], [[rows[0]["a"]]]),
         )
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "\uff1d1", "\x1b]0;x", "\u202egnp"])
+def test_no_cell_of_a_csv_file_is_a_formula_or_changes_a_terminal(text, tmp_path):
+    tables.write(tmp_path / "board.csv", [{"a": text, "b": -1.5}], str)
+    written = (tmp_path / "board.csv").read_text()
+    ((cell, number),) = [row for row in csv.reader(written.splitlines()[1:])]
+    assert cell[0] not in "=+-@\uff1d"
+    assert cell.endswith(
+        text.encode("unicode_escape").decode() if text[0] in "\x1b\u202e" else text
+    )
+    assert written.replace("\n", "").isprintable()
+    assert number == "-1.5"
 
 
 def test_a_file_that_cannot_be_written_is_told_before_any_work(tmp_path):

@@ -116,7 +116,7 @@ class RunFolder:
         """Returns the log and the variables that were last saved; None for the log if none were."""
         file = self.partial / _CHECKPOINT
         try:
-            with np.load(file) as saved:
+            with files.opened(file) as stream, np.load(stream) as saved:
                 log = json.loads(str(saved["log"]))
                 arrays = [saved[str(k)] for k in range(len(saved.files) - 1)]
                 begun = record.with_added(log["recipe"])

@@ -12,7 +12,8 @@ import typer
 
 import not_so_clevr
 from not_so_clevr.checks import UserError
-from not_so_clevr.cli import data, many, results, training
+from not_so_clevr.cli import data, many, results, terminal, training
+from not_so_clevr.results import tables
 
 __all__ = ["main"]
 
@@ -70,6 +71,7 @@ def main() -> None:
     """Runs the command line."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's log would break up the bars.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # Default with AVX-512; helps others too.
+    _mend_terminal()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # Names may have letters that a terminal lacks.
     try:
@@ -77,6 +79,16 @@ def main() -> None:
     except (UserError, OSError) as error:
         message = str(error)
         if isinstance(error, OSError) and error.strerror:
-            message = f"{error.filename}: {error.strerror}."
-        print(f"not-so-clevr: {message}", file=sys.stderr)
+            message = ": ".join(map(str, filter(None, [error.filename, error.strerror]))) + "."
+        print(f"not-so-clevr: {tables.plain(message, keep=terminal.WHITE)}", file=sys.stderr)
         sys.exit(2)
+
+
+def _mend_terminal() -> None:
+    """Opens the standard streams that are closed, and drops a size of 0, which hides all tables."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # Nor may a file get its number, as C code prints there.
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - open until the end
+    for name in ("COLUMNS", "LINES"):
+        if os.environ.get(name, "").isdigit() and int(os.environ[name]) == 0:
+            del os.environ[name]

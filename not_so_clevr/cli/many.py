@@ -125,13 +125,14 @@ def _follow(going: Iterable[object]) -> Sequence[sweep.Attempt]:
                     terminal.print_result(event.result)
                 case Failed():
                     again = "; trying again" if event.again else ""
-                    print(f"{event.run.id} failed: {event.message}{again}", flush=True)
+                    message = tables.plain(event.message, keep=terminal.WHITE)
+                    print(f"{event.run.id} failed: {message}{again}", flush=True)
     return attempts
 
 
 def _print_failed(attempts: Iterable[sweep.Attempt]) -> None:
     for each in attempts:
         failure = f"{each.run.id} failed {each.number} times: {each.failure}"
-        print(f"not-so-clevr: {failure}", file=sys.stderr)
         end = textwrap.indent(each.end(), "    ")
-        print(f"The end of its log, {each.log}:\n{end}", file=sys.stderr)
+        text = f"not-so-clevr: {failure}\nThe end of its log, {each.log}:\n{end}"
+        print(tables.plain(text, keep=terminal.WHITE), file=sys.stderr)

@@ -19,8 +19,10 @@ from not_so_clevr.reproduce import sweep
 from not_so_clevr.results import tables
 from not_so_clevr.results.published import PUBLISHED_COLUMNS, published_rows
 
+WHITE = "\n\t"  # In text of several lines, e.g. of user code
+
 _MIN_WIDTH = 16  # Of a column whose cells may wrap, in characters
-_GAP = 2
+_GAP = 3  # Two of padding, and one of the box
 _MAX_SHOWN = 30  # Running runs of a sweep
 
 
@@ -48,12 +50,16 @@ def print_table(
 
     console = rich.console.Console()
     cells = [[tables.plain(cell) for cell in row] for row in rows]
-    shown = list(columns[by:])
-    hidden = _hidden(shown, [row[by:] for row in cells], wide, spare, console.width)
-    shown = [name for name in shown if name not in hidden]
+    widths = _widths(columns[by:], [row[by:] for row in cells], wide)
+    hidden = _hidden(widths, spare, console.width)
+    shown = [name for name in widths if name not in hidden]
+    # Rich cuts what does not fit; a terminal wraps it.
+    console.width = max(console.width, sum(widths[name] for name in shown))
 
     for title, group in itertools.groupby(cells, key=lambda row: row[:by]):
-        table = rich.table.Table(box=rich.box.SIMPLE_HEAD, pad_edge=False, padding=(0, _GAP, 0, 0))
+        table = rich.table.Table(
+            box=rich.box.SIMPLE_HEAD, pad_edge=False, padding=(0, _GAP - 1, 0, 0)
+        )
         for name in shown:
             table.add_column(name, overflow="fold", no_wrap=name not in wide)
         for row in group:
@@ -67,24 +73,25 @@ def print_table(
         console.print(f"This terminal is too narrow for: {', '.join(hidden)}; {where}.\n")
 
 
-def _hidden(
-    columns: Sequence[str],
-    rows: Sequence[Sequence[str]],
-    wide: Sequence[str],
-    spare: Sequence[str],
-    width: int,
-) -> list[str]:
-    """Returns the spare columns that must go to fit the others into a width."""
-    needed = {}
+def _widths(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], wide: Sequence[str]
+) -> dict[str, int]:
+    """Returns the characters that each column needs; the cells of wide ones may wrap."""
+    widths = {}
     for name, *cells in zip(columns, *rows, strict=True):
         longest = max(map(rich.cells.cell_len, [name, *cells]))
-        needed[name] = _GAP + (min(longest, _MIN_WIDTH) if name in wide else longest)
+        widths[name] = _GAP + (min(longest, _MIN_WIDTH) if name in wide else longest)
+    return widths
 
+
+def _hidden(widths: Mapping[str, int], spare: Sequence[str], width: int) -> list[str]:
+    """Returns the spare columns that must go to fit the others into a width."""
+    needed = sum(widths.values())
     hidden: list[str] = []
     for name in spare:
-        if sum(needed.values()) <= width:
+        if needed <= width:
             break
-        del needed[name]
+        needed -= widths[name]
         hidden.append(name)
     return hidden
 

@@ -31,6 +31,7 @@ from not_so_clevr.results.leaderboard import Row
 from not_so_clevr.results.published import PUBLISHED_COLUMNS, published_rows, sources
 
 FORMATS = (".html",)
+_LONGEST = 200  # Bytes of the name of a figure, without its ending
 MOST = 12  # Only the best models of a task and config are drawn: more look alike.
 
 
@@ -75,7 +76,7 @@ def write_figures(folder: pathlib.Path, runs: Sequence[Result]) -> list[pathlib.
         }
         for kind, figure in figures.items():
             if figure is not None:
-                name = naming.label(f"{kind}-{task}", config)[:200]
+                name = naming.shortened(naming.label(f"{kind}-{task}", config), _LONGEST)
                 for ending in (".png", ".pdf"):
                     written.append(folder / f"{name}{ending}")
                     style.write(figure, written[-1])
@@ -121,12 +122,19 @@ def _template() -> jinja2.Template:
         loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        finalize=_finalize,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters["sha256"] = _sha256
     environment.globals["anchor"] = _anchor
     return environment.get_template("page.html.j2")
+
+
+def _finalize(value: Any) -> Any:
+    """Returns text without characters that cannot be seen; HTML is one of ours."""
+    is_text = isinstance(value, str) and not hasattr(value, "__html__")
+    return tables.plain(value, keep="\n") if is_text else value
 
 
 def _sha256(text: str) -> str:

@@ -63,7 +63,7 @@ class Attempt:
     def printed(self) -> str:
         """Returns the end of what the last attempt has printed; "" if it has not begun."""
         try:
-            with self.log.open("rb") as stream:
+            with files.opened(self.log) as stream:
                 stream.seek(max(self.offset, self.log.stat().st_size - _TAIL))
                 return stream.read().decode(errors="replace")
         except OSError:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from not_so_clevr.checks import UserError
 
+LONGEST = 255  # Bytes that common file systems allow in the name of a file or folder
+
+_HASH = 16  # Hexadecimal digits
 _WORDS = {"true": True, "false": False}
 
 
@@ -18,9 +22,18 @@ def run_id(task: str, config: str, label: str, seed: int | None = None) -> str:
 
 
 def label(model: str, recipe: str) -> str:
-    """Returns model and recipe as one word that can be the name of a folder."""
+    """Returns model and recipe as one word that can be the name of a folder, see `shortened`."""
     word = re.sub(r"[^\w.+=-]", ".", f"{model}-{recipe}" if recipe else model)
-    return word.lstrip(".") or "unnamed"
+    return shortened(word.lstrip(".") or "unnamed")
+
+
+def shortened(name: str, most: int = LONGEST) -> str:
+    """Returns a name as it is; of one with more than `most` bytes, the start and a hash."""
+    data = name.encode()
+    if len(data) <= most:
+        return name
+    digest = hashlib.sha256(data).hexdigest()[:_HASH]
+    return f"{data[: most - _HASH - 1].decode(errors='ignore')}-{digest}"
 
 
 def changed(recipe: str, settings: Mapping[str, Any]) -> str:

@@ -16,6 +16,7 @@ import dataclasses
 import json
 import pathlib
 import re
+import zipfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -25,6 +26,7 @@ import numpy.typing as npt
 from not_so_clevr import files
 from not_so_clevr.checks import UserError
 from not_so_clevr.dataset.config import as_config
+from not_so_clevr.dataset.metrics import METRICS
 from not_so_clevr.results import naming
 
 Examples = Mapping[str, Mapping[str, npt.NDArray[Any]]]
@@ -35,6 +37,10 @@ WEIGHTS = "model.weights.h5"
 PREDICTED, SHOWN, PAINTED = "predicted", "shown", "painted"
 INCOMPLETE = ".incomplete"
 REPLACED = files.REPLACED
+
+_LARGEST = 2**26  # Bytes of a result.json; a hundred thousand epochs have fewer.
+_READ = ("coordinates", PREDICTED, SHOWN, PAINTED, *METRICS)  # Columns of errors.npz
+_HEADER = 4096  # At least the bytes of a column before its values
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -159,8 +165,13 @@ class Result:
         from not_so_clevr.results import record
 
         try:
-            return cls.of(record.checked(file.read_bytes()), file.parent)
-        except (OSError, ValueError, RecursionError) as error:
+            return cls.of(record.checked(files.read(file, _LARGEST)), file.parent)
+        except FileNotFoundError:
+            raise UserError(missing(file)) from None
+        except OSError as error:
+            advice = "make it readable, or move it away"
+            raise UserError(f"{file} cannot be read ({error.strerror}); {advice}.") from error
+        except (ValueError, RecursionError) as error:
             raise UserError(
                 f"{file} is not the result of a run ({str(error) or type(error).__name__}); "
                 f"delete {file.parent}, and run it again."
@@ -183,19 +194,31 @@ class Result:
         return {"schema": SCHEMA} | values
 
     def with_examples(self) -> Result:
-        """Returns the run with the arrays of errors.npz, if that is there and valid."""
-        examples: dict[str, dict[str, npt.NDArray[Any]]] = {"train": {}, "test": {}}
+        """Returns the run with the known arrays of errors.npz, if that is there and valid."""
         try:
             assert self.folder is not None
-            with np.load(self.folder / ERRORS) as arrays:
-                for name, values in arrays.items():
-                    split, _, column = name.partition("/")
-                    examples[split][column] = values
+            with files.opened(self.folder / ERRORS) as stream, zipfile.ZipFile(stream) as archive:
+                examples = {split: self._columns(archive, split) for split in ("train", "test")}
             for columns in examples.values():
                 self._check(columns)
         except Exception:  # A damaged archive can raise anything.
             return self
         return dataclasses.replace(self, examples=examples)
+
+    def _columns(self, archive: zipfile.ZipFile, split: str) -> dict[str, npt.NDArray[Any]]:
+        """Returns the known arrays of a split. Raises ValueError for one that is too large."""
+        # Two numbers of 8 bytes for each pixel; a few canvases have fewer.
+        most = _HEADER + 16 * as_config(self.config).canvas_size ** 2
+        members, columns = set(archive.namelist()), {}
+        for name in _READ:
+            member = f"{split}/{name}.npy"
+            if member not in members:
+                continue
+            if archive.getinfo(member).file_size > most:
+                raise ValueError(name)
+            with archive.open(member) as values:
+                columns[name] = np.lib.format.read_array(values, allow_pickle=False)
+        return columns
 
     def _check(self, columns: Mapping[str, npt.NDArray[Any]]) -> None:
         """Raises an error unless the arrays of a split have the right shapes and values."""
@@ -221,3 +244,8 @@ class Result:
             whole = np.issubdtype(indices.dtype, np.integer)
             if not (whole and indices.size and 0 <= indices.min() <= indices.max() < limit):
                 raise UserError("coordinates")
+
+
+def missing(file: pathlib.Path) -> str:
+    """Returns the sentence on a run folder that has lost its result.json."""
+    return f"{file} is missing; put it back, or move {file.parent} away and run it again."

@@ -11,8 +11,17 @@ from collections.abc import Iterable, Iterator
 
 from not_so_clevr import files
 from not_so_clevr.checks import UserError
-from not_so_clevr.results.result import FILE, INCOMPLETE, REPLACED, Result
+from not_so_clevr.results.result import (
+    ERRORS,
+    FILE,
+    INCOMPLETE,
+    REPLACED,
+    WEIGHTS,
+    Result,
+    missing,
+)
 
+_RUN = re.compile(r"seed\d+")
 _UNFINISHED = re.compile(rf"seed\d+({re.escape(INCOMPLETE)}|{re.escape(REPLACED)})")
 # Equal for all seeds of a row
 _SHARED = ("model", "settings", "parameters")
@@ -71,8 +80,8 @@ def read_lines(file: pathlib.Path) -> list[Result]:
         UserError: if the file cannot be read, or not as results.
     """
     try:
-        lines = file.read_text("utf-8").splitlines()
-        return [Result.of(json.loads(line), file) for line in lines]
+        lines = files.read_text(file).split("\n")  # JSON may hold the other ends of lines.
+        return [Result.of(json.loads(line), file) for line in lines if line.strip()]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"{file} cannot be read as results ({error}); expected a record per line."
@@ -115,7 +124,10 @@ def _every(
 
 
 def _files(folder: pathlib.Path, problems: list[str]) -> list[pathlib.Path]:
-    """Returns the result.json of all complete runs; adds a problem for each unreadable folder."""
+    """Returns the result.json of all complete runs.
+
+    Adds a problem for each unreadable folder, and each run that has lost its result.json.
+    """
 
     def on_error(error: OSError) -> None:
         if not isinstance(error, FileNotFoundError):  # Folders may come and go meanwhile.
@@ -127,4 +139,12 @@ def _files(folder: pathlib.Path, problems: list[str]) -> list[pathlib.Path]:
         below[:] = [name for name in below if not _UNFINISHED.fullmatch(name)]
         if FILE in names:
             found.append(pathlib.Path(parent, FILE))
+        elif _has_lost_result(pathlib.Path(parent)):
+            problems.append(missing(pathlib.Path(parent, FILE)))
     return sorted(found)
+
+
+def _has_lost_result(folder: pathlib.Path) -> bool:
+    """Returns whether a run has lost its result.json, and is not just being replaced."""
+    rest = any((folder / name).exists() for name in (ERRORS, WEIGHTS))
+    return bool(_RUN.fullmatch(folder.name)) and rest and not (folder / FILE).exists()

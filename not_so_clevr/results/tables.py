@@ -16,6 +16,8 @@ from not_so_clevr.dataset.metrics import METRICS
 
 FORMATS = (".md", ".csv", ".json")
 
+_FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # Their wide forms, too
+
 
 def percent(share: float) -> str:
     """Returns a share as text; only 1 is `100 %`, nothing is rounded to it."""
@@ -60,10 +62,14 @@ def interval(metric: str, mean: float, half: float | None) -> str:
     return " [{}, {}]".format(*texts)
 
 
-def plain(text: str) -> str:
-    """Returns untrusted text, safe to print: unprintable characters as escape sequences."""
+def plain(text: str, keep: str = "") -> str:
+    """Returns untrusted text, safe to print: unprintable characters as escape sequences.
+
+    They include those that change the direction of writing. Those of `keep` stay.
+    """
     return "".join(
-        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
+        each if each.isprintable() or each in keep else each.encode("unicode_escape").decode()
+        for each in text
     )
 
 
@@ -127,5 +133,12 @@ def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
         stream, list(dict.fromkeys(key for row in rows for key in row)), lineterminator="\n"
     )
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
     return stream.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    """Returns a value for a CSV file; a spreadsheet must not take untrusted text for a formula."""
+    if not isinstance(value, str):
+        return value
+    return f"'{plain(value)}" if value.startswith(_FORMULA) else plain(value)

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from not_so_clevr import files
 from not_so_clevr.checks import UserError
 
 if sys.version_info >= (3, 11):
@@ -16,14 +17,14 @@ else:
 
 
 def read(file: pathlib.Path) -> dict[str, Any]:
-    """Returns the contents of a TOML file; a byte-order mark is skipped.
+    """Returns the contents of a TOML file.
 
     Raises:
         UserError: if it is not TOML.
         OSError: worded as one sentence, if it cannot be read.
     """
     try:
-        return tomllib.loads(file.read_bytes().decode("utf-8-sig"))
+        return tomllib.loads(files.read_text(file))
     except OSError as error:
         reason = error.strerror or error
         raise OSError(f"Cannot read {file}: {reason}; expected a TOML file.") from error
