@@ -1,9 +1,11 @@
 """Safety: eight processes at once, `kill -9`, no room, no access, damaged files."""
 
+import contextlib
 import os
 import pathlib
 import shutil
 import signal
+import tempfile
 
 import pytest
 import subprocesses
@@ -162,6 +164,56 @@ def test_damage_of_what_is_told_about_a_data_set_gives_one_sentence(tmp_path, da
     ) as error:
         tfds.load("not_so_clevr/quadrant_8_square3", data_dir=tmp_path)
     assert len(str(error.value).splitlines()) == 1
+
+
+@contextlib.contextmanager
+def another_user():
+    """Root may read everything."""
+    if user := os.geteuid():
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
+@pytest.mark.parametrize("file", ["", "dataset_info.json"])
+def test_a_data_set_that_may_not_be_read_is_not_called_damaged(file):
+    with (
+        tempfile.TemporaryDirectory() as place
+    ):  # Not below the folders of pytest, which are closed
+        name = "not_so_clevr/quadrant_8_square3"
+        builder = tfds.builder(name, data_dir=place)
+        builder.download_and_prepare()
+        for folder in (place, *map(os.fspath, pathlib.Path(builder.data_dir).parents[:2])):
+            os.chmod(folder, 0o755)
+        path = pathlib.Path(builder.data_dir, file)
+        path.chmod(0)
+        sentence = f"Cannot read the data set in {builder.data_dir}: Permission denied. Get access"
+        with another_user(), pytest.raises(PermissionError, match=sentence):
+            tfds.load(name, data_dir=place)
+        path.chmod(0o755)
+
+
+def test_a_folder_that_holds_no_data_set_is_not_to_be_deleted(tmp_path):
+    folder = tmp_path / NAME / "1.0.0"
+    folder.mkdir(parents=True)
+    (folder / "diary.txt").touch()
+    with pytest.raises(OSError, match=f"{folder} is in the way: it holds no data set. Move it"):
+        tfds.load(NAME, data_dir=tmp_path)
+
+
+def test_an_error_about_something_else_is_not_taken_for_damage(tmp_path, monkeypatch):
+    error = OSError("the network is down")
+
+    def fail(_):
+        raise error
+
+    monkeypatch.setattr(tfds.core.DatasetInfo, "initialize_from_bucket", fail)
+    with pytest.raises(OSError, match="the network is down$"):
+        tfds.builder(NAME, data_dir=tmp_path)
 
 
 def test_a_program_that_is_missing_is_not_taken_for_a_folder_that_cannot_be_written(tmp_path):

@@ -170,3 +170,17 @@ def test_tfds_build_on_the_command_line(tmp_path):
         [*command, "--overwrite"], check=True, capture_output=True, env=subprocesses.environment()
     )
     assert len(tfds.load(NAME, data_dir=tmp_path, split="test")) == 144
+
+
+def test_mocked_data_has_as_many_examples_as_asked_for_and_writes_nothing(tmp_path):
+    with tfds.testing.mock_data(num_examples=3, data_dir=tmp_path):
+        assert len(list(tfds.load(NAME, split="train"))) == 3
+    assert not list(tmp_path.rglob("*"))
+
+
+@pytest.mark.parametrize("version", ["2.0.0", "1.1.*", "one", 3])
+def test_a_version_that_does_not_exist_is_named(version, tmp_path):
+    sentence = rf"not_so_clevr has no version {version!r}; expected one of 1\.0\.0\.$"
+    with pytest.raises(ValueError, match=sentence):
+        tfds.builder(NAME, version=version, data_dir=tmp_path)
+    assert tfds.builder(NAME, version="1.*.*", data_dir=tmp_path).version == "1.0.0"

@@ -25,6 +25,11 @@ from not_so_clevr.dataset.config import CONFIGS, NotSoClevrConfig, as_config
 #: Canvases from this size on, in pixels, are generated with Apache Beam (docs/large.md).
 BEAM_CANVAS_SIZE = 512
 
+# What `tfds.testing.mock_data` replaces
+_PREPARE = vars(tfds.core.DatasetBuilder)["download_and_prepare"]
+
+_CHOOSE_ANOTHER = "choose another folder with --data-dir (in Python data_dir=)"
+
 
 def import_beam(config: str) -> Any:
     """Imports `dataset.beam`. Raises MissingPackageError, naming `config`, without Apache Beam."""
@@ -96,8 +101,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             **kwargs: as for TFDS' builders.
 
         Raises:
-            UserError: if the config or device is unknown.
-            OSError: if the data set on disk is damaged.
+            UserError: if the config, the version or the device is unknown.
+            OSError: if the data set on disk is damaged, or may not be read.
         """
         self._device = devices.check_device(device)
         if not (config is None or isinstance(config, str)):
@@ -119,6 +124,15 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         """Returns the config with this name, listed or not. Raises UserError if there is none."""
         return cls.builder_configs.get(name) or NotSoClevrConfig.from_name(name)
 
+    def _pick_version(self, requested_version: Any) -> tfds.core.Version:
+        try:
+            return super()._pick_version(requested_version)
+        except (AssertionError, TypeError, ValueError):
+            versions = ", ".join(map(str, self.versions))
+            raise UserError(
+                f"{self.name} has no version {requested_version!r}; expected one of {versions}."
+            ) from None
+
     def download_and_prepare(self, *, download_config: Any = None, **kwargs: Any) -> None:
         """Generates the data set unless it exists, once even if several processes call this.
 
@@ -132,6 +146,10 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         """
         if download_config is None:
             download_config = tfds.download.DownloadConfig(try_download_gcs=False)
+        if vars(tfds.core.DatasetBuilder)["download_and_prepare"] is not _PREPARE:  # Mocked
+            super().download_and_prepare(download_config=download_config, **kwargs)
+            return
+
         overwrite = download_config.download_mode.overwrite_dataset
         beam_is_set = bool(download_config.beam_runner or download_config.beam_options)
         self.with_beam = self._is_large or beam_is_set
@@ -150,13 +168,30 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 
     @contextlib.contextmanager
     def _explain_damage(self) -> Iterator[None]:
-        """Raises OSError, naming the folder, if TFDS cannot read its files about the data set."""
+        """Raises OSError, one sentence, if TFDS cannot read its files about the data set.
+
+        Advises deleting only a folder of ours that is damaged.
+        """
         try:
             yield
         except (ParseError, UnicodeDecodeError, AssertionError, OSError) as error:
-            if isinstance(error, OSError) and error.strerror:  # E.g. no permission
+            if isinstance(error, OSError) and error.strerror:
                 raise
-            folder = self.data_path
+            if "_data_dir" not in vars(self) or not self.data_path.exists():
+                raise  # It is not about a data set that is there.
+
+            folder, cause = self.data_path, error.__cause__
+            missing = (FileNotFoundError, IsADirectoryError)
+            if isinstance(cause, OSError) and not isinstance(cause, missing):
+                raise type(cause)(
+                    f"Cannot read the data set in {folder}: {cause.strerror}. "
+                    f"Get access there, or {_CHOOSE_ANOTHER}."
+                ) from error
+            if not any(map(_is_ours, folder.iterdir())):
+                raise OSError(
+                    f"{folder} is in the way: it holds no data set. "
+                    f"Move it elsewhere, or {_CHOOSE_ANOTHER}."
+                ) from error
             raise OSError(
                 f"{folder} is damaged ({error}); delete the folder {folder} and load the data set "
                 "again."
@@ -243,6 +278,12 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         if self.with_beam:
             return import_beam(name).pipeline(draw, starts)
         return itertools.chain.from_iterable(map(draw, starts))
+
+
+def _is_ours(file: Any) -> bool:
+    """Returns whether a file is one of a prepared data set, by its name."""
+    names = ("dataset_info.json", "features.json", files.CHECKSUMS)
+    return file.name in names or file.name.startswith("not_so_clevr-")
 
 
 def _examples(
