@@ -153,14 +153,15 @@ except OSError as error:
     assert _files(tmp_path / NAME) == {".1.0.0.lock", "1.0.0"}
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b"{}", b"\xff", None])
+@pytest.mark.parametrize("damage", [b"", b"{", b"{}", b'{"of_a_newer_tfds": 1}', b"\xff", None])
 def test_damage_of_what_is_told_about_a_data_set_gives_one_sentence(tmp_path, damage):
     builder = tfds.builder("not_so_clevr/quadrant_8_square3", data_dir=tmp_path)
     builder.download_and_prepare()
     file = builder.data_path / "dataset_info.json"
     file.unlink() if damage is None else file.write_bytes(damage)
     with pytest.raises(
-        OSError, match=f"{builder.data_path} is damaged .*; delete the folder"
+        OSError,
+        match=f"{builder.data_path} is damaged .*; (if a newer .*; else )?delete the folder",
     ) as error:
         tfds.load("not_so_clevr/quadrant_8_square3", data_dir=tmp_path)
     assert len(str(error.value).splitlines()) == 1
@@ -213,6 +214,65 @@ def test_an_error_about_something_else_is_not_taken_for_damage(tmp_path, monkeyp
 
     monkeypatch.setattr(tfds.core.DatasetInfo, "initialize_from_bucket", fail)
     with pytest.raises(OSError, match="the network is down$"):
+        tfds.builder(NAME, data_dir=tmp_path)
+
+
+@in_one_format
+@pytest.mark.parametrize(
+    ("file", "old", "new", "reason"),
+    [
+        ("dataset_info", '"432"', '"422"', "examples of train: 422, expected 432"),
+        ("dataset_info", '"432"', '"532"', "examples of train: 532, expected 432"),
+        ("dataset_info", '"144"', '"140", "4"', "split test: there is no file .*-of-00002"),
+        (
+            "dataset_info",
+            "{DATASET}-",
+            "{DATASET}7",
+            "filepathTemplate: '{DATASET}7{SPLIT}.*', exp",
+        ),
+        ("dataset_info", '"tfrecord"', '"tfrecorf"', "fileFormat: 'tfrecorf' is unknown"),
+        ("dataset_info", '"test"', '"tesu"', r"splits: \['tesu', 'train'\], expected \['test"),
+        ("dataset_info", '"not_so_clevr"', '"clevr"', "name: 'clevr', expected 'not_so_clevr'"),
+        ("dataset_info", '"quadrant_32"', '"quadrant"', "configName: 'quadrant', expected"),
+        ("features", '"32"', '"31"', r"image.*dimensions: \['31', '32', '1'\], expected \['32'"),
+        ("features", '"1024"', '"1023"', "numClasses: '1023', expected '1024'"),
+        ("features", '"label"', '"lable"', r"features: \[.*'lable', .*\], expected \["),
+        ("features", '"featuresDict"', '"features"', "it does not describe features: KeyError"),
+        ("features", "{", "", "it does not describe features: JSONDecodeError"),
+    ],
+)
+def test_a_value_that_the_config_contradicts_is_named(prepared, tmp_path, file, old, new, reason):
+    shutil.copytree(prepared / NAME, tmp_path / NAME)
+    path = tmp_path / NAME / "1.0.0" / f"{file}.json"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(OSError, match=rf"{path} is damaged \(.*{reason}.*\); delete") as error:
+        tfds.load(NAME, data_dir=tmp_path)
+    assert str(error.value).count("damaged") == 1
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_an_info_file_that_leads_nowhere_is_damage(tmp_path):
+    name = "not_so_clevr/quadrant_8_square3"
+    file = pathlib.Path(tfds.builder(name, data_dir=tmp_path).data_dir, "dataset_info.json")
+    tfds.load(name, data_dir=tmp_path)
+    file.unlink()
+    file.symlink_to("nowhere")
+    with pytest.raises(OSError, match=f"{file.parent} is damaged .*; delete the folder"):
+        tfds.load(name, data_dir=tmp_path)
+
+
+@pytest.mark.parametrize("file_format", ["tfrecord", "array_record"])
+def test_a_data_set_may_be_made_with_fewer_examples(tmp_path, file_format):
+    few = tfds.download.DownloadConfig(max_examples_per_split=5, try_download_gcs=False)
+    builder = tfds.builder(NAME, data_dir=tmp_path, file_format=file_format)
+    builder.download_and_prepare(download_config=few)
+    again = tfds.builder(NAME, data_dir=tmp_path)
+    assert [split.num_examples for split in again.info.splits.values()] == [5, 5]
+    file = pathlib.Path(builder.data_dir, "dataset_info.json")
+    file.write_text(file.read_text().replace('"5"', '"4"', 1))
+    with pytest.raises(OSError, match=r"damaged \(examples of train: 4, expected 432\)"):
         tfds.builder(NAME, data_dir=tmp_path)
 
 

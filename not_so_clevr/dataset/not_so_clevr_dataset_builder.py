@@ -19,7 +19,7 @@ from google.protobuf.json_format import ParseError
 
 from not_so_clevr import files
 from not_so_clevr.checks import MissingPackageError, UserError
-from not_so_clevr.dataset import devices, drawing, geometry
+from not_so_clevr.dataset import devices, drawing, geometry, prepared
 from not_so_clevr.dataset.config import CONFIGS, NotSoClevrConfig, as_config
 
 #: Canvases from this size on, in pixels, are generated with Apache Beam (docs/large.md).
@@ -109,6 +109,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             config = as_config(config).name  # TFDS would refuse an object that it has not listed.
         with self._explain_damage():
             super().__init__(config=config, **kwargs)
+        self._check_files()
         self.with_beam = self._is_large
 
     def __getstate__(self) -> dict[str, Any]:
@@ -146,7 +147,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         """
         if download_config is None:
             download_config = tfds.download.DownloadConfig(try_download_gcs=False)
-        if vars(tfds.core.DatasetBuilder)["download_and_prepare"] is not _PREPARE:  # Mocked
+        if _is_mocked():
             super().download_and_prepare(download_config=download_config, **kwargs)
             return
 
@@ -165,6 +166,12 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             super().download_and_prepare(download_config=download_config, **kwargs)
         with self._explain_damage():  # Another process may have generated it in the meantime.
             self.info.read_from_directory(self.data_dir)
+        self._check_files()
+
+    def _check_files(self) -> None:
+        """Raises OSError, one sentence, if files about the data set disagree with its config."""
+        if not _is_mocked() and (self.data_path / prepared.INFO).exists():
+            prepared.check(self.info, self.data_path, self.name, self.builder_config)
 
     @contextlib.contextmanager
     def _explain_damage(self) -> Iterator[None]:
@@ -174,11 +181,14 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         """
         try:
             yield
-        except (ParseError, UnicodeDecodeError, AssertionError, OSError) as error:
-            if isinstance(error, OSError) and error.strerror:
+        except (ParseError, AssertionError, OSError, ValueError) as error:
+            if isinstance(error, UserError) or (isinstance(error, OSError) and error.strerror):
                 raise
             if "_data_dir" not in vars(self) or not self.data_path.exists():
                 raise  # It is not about a data set that is there.
+            if isinstance(error, ValueError) and not isinstance(error, UnicodeDecodeError):
+                prepared.check_format(self.data_path)
+                raise
 
             folder, cause = self.data_path, error.__cause__
             missing = (FileNotFoundError, IsADirectoryError)
@@ -192,20 +202,35 @@ class Builder(tfds.core.GeneratorBasedBuilder):
                     f"{folder} is in the way: it holds no data set. "
                     f"Move it elsewhere, or {_CHOOSE_ANOTHER}."
                 ) from error
+            reason, advice = " ".join(str(error).split()), "delete the folder"
+            if "no field named" in reason:
+                advice = (
+                    "if a newer version of tensorflow-datasets wrote it, update; else " + advice
+                )
             raise OSError(
-                f"{folder} is damaged ({error}); delete the folder {folder} and load the data set "
-                "again."
+                f"{folder} is damaged ({reason}); {advice} {folder} and load the data set again."
             ) from error
 
     def as_dataset(self, *args: Any, **kwargs: Any) -> Any:
-        """Verifies the checksums, then does as in TFDS. Raises OSError for a damaged file."""
-        files.verify_checksums(self.data_path)
+        """Verifies the files, then does as in TFDS. Raises OSError for a damaged file."""
+        self._verify()
         return super().as_dataset(*args, **kwargs)
 
     def as_data_source(self, *args: Any, **kwargs: Any) -> Any:
-        """Verifies the checksums, then does as in TFDS. Raises OSError for a damaged file."""
-        files.verify_checksums(self.data_path)
+        """Verifies the files, then does as in TFDS. Raises OSError for a damaged file."""
+        self._verify()
         return super().as_data_source(*args, **kwargs)
+
+    def _verify(self) -> None:
+        """Raises OSError, one sentence, if a file of the data set is missing or has changed."""
+        if _is_mocked() or not self.data_path.exists():
+            return
+        if not self.info.initialized:  # Its file was missing when this builder was made.
+            with self._explain_damage():
+                self.info.read_from_directory(self.data_dir)
+            self._check_files()
+        files.verify_checksums(self.data_path)
+        prepared.check_shards(self.info, self.data_path)
 
     def _download_and_prepare(self, *, dl_manager: Any, download_config: Any) -> None:
         with contextlib.ExitStack() as stack:
@@ -280,9 +305,14 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         return itertools.chain.from_iterable(map(draw, starts))
 
 
+def _is_mocked() -> bool:
+    """Returns whether `tfds.testing.mock_data` is in force, so that nothing needs to be on disk."""
+    return vars(tfds.core.DatasetBuilder)["download_and_prepare"] is not _PREPARE
+
+
 def _is_ours(file: Any) -> bool:
     """Returns whether a file is one of a prepared data set, by its name."""
-    names = ("dataset_info.json", "features.json", files.CHECKSUMS)
+    names = (prepared.INFO, prepared.FEATURES, files.CHECKSUMS)
     return file.name in names or file.name.startswith("not_so_clevr-")
 
 
