@@ -1,9 +1,11 @@
 """Safety: eight processes at once, `kill -9`, no room, no access, damaged files."""
 
+import contextlib
 import os
 import pathlib
 import shutil
 import signal
+import tempfile
 
 import pytest
 import subprocesses
@@ -179,17 +181,127 @@ def test_a_swap_that_was_killed_is_ended_by_the_next_writer(tmp_path):
     assert _files(tmp_path) == {".folder.lock", "folder"}
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b"{}", b"\xff", None])
+@pytest.mark.parametrize("damage", [b"", b"{", b"{}", b'{"of_a_newer_tfds": 1}', b"\xff", None])
 def test_damage_of_what_is_told_about_a_data_set_gives_one_sentence(tmp_path, damage):
     builder = tfds.builder("not_so_clevr/quadrant_8_square3", data_dir=tmp_path)
     builder.download_and_prepare()
     file = builder.data_path / "dataset_info.json"
     file.unlink() if damage is None else file.write_bytes(damage)
     with pytest.raises(
-        OSError, match=f"{builder.data_path} is damaged .*; delete the folder"
+        OSError,
+        match=f"{builder.data_path} is damaged .*; (if a newer .*; else )?delete the folder",
     ) as error:
         tfds.load("not_so_clevr/quadrant_8_square3", data_dir=tmp_path)
     assert len(str(error.value).splitlines()) == 1
+
+
+@contextlib.contextmanager
+def another_user():
+    """Root may read everything."""
+    if user := os.geteuid():
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
+@pytest.mark.parametrize("file", ["", "dataset_info.json"])
+def test_a_data_set_that_may_not_be_read_is_not_called_damaged(file):
+    with (
+        tempfile.TemporaryDirectory() as place
+    ):  # Not below the folders of pytest, which are closed
+        name = "not_so_clevr/quadrant_8_square3"
+        builder = tfds.builder(name, data_dir=place)
+        builder.download_and_prepare()
+        for folder in (place, *map(os.fspath, pathlib.Path(builder.data_dir).parents[:2])):
+            os.chmod(folder, 0o755)
+        path = pathlib.Path(builder.data_dir, file)
+        path.chmod(0)
+        sentence = f"Cannot read the data set in {builder.data_dir}: Permission denied. Get access"
+        with another_user(), pytest.raises(PermissionError, match=sentence):
+            tfds.load(name, data_dir=place)
+        path.chmod(0o755)
+
+
+def test_a_folder_that_holds_no_data_set_is_not_to_be_deleted(tmp_path):
+    folder = tmp_path / NAME / "1.0.0"
+    folder.mkdir(parents=True)
+    (folder / "diary.txt").touch()
+    with pytest.raises(OSError, match=f"{folder} is in the way: it holds no data set. Move it"):
+        tfds.load(NAME, data_dir=tmp_path)
+
+
+def test_an_error_about_something_else_is_not_taken_for_damage(tmp_path, monkeypatch):
+    error = OSError("the network is down")
+
+    def fail(_):
+        raise error
+
+    monkeypatch.setattr(tfds.core.DatasetInfo, "initialize_from_bucket", fail)
+    with pytest.raises(OSError, match="the network is down$"):
+        tfds.builder(NAME, data_dir=tmp_path)
+
+
+@in_one_format
+@pytest.mark.parametrize(
+    ("file", "old", "new", "reason"),
+    [
+        ("dataset_info", '"432"', '"422"', "examples of train: 422, expected 432"),
+        ("dataset_info", '"432"', '"532"', "examples of train: 532, expected 432"),
+        ("dataset_info", '"144"', '"140", "4"', "split test: there is no file .*-of-00002"),
+        (
+            "dataset_info",
+            "{DATASET}-",
+            "{DATASET}7",
+            "filepathTemplate: '{DATASET}7{SPLIT}.*', exp",
+        ),
+        ("dataset_info", '"tfrecord"', '"tfrecorf"', "fileFormat: 'tfrecorf' is unknown"),
+        ("dataset_info", '"test"', '"tesu"', r"splits: \['tesu', 'train'\], expected \['test"),
+        ("dataset_info", '"not_so_clevr"', '"clevr"', "name: 'clevr', expected 'not_so_clevr'"),
+        ("dataset_info", '"quadrant_32"', '"quadrant"', "configName: 'quadrant', expected"),
+        ("features", '"32"', '"31"', r"image.*dimensions: \['31', '32', '1'\], expected \['32'"),
+        ("features", '"1024"', '"1023"', "numClasses: '1023', expected '1024'"),
+        ("features", '"label"', '"lable"', r"features: \[.*'lable', .*\], expected \["),
+        ("features", '"featuresDict"', '"features"', "it does not describe features: KeyError"),
+        ("features", "{", "", "it does not describe features: JSONDecodeError"),
+    ],
+)
+def test_a_value_that_the_config_contradicts_is_named(prepared, tmp_path, file, old, new, reason):
+    shutil.copytree(prepared / NAME, tmp_path / NAME)
+    path = tmp_path / NAME / "1.0.0" / f"{file}.json"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(OSError, match=rf"{path} is damaged \(.*{reason}.*\); delete") as error:
+        tfds.load(NAME, data_dir=tmp_path)
+    assert str(error.value).count("damaged") == 1
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_an_info_file_that_leads_nowhere_is_damage(tmp_path):
+    name = "not_so_clevr/quadrant_8_square3"
+    file = pathlib.Path(tfds.builder(name, data_dir=tmp_path).data_dir, "dataset_info.json")
+    tfds.load(name, data_dir=tmp_path)
+    file.unlink()
+    file.symlink_to("nowhere")
+    with pytest.raises(OSError, match=f"{file.parent} is damaged .*; delete the folder"):
+        tfds.load(name, data_dir=tmp_path)
+
+
+@pytest.mark.parametrize("file_format", ["tfrecord", "array_record"])
+def test_a_data_set_may_be_made_with_fewer_examples(tmp_path, file_format):
+    few = tfds.download.DownloadConfig(max_examples_per_split=5, try_download_gcs=False)
+    builder = tfds.builder(NAME, data_dir=tmp_path, file_format=file_format)
+    builder.download_and_prepare(download_config=few)
+    again = tfds.builder(NAME, data_dir=tmp_path)
+    assert [split.num_examples for split in again.info.splits.values()] == [5, 5]
+    file = pathlib.Path(builder.data_dir, "dataset_info.json")
+    file.write_text(file.read_text().replace('"5"', '"4"', 1))
+    with pytest.raises(OSError, match=r"damaged \(examples of train: 4, expected 432\)"):
+        tfds.builder(NAME, data_dir=tmp_path)
 
 
 def test_a_program_that_is_missing_is_not_taken_for_a_folder_that_cannot_be_written(tmp_path):

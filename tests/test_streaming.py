@@ -1,5 +1,6 @@
 import contextlib
 import itertools
+import time
 
 import keras
 import numpy as np
@@ -219,6 +220,27 @@ def test_no_thread_is_waited_for_that_tunes():
     batches = not_so_clevr.stream_batches(SMALL, "train", 10, 5, task="regression")
     for dataset in (not_so_clevr.stream(SMALL), batches.for_fit()):
         assert dataset.options().autotune.enabled is False
+
+
+def test_batches_drawn_ahead_do_not_pile_up_when_the_reader_pauses(monkeypatch):
+    """As during an evaluation after each epoch: the batches drawn ahead are memory."""
+    copied_squares, drawn = drawing.copied_squares, tf.Variable(0)
+
+    def slow_and_counted(*arguments):
+        drawn.assign_add(1)
+        slow = tf.linalg.matmul(work, work)[0, 0]
+        with tf.control_dependencies([slow]):
+            return copied_squares(*arguments)
+
+    work = tf.zeros((500, 500))
+    monkeypatch.setattr(drawing, "copied_squares", slow_and_counted)
+    iterator = iter(not_so_clevr.stream("uniform_16_square3", "train", 4))
+    for pause in range(1, 7):
+        for _ in range(60):
+            next(iterator)
+        time.sleep(0.2)
+        ahead = int(drawn) - 60 * pause
+        assert ahead <= 2 + 16, f"{ahead} after {pause} pauses"  # One for each core, up to 16
 
 
 @pytest.mark.parametrize("name", tasks.TASKS)

@@ -1,6 +1,7 @@
 """What TFDS' users expect of any data set."""
 
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -170,3 +171,26 @@ def test_tfds_build_on_the_command_line(tmp_path):
         [*command, "--overwrite"], check=True, capture_output=True, env=subprocesses.environment()
     )
     assert len(tfds.load(NAME, data_dir=tmp_path, split="test")) == 144
+
+
+def test_mocked_data_has_as_many_examples_as_asked_for_and_writes_nothing(tmp_path):
+    with tfds.testing.mock_data(num_examples=3, data_dir=tmp_path):
+        assert len(list(tfds.load(NAME, split="train"))) == 3
+    assert not list(tmp_path.rglob("*"))
+
+
+def test_mocked_data_need_only_the_files_about_a_data_set(data_dir, tmp_path):
+    tfds.load(NAME, data_dir=data_dir)
+    no_shards = shutil.ignore_patterns("not_so_clevr-*")
+    shutil.copytree(data_dir / NAME, tmp_path / NAME, ignore=no_shards)
+    with tfds.testing.mock_data(num_examples=3, data_dir=tmp_path):
+        examples, info = tfds.load(NAME, split="train", with_info=True)
+    assert (len(examples), info.splits["train"].num_examples) == (3, 432)
+
+
+@pytest.mark.parametrize("version", ["2.0.0", "1.1.*", "one", 3])
+def test_a_version_that_does_not_exist_is_named(version, tmp_path):
+    sentence = rf"not_so_clevr has no version {version!r}; expected one of 1\.0\.0\.$"
+    with pytest.raises(ValueError, match=sentence):
+        tfds.builder(NAME, version=version, data_dir=tmp_path)
+    assert tfds.builder(NAME, version="1.*.*", data_dir=tmp_path).version == "1.0.0"

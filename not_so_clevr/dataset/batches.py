@@ -100,7 +100,10 @@ class Batches(keras.utils.PyDataset):
         return x, y, weights(len(chosen), y)
 
     def for_fit(self) -> Batches | tf.data.Dataset:
-        """Returns the batches as `Model.fit` reads them best: `untuned` if on TensorFlow."""
+        """Returns the batches as `Model.fit` reads them best: `untuned` if on TensorFlow.
+
+        There Keras would add a `prefetch` whose buffer grows with every pause, e.g. a validation.
+        """
         if keras.backend.backend() != "tensorflow":
             return self
         import tensorflow as tf

@@ -21,11 +21,16 @@ from google.protobuf.json_format import ParseError
 
 from not_so_clevr import files
 from not_so_clevr.checks import MissingPackageError, UserError
-from not_so_clevr.dataset import devices, drawing, geometry
+from not_so_clevr.dataset import devices, drawing, geometry, prepared
 from not_so_clevr.dataset.config import CONFIGS, NotSoClevrConfig, as_config
 
 #: Canvases from this size on, in pixels, are generated with Apache Beam (docs/large.md).
 BEAM_CANVAS_SIZE = 512
+
+# What `tfds.testing.mock_data` replaces
+_PREPARE = vars(tfds.core.DatasetBuilder)["download_and_prepare"]
+
+_CHOOSE_ANOTHER = "choose another folder with --data-dir (in Python data_dir=)"
 
 
 def import_beam(config: str) -> Any:
@@ -98,14 +103,15 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             **kwargs: as for TFDS' builders.
 
         Raises:
-            UserError: if the config or device is unknown.
-            OSError: if the data set on disk is damaged.
+            UserError: if the config, the version or the device is unknown.
+            OSError: if the data set on disk is damaged, or may not be read.
         """
         self._device = devices.check_device(device)
         if not (config is None or isinstance(config, str)):
             config = as_config(config).name  # TFDS would refuse an object that it has not listed.
         with self._explain_damage():
             super().__init__(config=config, **kwargs)
+        self._check_files()
         self.with_beam = self._is_large
 
     def __getstate__(self) -> dict[str, Any]:
@@ -121,6 +127,15 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         """Returns the config with this name, listed or not. Raises UserError if there is none."""
         return cls.builder_configs.get(name) or NotSoClevrConfig.from_name(name)
 
+    def _pick_version(self, requested_version: Any) -> tfds.core.Version:
+        try:
+            return super()._pick_version(requested_version)
+        except (AssertionError, TypeError, ValueError):
+            versions = ", ".join(map(str, self.versions))
+            raise UserError(
+                f"{self.name} has no version {requested_version!r}; expected one of {versions}."
+            ) from None
+
     def download_and_prepare(self, *, download_config: Any = None, **kwargs: Any) -> None:
         """Generates the data set unless it exists, once even if several processes call this.
 
@@ -134,6 +149,10 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         """
         if download_config is None:
             download_config = tfds.download.DownloadConfig(try_download_gcs=False)
+        if _is_mocked():
+            super().download_and_prepare(download_config=download_config, **kwargs)
+            return
+
         overwrite = download_config.download_mode.overwrite_dataset
         beam_is_set = bool(download_config.beam_runner or download_config.beam_options)
         self.with_beam = self._is_large or beam_is_set
@@ -153,6 +172,12 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 
         with self._explain_damage():  # Another process may have generated it in the meantime.
             self.info.read_from_directory(self.data_dir)
+        self._check_files()
+
+    def _check_files(self) -> None:
+        """Raises OSError, one sentence, if files about the data set disagree with its config."""
+        if not _is_mocked() and (self.data_path / prepared.INFO).exists():
+            prepared.check(self.info, self.data_path, self.name, self.builder_config)
 
     def _prepare_beside(self, new: Any, prepare: Callable[[], None]) -> None:
         """Generates the data set at `new`, and swaps it in: a reader finds the old or the new."""
@@ -167,27 +192,62 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 
     @contextlib.contextmanager
     def _explain_damage(self) -> Iterator[None]:
-        """Raises OSError, naming the folder, if TFDS cannot read its files about the data set."""
+        """Raises OSError, one sentence, if TFDS cannot read its files about the data set.
+
+        Advises deleting only a folder of ours that is damaged.
+        """
         try:
             yield
-        except (ParseError, UnicodeDecodeError, AssertionError, OSError) as error:
-            if isinstance(error, OSError) and error.strerror:  # E.g. no permission
+        except (ParseError, AssertionError, OSError, ValueError) as error:
+            if isinstance(error, UserError) or (isinstance(error, OSError) and error.strerror):
                 raise
-            folder = self.data_path
+            if "_data_dir" not in vars(self) or not self.data_path.exists():
+                raise  # It is not about a data set that is there.
+            if isinstance(error, ValueError) and not isinstance(error, UnicodeDecodeError):
+                prepared.check_format(self.data_path)
+                raise
+
+            folder, cause = self.data_path, error.__cause__
+            missing = (FileNotFoundError, IsADirectoryError)
+            if isinstance(cause, OSError) and not isinstance(cause, missing):
+                raise type(cause)(
+                    f"Cannot read the data set in {folder}: {cause.strerror}. "
+                    f"Get access there, or {_CHOOSE_ANOTHER}."
+                ) from error
+            if not any(map(_is_ours, folder.iterdir())):
+                raise OSError(
+                    f"{folder} is in the way: it holds no data set. "
+                    f"Move it elsewhere, or {_CHOOSE_ANOTHER}."
+                ) from error
+            reason, advice = " ".join(str(error).split()), "delete the folder"
+            if "no field named" in reason:
+                advice = (
+                    "if a newer version of tensorflow-datasets wrote it, update; else " + advice
+                )
             raise OSError(
-                f"{folder} is damaged ({error}); delete the folder {folder} and load the data set "
-                "again."
+                f"{folder} is damaged ({reason}); {advice} {folder} and load the data set again."
             ) from error
 
     def as_dataset(self, *args: Any, **kwargs: Any) -> Any:
-        """Verifies the checksums, then does as in TFDS. Raises OSError for a damaged file."""
-        files.verify_checksums(self.data_path)
+        """Verifies the files, then does as in TFDS. Raises OSError for a damaged file."""
+        self._verify()
         return super().as_dataset(*args, **kwargs)
 
     def as_data_source(self, *args: Any, **kwargs: Any) -> Any:
-        """Verifies the checksums, then does as in TFDS. Raises OSError for a damaged file."""
-        files.verify_checksums(self.data_path)
+        """Verifies the files, then does as in TFDS. Raises OSError for a damaged file."""
+        self._verify()
         return super().as_data_source(*args, **kwargs)
+
+    def _verify(self) -> None:
+        """Raises OSError, one sentence, if a file of the data set is missing or has changed."""
+        if _is_mocked() or not self.data_path.exists():
+            return
+        if not self.info.initialized:  # Its file was missing when this builder was made.
+            with self._explain_damage():
+                self.info.read_from_directory(self.data_dir)
+            self._check_files()
+        files.verify_checksums(self.data_path)
+        prepared.check_shards(self.info, self.data_path)
 
     def _download_and_prepare(self, *, dl_manager: Any, download_config: Any) -> None:
         with contextlib.ExitStack() as stack:
@@ -260,6 +320,17 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         if self.with_beam:
             return import_beam(name).pipeline(draw, starts)
         return itertools.chain.from_iterable(map(draw, starts))
+
+
+def _is_mocked() -> bool:
+    """Returns whether `tfds.testing.mock_data` is in force, so that nothing needs to be on disk."""
+    return vars(tfds.core.DatasetBuilder)["download_and_prepare"] is not _PREPARE
+
+
+def _is_ours(file: Any) -> bool:
+    """Returns whether a file is one of a prepared data set, by its name."""
+    names = (prepared.INFO, prepared.FEATURES, files.CHECKSUMS)
+    return file.name in names or file.name.startswith("not_so_clevr-")
 
 
 def _examples(

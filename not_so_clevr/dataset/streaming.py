@@ -75,7 +75,7 @@ def stream(
     dataset = tf.data.Dataset
     numbers = dataset.counter() if epochs is None else dataset.range(steps * epochs)
     batches = numbers.map(draw, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return untuned(batches.prefetch(tf.data.AUTOTUNE))
+    return untuned(batches.prefetch(2))
 
 
 def stream_batches(

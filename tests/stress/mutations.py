@@ -34,6 +34,7 @@ KINDS = (
     "flip",
     "digit",
     "digit",
+    "digit of the info",
     "truncate",
     "append",
     "insert",
@@ -50,14 +51,15 @@ def mutate(folder: pathlib.Path, chance: random.Random) -> str:
     files = sorted(
         file for file in folder.rglob("*") if file.is_file() and not file.name.startswith(".")
     )
-    file = chance.choice(files)
+    kind = chance.choice(KINDS)
+    infos = [file for file in files if file.name == "dataset_info.json"]
+    file = chance.choice(infos if infos and kind == "digit of the info" else files)
     data = bytearray(file.read_bytes())
     digits = [k for k, byte in enumerate(data) if byte in b"0123456789"]
     place = chance.randrange(max(len(data), 1))
-    kind = chance.choice(KINDS)
     if kind == "flip" and data:
         data[place] ^= 1 << chance.randrange(8)
-    elif kind == "digit" and digits:
+    elif kind.startswith("digit") and digits:
         place = chance.choice(digits)
         data[place] = chance.choice([byte for byte in b"0123456789" if byte != data[place]])
     elif kind == "truncate":
