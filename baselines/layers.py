@@ -57,6 +57,7 @@ class AddCoords(keras.layers.Layer):
         super().__init__(**kwargs)
         self.radius = _flag("radius", radius)
         self.data_format = _data_format(data_format)
+        self.supports_masking = True
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         if not 3 <= len(input_shape) <= 5:
@@ -70,6 +71,14 @@ class AddCoords(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return _with_coordinates(input_shape, self.radius, self.data_format)
+
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
+        """Returns the mask of the inputs; where it covers the channels, the new ones are valid."""
+        if previous_mask is None or self.data_format == "channels_last":
+            return previous_mask
+        shape = list(ops.shape(previous_mask))
+        shape[1] = len(inputs.shape) - 2 + self.radius
+        return ops.concatenate([previous_mask, ops.ones(shape, "bool")], axis=1)
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"radius": self.radius, "data_format": self.data_format}
@@ -149,6 +158,9 @@ class _CoordConv(keras.layers.Layer):
         ):  # A matrix product; docs/speed.md
             return ops.matmul(inputs, ops.reshape(kernel, kernel.shape[-2:]))
 
+        if inputs.shape[0] == 0:  # TensorFlow with oneDNN returns the shape of the inputs.
+            one = ops.zeros((1, *ops.shape(inputs)[1:]), inputs.dtype)
+            return self._convolve(one, kernel)[:0]
         padding = self.padding
         if padding == "causal":  # In one dimension only
             before = (self.kernel_size[0] - 1) * self.dilation_rate[0]
@@ -257,13 +269,14 @@ def coordinate_channels(inputs: Any, radius: bool, data_format: str) -> Any:
         `[1, *spatial, D]`, or `[1, D, *spatial]` if channels come first; D is the number of spatial
         axes, plus 1 with the radius.
     """
+    wide = "float64" if keras.backend.standardize_dtype(inputs.dtype) == "float64" else "float32"
     rank = len(inputs.shape) - 2
     spatial = ops.shape(inputs)[1:-1] if data_format == "channels_last" else ops.shape(inputs)[2:]
     axes = []
     for axis, length in enumerate(spatial):
         # From 1 - n to n - 1 by steps of 2: the middle is exactly 0, and so is a single pixel.
-        line = ops.cast(2 * ops.arange(length) - (length - 1), "float32")
-        line = line / ops.cast(ops.maximum(length - 1, 1), "float32")
+        line = ops.cast(2 * ops.arange(length) - (length - 1), wide)
+        line = line / ops.cast(ops.maximum(length - 1, 1), wide)
         line = ops.reshape(line, [-1 if other == axis else 1 for other in range(rank)])
         axes.append(ops.broadcast_to(line, spatial))
     if radius:

@@ -258,6 +258,41 @@ def test_a_built_layer_refuses_inputs_of_another_kind(layer):
             layer(np.zeros(shape))
 
 
+@pytest.mark.parametrize("arguments", [{}, {"separate": True}, {"strides": 2, "padding": "same"}])
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_an_empty_batch_gives_an_empty_batch(rank, arguments):
+    inputs = random_input(rank)
+    layer = COORD_CONV[rank](4, 3, **arguments)
+    assert layer(inputs[:0]).shape == (0, *layer(inputs).shape[1:])
+
+
+def test_coordinates_are_as_exact_as_the_inputs():
+    if keras.backend.standardize_dtype(ops.zeros(1, "float64").dtype) != "float64":
+        pytest.skip("JAX computes in float32 by default.")
+    outputs = AddCoords(radius=True, dtype="float64")(np.zeros((1, 11, 14, 1)))
+    exact = coordinates_by_hand((11, 14), True)
+    np.testing.assert_allclose(ops.convert_to_numpy(outputs)[0, ..., 1:], exact, rtol=0, atol=1e-15)
+
+
+def test_a_mask_is_passed_on():
+    steps = ops.concatenate([ops.ones((2, 3, 5)), ops.zeros((2, 1, 5))], axis=1)
+    masked = keras.layers.Masking()(steps)
+    np.testing.assert_array_equal(
+        ops.convert_to_numpy(AddCoords()(masked)._keras_mask), [[True] * 3 + [False]] * 2
+    )
+    assert AddCoords().compute_mask(steps, None) is None
+
+
+def test_a_mask_of_channels_is_completed_as_concatenate_does():
+    channels, coordinate = ops.ones((2, 3, 5)), ops.ones((2, 1, 5))
+    mask = ops.convert_to_tensor([[True, True, False], [True] * 3])
+    layer, literal = AddCoords(data_format="channels_first"), keras.layers.Concatenate(axis=1)
+    np.testing.assert_array_equal(
+        ops.convert_to_numpy(layer.compute_mask(channels, mask)),
+        ops.convert_to_numpy(literal.compute_mask([channels, coordinate], [mask, None])),
+    )
+
+
 def test_bad_arguments_are_named():
     for flag in ("radius", "separate"):
         with pytest.raises(
