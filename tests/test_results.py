@@ -445,3 +445,11 @@ def test_the_reference_results_come_with_the_baselines():
     assert len(results.reference()) == len(
         (ROOT / "baselines" / "results.jsonl").read_text().splitlines()
     )
+
+
+def test_a_run_that_is_replaced_while_its_folder_is_listed_is_found(tmp_path, monkeypatch):
+    result().write(tmp_path / "seed0")
+    monkeypatch.setattr(os, "walk", lambda folder, onerror: iter([(tmp_path / "seed0", [], [])]))
+    found, problems = results.load([tmp_path])
+    assert [run.seed for run in found] == [0]
+    assert problems == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -117,10 +118,17 @@ def _every(
             )
         for file in _files(place, problems):
             try:
-                yield file, Result.read(file)
+                yield file, _read(file)
             except UserError as error:
-                if file.exists():  # Otherwise another process is replacing the run.
+                if file.exists():  # Otherwise another process has deleted the run.
                     problems.append(str(error))
+
+
+def _read(file: pathlib.Path) -> Result:
+    """Reads a result, twice if need be: another process may replace its folder in between."""
+    with contextlib.suppress(UserError):
+        return Result.read(file)
+    return Result.read(file)
 
 
 def _files(folder: pathlib.Path, problems: list[str]) -> list[pathlib.Path]:
@@ -137,7 +145,8 @@ def _files(folder: pathlib.Path, problems: list[str]) -> list[pathlib.Path]:
     found = []
     for parent, below, names in os.walk(folder, onerror=on_error):
         below[:] = [name for name in below if not _UNFINISHED.fullmatch(name)]
-        if FILE in names:
+        # A second look: the folder may have been replaced while its names were listed.
+        if FILE in names or os.path.isfile(os.path.join(parent, FILE)):
             found.append(pathlib.Path(parent, FILE))
         elif _has_lost_result(pathlib.Path(parent)):
             problems.append(missing(pathlib.Path(parent, FILE)))
