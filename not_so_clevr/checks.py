@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import operator
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import numpy as np
 
@@ -36,6 +36,13 @@ def integer(name: str, value: object, low: int, high: int) -> int:
         shown = number if abs(number) < 10**20 else "(more than 20 digits)"
         raise UserError(f"{name}={shown} is out of range; {expected}.")
     return number
+
+
+def one_of(name: str, value: object, allowed: Collection[str]) -> str:
+    """Returns `value`. Raises UserError unless it is one of the strings that are allowed."""
+    if not isinstance(value, str) or value not in allowed:
+        raise UserError(f"{name}={value!r} is unknown; expected one of {', '.join(allowed)}.")
+    return value
 
 
 def did_you_mean(value: object, allowed: Iterable[str]) -> str:

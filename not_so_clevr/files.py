@@ -21,6 +21,7 @@ from not_so_clevr.checks import UserError
 
 CHECKSUMS = "SHA256SUMS"
 _TAIL = 50  # Characters of a name that its temporary file has, too
+REMOTE = ("gs://", "s3://", "az://", "hf://")  # What TFDS can open besides local folders
 REPLACED = ".replaced"  # Suffix of a folder that another one has replaced
 
 
@@ -120,14 +121,42 @@ def expanded(path: str | os.PathLike[str]) -> pathlib.Path:
     """Returns a path with ~ replaced, which the shell leaves in place in quotes or after =.
 
     Raises:
-        UserError: one sentence, if the path is remote or there is no such user.
+        UserError: one sentence, if the path is empty or remote, or there is no such user.
     """
+    if not isinstance(path, (str, os.PathLike)):
+        raise UserError(f"{path!r} is a {type(path).__name__}; expected a path, as str or Path.")
+    if not os.fspath(path):
+        raise UserError(
+            "The path is empty; expected a file or a folder, e.g. . for the current one."
+        )
     if "://" in os.fspath(path):
         raise UserError(f"{path} is remote; expected a path on this machine.")
     try:
         return pathlib.Path(path).expanduser()
     except RuntimeError:
         raise UserError(f"{path}: there is no such user; expected ~/ or a full path.") from None
+
+
+def data_folder(folder: str | os.PathLike[str]) -> str:
+    """Returns a folder of TFDS, local with ~ replaced or remote. Raises UserError if it is neither.
+
+    TensorFlow can open names in UTF-8 only.
+    """
+    if isinstance(folder, str) and "://" in folder:
+        if not folder.startswith(REMOTE):
+            remote = ", ".join(REMOTE)
+            raise UserError(f"{folder} is neither a local folder nor one of TFDS' ({remote}).")
+        return folder
+
+    text = os.fspath(expanded(folder))
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise UserError(
+            f"{text!r} is not UTF-8, and TensorFlow cannot open it; "
+            "rename the folder, or choose another."
+        ) from None
+    return text
 
 
 @contextlib.contextmanager

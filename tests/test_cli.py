@@ -13,6 +13,7 @@ from subprocesses import assert_refused, command, in_process
 from tensorflow_datasets.core import constants
 
 import not_so_clevr
+from not_so_clevr import benchmark
 from not_so_clevr.benchmark import run_folder
 from not_so_clevr.cli import data, options
 from not_so_clevr.dataset import picture
@@ -259,3 +260,43 @@ def test_the_picture_shows_the_split_and_true_examples(config):
             drawn = arrays[split]["image"][(coordinates == (i, j)).all(axis=1)]
             np.testing.assert_array_equal(image.get_array()[None, ..., None], drawn)
     assert not examples
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "sentence"),
+    [
+        ("--data-dir", "foo://bar", "foo://bar is neither a local folder nor one of TFDS' (gs://,"),
+        ("--data-dir", "", "The path is empty; expected a file or a folder, e.g. ."),
+        ("--runs", "", "The path is empty; expected a file or a folder, e.g. ."),
+        ("--data-dir", "\udcff", "'\\udcff' is not UTF-8, and TensorFlow cannot open it; rename"),
+    ],
+)
+def test_a_path_that_cannot_be_used_is_told_before_any_work(option, value, sentence, run):
+    result = run(
+        "train", "coordconv", "--task", "regression", "--config", "quadrant", option, value
+    )
+    assert result.returncode == 2
+    assert sentence in unboxed(result.stderr)
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        benchmark.RunOptions(**{option[2:].replace("-", "_"): value})
+    if option == "--data-dir":
+        with pytest.raises(ValueError, match=re.escape(sentence)):
+            Builder(config="quadrant", data_dir=value)
+
+
+@pytest.mark.parametrize("path", [5, b"runs", ["runs"]])
+def test_a_path_of_another_type_is_named(path):
+    with pytest.raises(ValueError, match=r"; expected a path, as str or Path\.$") as error:
+        benchmark.RunOptions(runs=path)
+    assert str(error.value).startswith(repr(path))
+
+
+def test_the_folder_of_the_environment_is_checked_and_may_begin_with_a_tilde(monkeypatch, tmp_path):
+    monkeypatch.setattr(constants, "DATA_DIR", "~/data")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    folder = f"{tmp_path}/data"
+    assert Builder(config="quadrant").data_dir == f"{folder}/not_so_clevr/quadrant/1.0.0"
+    assert Builder(config="quadrant", data_dir="~/data").data_dir.startswith(f"{folder}/")
+    monkeypatch.setattr(constants, "DATA_DIR", "")
+    with pytest.raises(ValueError, match="^Environment variable TFDS_DATA_DIR: The path is empty;"):
+        Builder(config="quadrant")

@@ -179,3 +179,13 @@ def test_a_config_changed_by_hand_is_checked_again_and_gets_its_own_folder(tmp_p
     config.square_size = 4
     with pytest.raises(ValueError, match="square_size=4 is even"):
         Builder(config=config, data_dir=tmp_path)
+
+
+@pytest.mark.parametrize("name", ["split", "held_out", "device"])
+@pytest.mark.parametrize("value", [np.array("quadrant"), np.array(["cpu", "gpu"]), {}])
+def test_a_word_of_another_type_is_named(name, value, tmp_path):
+    with pytest.raises(ValueError, match=f"{name}=.* is unknown; expected one of "):
+        if name == "device":
+            Builder(config="quadrant", device=value, data_dir=tmp_path)
+        else:
+            NotSoClevrConfig(**({"split": "quadrant"} | {name: value}))

@@ -9,6 +9,7 @@ import os
 import pathlib
 import platform
 import subprocess
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -24,6 +25,16 @@ _CPUINFO = pathlib.Path("/proc/cpuinfo")
 
 # Flag -> vector instructions: processors of the same name differ twofold in speed by them.
 _VECTORS = {"avx512f": "AVX-512", "avx2": "AVX2"}
+
+_CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
+
+# Getters and setters of what Keras keeps for the whole process
+_KERAS = (
+    (keras.config.dtype_policy, keras.config.set_dtype_policy),
+    (keras.config.floatx, keras.config.set_floatx),
+    (keras.config.epsilon, keras.config.set_epsilon),
+    (keras.config.image_data_format, keras.config.set_image_data_format),
+)
 
 _VARIABLES = ("TF_ENABLE_ONEDNN_OPTS", "XLA_FLAGS")
 
@@ -64,14 +75,44 @@ def make_deterministic() -> None:
         import torch
 
         # cuBLAS needs this to be deterministic.
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        os.environ.setdefault(_CUBLAS, ":4096:8")
         torch.use_deterministic_algorithms(True)
+
+
+@contextlib.contextmanager
+def restored() -> Iterator[None]:
+    """Restores what a run changes for the whole process, and what a model's function may change.
+
+    That is the determinism of the backend, and the precision and other defaults of Keras. A model
+    that sets its precision would otherwise set that of the next model.
+    """
+    with contextlib.ExitStack() as stack:
+        for get, put in _KERAS:
+            stack.callback(put, get())
+        if keras.backend.backend() == "tensorflow":
+            from tensorflow.python.framework import config
+
+            if not config.is_op_determinism_enabled():
+                stack.callback(config.disable_op_determinism)
+        elif keras.backend.backend() == "torch":
+            import torch
+
+            stack.callback(
+                torch.use_deterministic_algorithms,
+                torch.are_deterministic_algorithms_enabled(),
+                warn_only=torch.is_deterministic_algorithms_warn_only_enabled(),
+            )
+            if _CUBLAS not in os.environ:
+                stack.callback(os.environ.pop, _CUBLAS, None)
+        yield
 
 
 def keep_memory() -> None:
     """Makes glibc keep the memory of freed tensors for the next ones until the process ends.
 
     Otherwise it returns large blocks to the system, which has to clear them again at every step.
+    glibc neither tells what was set before nor lets go of the limit of one arena, so this is not
+    `restored`.
     """
     with contextlib.suppress(AttributeError, OSError, TypeError):  # Another C library
         mallopt = ctypes.CDLL(None).mallopt

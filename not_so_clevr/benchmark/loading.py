@@ -13,6 +13,7 @@ from not_so_clevr.dataset import devices
 from not_so_clevr.dataset.batches import Arrays
 from not_so_clevr.dataset.config import NotSoClevrConfig
 from not_so_clevr.dataset.examples import Drawn
+from not_so_clevr.dataset.generate import quiet
 from not_so_clevr.dataset.tasks import Task
 
 
@@ -48,7 +49,8 @@ def load(
     devices.leave_gpus()
     only = tfds.decode.PartialDecoding(dict.fromkeys(("label", *task.features), True))
     name = f"not_so_clevr/{config.name}"
-    loaded = tfds.load(name, batch_size=-1, data_dir=data_dir, decoders=only)
+    with quiet():
+        loaded = tfds.load(name, batch_size=-1, data_dir=data_dir, decoders=only)
 
     splits: dict[str, Arrays | Drawn] = {}
     for split in ("train", "test"):

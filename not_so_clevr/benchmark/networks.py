@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from not_so_clevr.benchmark import evaluation, tracebacks
+from not_so_clevr.benchmark import environment, evaluation, tracebacks
 from not_so_clevr.benchmark.experiment import Run
 from not_so_clevr.benchmark.recipe import Recipe
 from not_so_clevr.checks import UserError
@@ -25,7 +25,8 @@ def check_models(runs: Iterable[Run]) -> None:
         (run.model.name, run.task, repr(run.recipe.model), run.recipe.l2 > 0): run for run in runs
     }
     for run in distinct.values():
-        build(run)
+        with environment.restored():
+            build(run)
 
 
 def build(run: Run) -> keras.Model:

@@ -8,6 +8,7 @@ import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from not_so_clevr import files
 from not_so_clevr.checks import MissingPackageError, UserError
 
 if TYPE_CHECKING:
@@ -39,6 +40,10 @@ class RunOptions:
     verbose: str | int = "auto"
 
     def __post_init__(self) -> None:
+        if self.data_dir is not None:
+            files.data_folder(self.data_dir)
+        if self.runs is not None:
+            files.expanded(self.runs)
         for name, allowed in _ALLOWED.items():
             value = getattr(self, name)
             if not isinstance(value, (str, int)) or value not in allowed:

@@ -56,8 +56,8 @@ def run(
 ) -> Result:
     """Trains a model and measures it on every example. Nothing is selected on the test split.
 
-    Sets the seeds of Python, NumPy and Keras, makes the backend deterministic, and makes the C
-    library keep freed memory for the next step (`environment.keep_memory`).
+    Sets the seeds of Python, NumPy and Keras, makes the backend deterministic during the run, and
+    makes the C library keep freed memory until the process ends (`environment.keep_memory`).
 
     Args:
         build: a function that takes a `Task` and returns a `keras.Model` from `task.input_shape` to
@@ -115,7 +115,11 @@ def run(
 def execute(run: Run, options: RunOptions) -> Result:
     """Executes a run, or returns the result of a complete one to resume. Errors as for `run`."""
     devices = distribution.devices() if options.distribute else []
-    with distribution.scope(devices), claim(options.runs, run.id) as folder:
+    with (
+        environment.restored(),
+        distribution.scope(devices),
+        claim(options.runs, run.id) as folder,
+    ):
         options.check(run)
         if folder is not None and options.resume and folder.complete:
             return folder.result(run.saved_recipe).with_examples()

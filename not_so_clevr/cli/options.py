@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import pathlib
+from collections.abc import Iterator
 from typing import Annotated
 
 import typer
@@ -20,15 +22,23 @@ CONFIG = f"One of {', '.join(each.name for each in CONFIGS)}, or any size, e.g. 
 
 def path(text: str) -> pathlib.Path:
     """Returns a local path with ~ expanded. Raises typer.BadParameter for any other."""
-    try:
+    with _as_parameter():
         return files.expanded(text)
-    except UserError as error:
-        raise typer.BadParameter(str(error)) from None
 
 
 def path_of_data(text: str) -> pathlib.Path | str:
     """Returns a data folder, which may be remote for TFDS: gs://bucket/data."""
-    return text if "://" in text else path(text)
+    with _as_parameter():
+        return files.data_folder(text)
+
+
+@contextlib.contextmanager
+def _as_parameter() -> Iterator[None]:
+    """Makes typer name the parameter that a UserError is about."""
+    try:
+        yield
+    except UserError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def configs() -> list[str]:

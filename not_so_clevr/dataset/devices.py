@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
-from not_so_clevr.checks import UserError
+from not_so_clevr.checks import UserError, one_of
 
 DEVICES = ("auto", "cpu", "gpu")
 
@@ -52,10 +52,7 @@ def tensorflow_device(device: str | None = None) -> str:
 
 def check_device(device: str | None) -> str:
     """Returns "auto", "cpu" or "gpu"; None means "auto". Raises UserError for any other value."""
-    device = "auto" if device is None else device
-    if device not in DEVICES:
-        raise UserError(f"device={device!r} is unknown; expected one of {', '.join(DEVICES)}.")
-    return device
+    return "auto" if device is None else one_of("device", device, DEVICES)
 
 
 def drawer(device: str) -> str:

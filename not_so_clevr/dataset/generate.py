@@ -7,10 +7,11 @@ import importlib
 import io
 import logging
 import pathlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import tensorflow_datasets as tfds
+from tensorflow_datasets.core.utils import tqdm_utils
 
 from not_so_clevr.dataset.config import NotSoClevrConfig
 from not_so_clevr.dataset.not_so_clevr_dataset_builder import Builder, import_beam
@@ -28,7 +29,7 @@ def generate(
 ) -> list[Builder]:
     """Generates the data sets that do not exist yet, and returns a builder for each config.
 
-    Silences the log messages and bars of TFDS and Beam for the rest of the process.
+    Silences the log messages and bars of TFDS and Beam meanwhile.
 
     Args:
         configs: configs or their names.
@@ -44,10 +45,37 @@ def generate(
         KeyboardInterrupt: naming the data set that was interrupted.
     """
     builders = [Builder(config=config, data_dir=data_dir, device=device) for config in configs]
-    for name in ("absl", "apache_beam", "root"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    tfds.disable_progress_bar()
+    with quiet():
+        _generate_all(builders, beam_pipeline_options, on_progress)
+    return builders
 
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Silences the log messages and bars of TFDS and Beam, but not the logging of others."""
+    root, bars = logging.getLogger(), tqdm_utils._active
+    levels = {logger: logger.level for logger in map(logging.getLogger, ("absl", "apache_beam"))}
+    for logger in levels:
+        logger.setLevel(logging.CRITICAL)
+    root.addFilter(_is_critical)  # Beam uses it, too; its level would silence every logger.
+    tfds.disable_progress_bar()
+    try:
+        yield
+    finally:
+        tfds.display_progress_bar(bars)
+        root.removeFilter(_is_critical)
+        for logger, level in levels.items():
+            logger.setLevel(level)
+
+
+def _is_critical(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.CRITICAL
+
+
+def _generate_all(
+    builders: list[Builder], beam_pipeline_options: str | None, on_progress: Progress
+) -> None:
+    """Generates the data sets that do not exist yet."""
     download_config = tfds.download.DownloadConfig(try_download_gcs=False)
     if beam_pipeline_options is not None:
         beam = import_beam(builders[0].builder_config.name)
@@ -61,7 +89,6 @@ def generate(
 
     for builder in builders:
         _generate(builder, download_config, on_progress)
-    return builders
 
 
 def _generate(builder: Builder, download_config: Any, on_progress: Progress) -> None:

@@ -92,6 +92,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         *,
         config: str | NotSoClevrConfig | None = None,
         device: str | None = None,
+        data_dir: str | os.PathLike[str] | None = None,
         **kwargs: Any,
     ) -> None:
         """Makes a builder.
@@ -100,17 +101,21 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             config: a config or its name.
             device: what draws the canvases: "cpu", "gpu" or "auto", the default: the GPU if Keras'
                 backend or TensorFlow has one, but the CPU with Beam. The files are the same.
+            data_dir: the folder of all data sets; by default that of TFDS_DATA_DIR in the
+                environment, or ~/tensorflow_datasets.
             **kwargs: as for TFDS' builders.
 
         Raises:
-            UserError: if the config, the version or the device is unknown.
+            UserError: if the config, the version or the device is unknown, or TFDS cannot use the
+                folder.
             OSError: if the data set on disk is damaged, or may not be read.
         """
         self._device = devices.check_device(device)
+        data_dir = _checked_folder(data_dir)
         if not (config is None or isinstance(config, str)):
             config = as_config(config).name  # TFDS would refuse an object that it has not listed.
         with self._explain_damage():
-            super().__init__(config=config, **kwargs)
+            super().__init__(config=config, data_dir=data_dir, **kwargs)
         self._check_files()
         self.with_beam = self._is_large
 
@@ -126,6 +131,10 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     def get_builder_config(cls, name: str, version: str | None = None) -> NotSoClevrConfig:
         """Returns the config with this name, listed or not. Raises UserError if there is none."""
         return cls.builder_configs.get(name) or NotSoClevrConfig.from_name(name)
+
+    def _build_data_dir(self, given_data_dir: str | None) -> tuple[str, str]:
+        root, folder = super()._build_data_dir(given_data_dir)
+        return os.path.expanduser(root), os.path.expanduser(folder)  # TFDS_DATA_DIR may have a ~.
 
     def _pick_version(self, requested_version: Any) -> tfds.core.Version:
         try:
@@ -320,6 +329,17 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         if self.with_beam:
             return import_beam(name).pipeline(draw, starts)
         return itertools.chain.from_iterable(map(draw, starts))
+
+
+def _checked_folder(data_dir: str | os.PathLike[str] | None) -> str | None:
+    """Returns the folder of all data sets; None for TFDS' own, which is checked as well."""
+    if data_dir is not None:
+        return files.data_folder(data_dir)
+    try:
+        files.data_folder(tfds.core.constants.DATA_DIR)
+    except UserError as error:
+        raise UserError(f"Environment variable TFDS_DATA_DIR: {error}") from None
+    return None
 
 
 def _is_mocked() -> bool:

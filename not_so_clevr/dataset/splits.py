@@ -17,7 +17,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from not_so_clevr.checks import UserError, integer
+from not_so_clevr.checks import UserError, integer, one_of
 from not_so_clevr.dataset import geometry
 
 SPLITS = ("uniform", "quadrant", "uniform_uber", "quadrant_uber")
@@ -32,12 +32,8 @@ def check_split(split: str, held_out: str, seed: int) -> int:
 
     Raises UserError if a value is not allowed, or is set for a split that does not use it.
     """
-    if split not in SPLITS:
-        raise UserError(f"split={split!r} is unknown; expected one of {', '.join(SPLITS)}.")
-    if held_out not in QUADRANTS:
-        raise UserError(
-            f"held_out={held_out!r} is unknown; expected one of {', '.join(QUADRANTS)}."
-        )
+    one_of("split", split, SPLITS)
+    one_of("held_out", held_out, QUADRANTS)
     seed = integer("seed", seed, 0, 2**32 - 1)
 
     unused = f"has no meaning for split={split!r}; leave it out, or use"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from not_so_clevr.checks import UserError, integer
+from not_so_clevr.checks import integer, one_of
 from not_so_clevr.dataset import devices, drawing
 from not_so_clevr.dataset.config import NotSoClevrConfig, as_config
 from not_so_clevr.dataset.examples import Drawn
@@ -124,9 +124,7 @@ def _checked(
     epochs = None if epochs is None else integer("epochs", epochs, 1, 2**31 - 1)
 
     centres = config.split_centres()
-    if not isinstance(split, str) or split not in centres:
-        raise UserError(f"split={split!r} is unknown; expected one of {', '.join(centres)}.")
-    return config, centres[split], batch_size, seed, epochs
+    return config, centres[one_of("split", split, centres)], batch_size, seed, epochs
 
 
 def _task(task: str | Task, config: NotSoClevrConfig) -> Task:
