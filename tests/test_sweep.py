@@ -6,6 +6,7 @@ import os
 import pathlib
 import pty
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -132,6 +133,9 @@ def test_a_sweep_outlives_failures_and_kills(folder, monkeypatch):
     fine, dies, raises = (
         base / f"my_module.{name}-epochs=150" / "seed5" for name in ("fine", "dies", "raises")
     )
+
+    for package in ("optree", "rich"):  # Files of the user that shadow no installed package
+        (folder / f"{package}.py").write_text("raise SystemError('not the installed one')")
 
     # Sockets in there would have names that are too long.
     monkeypatch.setenv("TMPDIR", str(folder / ("t" * 70)))
@@ -439,12 +443,19 @@ def test_a_folder_of_ray_that_is_too_long_is_named():
 )
 def test_what_to_do_is_told_if_ray_does_not_start(address, sentence, monkeypatch):
     ray = pytest.importorskip("ray")
+    seen = []
+
     def init(*_, **__):
+        seen.append(os.getcwd())
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         raise RuntimeError("\nThe node timed out.\nMore of it")
 
     monkeypatch.setattr(ray, "init", init)
+    before = os.getcwd(), signal.getsignal(signal.SIGTERM)
     with pytest.raises(OSError, match=re.escape(sentence)), cluster.cluster(address, 1, 0):
         pass
+    assert before[0] not in seen
+    assert (os.getcwd(), signal.getsignal(signal.SIGTERM)) == before
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
 import socket
+import threading
 import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -91,7 +93,7 @@ def _connect(address: str | None, gpus: float) -> None:
             "_temp_dir": _folder(os.environ),
         }
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _state_kept():
             warnings.simplefilter("ignore")
             try:
                 ray.init(address or "local", **options)
@@ -128,6 +130,23 @@ def _folder(environment: Mapping[str, str]) -> str | None:
             f"expected a folder of at most {most} bytes, such as /tmp."
         )
     return "/tmp/ray"  # As without TMPDIR
+
+
+@contextlib.contextmanager
+def _state_kept() -> Iterator[None]:
+    """Keeps the handler of SIGTERM, and the current folder off the path of Ray's processes.
+
+    Ray puts the current folder first there, so any file in it could shadow an installed package.
+    `worker` adds it at the end, as for a run in this process.
+    """
+    here, handler = os.getcwd(), signal.getsignal(signal.SIGTERM)
+    os.chdir(os.path.dirname(os.__file__))  # On every path, and before all packages
+    try:
+        yield
+    finally:
+        os.chdir(here)
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)
 
 
 def _slots(machines: list[Mapping[str, float]], cpus: int, gpus: float) -> int:
