@@ -6,6 +6,7 @@ import os
 import pathlib
 import signal
 import subprocess
+import sys
 import time
 
 import apache_beam
@@ -57,8 +58,10 @@ def test_two_worker_processes_write_the_same_files_as_the_local_path(local, tmp_
         "--beam-pipeline-options",
         TWO_PROCESSES,
     ]
+    if sys.version_info >= (3, 11):  # It shadows no installed package.
+        (tmp_path / "etils.py").write_text("raise SystemError('not the installed one')")
     workers = 0  # At once; each is a child of a shell.
-    with subprocess.Popen(command, env=subprocesses.environment()) as process:
+    with subprocess.Popen(command, env=subprocesses.environment(), cwd=tmp_path) as process:
         while process.poll() is None:
             with contextlib.suppress(psutil.Error):
                 children = psutil.Process(process.pid).children(recursive=True)

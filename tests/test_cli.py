@@ -2,6 +2,7 @@ import errno
 import json
 import os
 import re
+import signal
 import sys
 
 import numpy as np
@@ -74,6 +75,48 @@ def test_an_interrupt_says_so(tmp_path, monkeypatch, capsys):
         "run the same command to start again."
     )
     assert capsys.readouterr().err.splitlines()[-1] == sentence
+
+
+@pytest.fixture
+def signals():
+    """None is ignored, as in a process in the background; they are as they were afterwards."""
+    usual = {signal.SIGINT: signal.default_int_handler}
+    usual |= dict.fromkeys((signal.SIGTERM, signal.SIGHUP), signal.SIG_DFL)
+    before = {number: signal.signal(number, handler) for number, handler in usual.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_that_ends_the_command_leaves_nothing(name, tmp_path, run, monkeypatch, signals):
+    class Picture:
+        def savefig(self, file, **_):
+            file.touch()
+            os.kill(os.getpid(), getattr(signal, name))
+
+    monkeypatch.setattr(picture, "figure", lambda _: Picture())
+    result = run("show", "quadrant", "--output", tmp_path / "a.png")
+    assert result.returncode == 128 + getattr(signal, name)
+    assert not list(tmp_path.iterdir())
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_a_signal_that_ends_the_command_says_how_to_go_on(tmp_path, run, monkeypatch, signals):
+    killed = lambda *_, **__: os.kill(os.getpid(), signal.SIGTERM)  # noqa: E731
+    monkeypatch.setattr(Builder, "download_and_prepare", killed)
+    result = run("generate", "quadrant_32", "--data-dir", tmp_path)
+    assert result.returncode == 128 + signal.SIGTERM
+    assert result.stderr.endswith("run the same command to start again.\n")
+
+
+def test_a_signal_that_is_ignored_stays_so(tmp_path, run, monkeypatch, signals):
+    """As after nohup."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    monkeypatch.setattr(data, "as_config", lambda _: os.kill(os.getpid(), signal.SIGHUP))
+    monkeypatch.setattr(picture, "figure", lambda _: exec("raise OSError('it went on')"))
+    result = run("show", "quadrant", "--output", tmp_path / "a.png")
+    assert result.stderr == "not-so-clevr: it went on\n"
 
 
 def test_generate_takes_its_folder_from_the_environment_as_tfds_does(tmp_path):

@@ -73,6 +73,25 @@ def test_all_is_checked_before_anything_is_trained(tmp_path):
     ]
 
 
+def test_a_model_that_cannot_be_built_leaves_no_file(tmp_path):
+    def wrong(task):
+        return keras.Sequential(
+            [keras.Input(task.input_shape), keras.layers.Flatten(), keras.layers.Dense(7)]
+        )
+
+    with pytest.raises(ValueError, match=r"wrong returns shape \(2, 7\) for regression"):
+        list(runner.train(planned(wrong), RunOptions(data="memory", runs=tmp_path)))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("start", [runner.train, runner.make])
+def test_nothing_is_generated_for_runs_that_cannot_be_written(start, tmp_path, monkeypatch):
+    monkeypatch.setattr(runner, "generate", lambda *_, **__: pytest.fail("it was generated"))
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="Cannot write into .*: .*file is not a folder; choose"):
+        list(start(planned(), RunOptions(runs=tmp_path / "file" / "below")))
+
+
 def test_when_the_time_is_over_the_run_is_kept_and_no_other_begins(tmp_path):
     runs = planned(seeds=2)
     options = RunOptions(data="memory", runs=tmp_path, resume=True)

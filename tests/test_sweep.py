@@ -6,6 +6,7 @@ import os
 import pathlib
 import pty
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -125,13 +126,20 @@ def wait_until(condition, seconds=300.0):
         time.sleep(0.05)
 
 
-def test_a_sweep_outlives_failures_and_kills(folder):
+def test_a_sweep_outlives_failures_and_kills(folder, monkeypatch):
     """The sweep is killed; again, one run dies once and one fails twice; then that is mended."""
     pytest.importorskip("ray")
     base = folder / "runs" / "regression" / "quadrant_16_square3"
     fine, dies, raises = (
         base / f"my_module.{name}-epochs=150" / "seed5" for name in ("fine", "dies", "raises")
     )
+
+    for package in ("optree", "rich"):  # Files of the user that shadow no installed package
+        (folder / f"{package}.py").write_text("raise SystemError('not the installed one')")
+
+    # Sockets in there would have names that are too long.
+    monkeypatch.setenv("TMPDIR", str(folder / ("t" * 70)))
+    (folder / ("t" * 70)).mkdir()
 
     killed = start(folder, "sweep", "grid.toml", "--row", "*fine*")
     wait_until(lambda: fine.with_name("seed5.incomplete").joinpath("checkpoint.npz").exists())
@@ -399,6 +407,55 @@ def test_without_ray_it_is_told_what_to_install(monkeypatch):
         cluster.cluster(None, 1, 0),
     ):
         pass
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, None),
+        ({"TMPDIR": "/scratch"}, None),
+        ({"TMPDIR": "/" + 70 * "t"}, "/tmp/ray"),
+        ({"TMPDIR": "/" + 70 * "t", "RAY_TMPDIR": "/scratch"}, None),
+    ],
+)
+def test_the_folder_of_ray_is_short_enough_for_sockets(variables, expected):
+    assert cluster._folder(variables) == expected
+
+
+def test_a_folder_of_ray_that_is_too_long_is_named():
+    with pytest.raises(ValueError, match=r"^RAY_TMPDIR=/r{70} is too long .* at most \d+ bytes, "):
+        cluster._folder({"RAY_TMPDIR": "/" + 70 * "r"})
+
+
+@pytest.mark.parametrize(
+    ("address", "sentence"),
+    [
+        (
+            None,
+            "Ray does not start on this machine (The node timed out); "
+            "try again when fewer programs run, or set RAY_TMPDIR to a folder with room.",
+        ),
+        (
+            "auto",
+            "Cannot join the Ray cluster at auto (The node timed out); look at it with: ray status",
+        ),
+    ],
+)
+def test_what_to_do_is_told_if_ray_does_not_start(address, sentence, monkeypatch):
+    ray = pytest.importorskip("ray")
+    seen = []
+
+    def init(*_, **__):
+        seen.append(os.getcwd())
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise RuntimeError("\nThe node timed out.\nMore of it")
+
+    monkeypatch.setattr(ray, "init", init)
+    before = os.getcwd(), signal.getsignal(signal.SIGTERM)
+    with pytest.raises(OSError, match=re.escape(sentence)), cluster.cluster(address, 1, 0):
+        pass
+    assert before[0] not in seen
+    assert (os.getcwd(), signal.getsignal(signal.SIGTERM)) == before
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import dataclasses
 import time
 from collections.abc import Iterable, Iterator, Sequence
 
+from not_so_clevr import files
 from not_so_clevr.benchmark import distribution, log, networks, progress, tracebacks, training
 from not_so_clevr.benchmark.events import Event, Failed, Finished, OutOfTime, Started
 from not_so_clevr.benchmark.experiment import Run
@@ -33,8 +34,7 @@ def train(runs: Sequence[Run], options: RunOptions) -> Iterator[Event]:
         distribution.devices()
     for run in runs:
         options.check(run)
-    if options.data == "tfds":
-        networks.check_models(runs)
+    networks.check_models(runs)
     yield from make(runs, options)
 
 
@@ -55,6 +55,8 @@ def make(runs: Sequence[Run], options: RunOptions, budget: float | None = None) 
         KeyboardInterrupt: from the user; one sentence if a data set was being generated.
         Exception: a bug of this package.
     """
+    if runs and options.runs is not None:
+        files.check_folder(files.expanded(options.runs))
     prepare(runs, options)
     until = None if budget is None else time.monotonic() + budget
     for run in runs:

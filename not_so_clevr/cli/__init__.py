@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Annotated
 
 import typer
@@ -75,13 +77,41 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # Names may have letters that a terminal lacks.
     try:
-        app(prog_name="not-so-clevr")
+        with _interruptible():
+            app(prog_name="not-so-clevr")
     except (UserError, OSError) as error:
         message = str(error)
         if isinstance(error, OSError) and error.strerror:
             message = ": ".join(map(str, filter(None, [error.filename, error.strerror]))) + "."
         print(f"not-so-clevr: {tables.plain(message, keep=terminal.WHITE)}", file=sys.stderr)
         sys.exit(2)
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Lets the signals that end a process interrupt it as Ctrl-C does, with a status of their own.
+
+    A signal that is ignored stays so, as after nohup.
+    """
+    received: list[int] = []
+
+    def interrupt(number: int, _: object) -> None:
+        received.append(number)
+        raise KeyboardInterrupt
+
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    handled = [each for each in numbers if signal.getsignal(each) is signal.SIG_DFL]
+    for each in handled:
+        signal.signal(each, interrupt)
+    try:
+        yield
+    except SystemExit:
+        if received:
+            sys.exit(128 + received[0])
+        raise
+    finally:
+        for each in handled:
+            signal.signal(each, signal.SIG_DFL)
 
 
 def _mend_terminal() -> None:

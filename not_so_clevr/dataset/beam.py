@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
+import os
 import pathlib
 import tempfile
 import threading
@@ -124,6 +125,24 @@ def interruptible() -> Iterator[None]:
         if not str(error).startswith("KeyboardInterrupt"):
             raise
         raise KeyboardInterrupt from error
+
+
+@contextlib.contextmanager
+def isolated() -> Iterator[None]:
+    """Keeps the current folder off the path of Beam's processes, from Python 3.11 on.
+
+    They are started with `python -m`, which puts it first, so any file in it could shadow an
+    installed package.
+    """
+    name = "PYTHONSAFEPATH"
+    before = os.environ.get(name)
+    os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        os.environ.pop(name)
+        if before is not None:
+            os.environ[name] = before
 
 
 def _append(file: pathlib.Path, count: int) -> None:

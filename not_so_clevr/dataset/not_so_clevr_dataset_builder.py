@@ -265,6 +265,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
                 beam = import_beam(self.builder_config.name)
                 download_config = beam.with_runner(download_config)
                 self._count = stack.enter_context(beam.counted(self.on_progress, download_config))
+                stack.enter_context(beam.isolated())
                 stack.enter_context(beam.interruptible())
             super()._download_and_prepare(dl_manager=dl_manager, download_config=download_config)
         files.write_checksums(self.data_path)

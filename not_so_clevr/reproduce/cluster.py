@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
 import socket
+import threading
 import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -18,6 +20,8 @@ _RAY = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # Avoids a warning; `worker` hides the GPUs.
     "RAY_worker_niceness": "0",  # By default Ray gives its processes a low priority.
 }
+_SESSION = 70  # Bytes that Ray adds to its folder in the names of sockets
+_SOCKET = 103  # Bytes that a system allows there; Linux has 107.
 _OBJECTS = 100 * 2**20  # Bytes of Ray's object store; only results pass through it.
 
 
@@ -86,9 +90,10 @@ def _connect(address: str | None, gpus: float) -> None:
             "num_gpus": None if gpus else 0,
             "include_dashboard": False,
             "object_store_memory": _OBJECTS,
+            "_temp_dir": _folder(os.environ),
         }
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _state_kept():
             warnings.simplefilter("ignore")
             try:
                 ray.init(address or "local", **options)
@@ -97,9 +102,51 @@ def _connect(address: str | None, gpus: float) -> None:
                 ray.init(address or "local", **options)
     except Exception as error:
         lines = filter(None, map(str.strip, str(error).splitlines()))
-        reason = next(lines, type(error).__name__)
-        place = f"Ray cluster at {address}" if address else "Ray on this machine"
-        raise OSError(f"There is no {place}: {reason}") from error
+        reason = next(lines, type(error).__name__).rstrip(".")
+        if address:
+            advice = "look at it with: ray status"
+            raise OSError(
+                f"Cannot join the Ray cluster at {address} ({reason}); {advice}"
+            ) from error
+        raise OSError(
+            f"Ray does not start on this machine ({reason}); try again when fewer programs run, "
+            "or set RAY_TMPDIR to a folder with room."
+        ) from error
+
+
+def _folder(environment: Mapping[str, str]) -> str | None:
+    """Returns the folder for Ray's files; None if Ray's own choice is short enough for sockets.
+
+    Raises:
+        UserError: if the user's choice is too long.
+    """
+    most = _SOCKET - _SESSION
+    name = next((each for each in ("RAY_TMPDIR", "TMPDIR") if each in environment), "")
+    if len(os.fsencode(environment.get(name, ""))) <= most:
+        return None
+    if name == "RAY_TMPDIR":
+        raise UserError(
+            f"RAY_TMPDIR={environment[name]} is too long for Ray's sockets; "
+            f"expected a folder of at most {most} bytes, such as /tmp."
+        )
+    return "/tmp/ray"  # As without TMPDIR
+
+
+@contextlib.contextmanager
+def _state_kept() -> Iterator[None]:
+    """Keeps the handler of SIGTERM, and the current folder off the path of Ray's processes.
+
+    Ray puts the current folder first there, so any file in it could shadow an installed package.
+    `worker` adds it at the end, as for a run in this process.
+    """
+    here, handler = os.getcwd(), signal.getsignal(signal.SIGTERM)
+    os.chdir(os.path.dirname(os.__file__))  # On every path, and before all packages
+    try:
+        yield
+    finally:
+        os.chdir(here)
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)
 
 
 def _slots(machines: list[Mapping[str, float]], cpus: int, gpus: float) -> int:
