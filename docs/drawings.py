@@ -14,7 +14,8 @@ import scaling
 from matplotlib.figure import Figure
 from PIL import Image
 
-from not_so_clevr.report import charts, maps, style
+from not_so_clevr import results
+from not_so_clevr.report import charts, maps, paper, style
 from not_so_clevr.results import Result
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -69,10 +70,13 @@ def _maps(*ids: str) -> Drawing:
 
 def _comparison(runs: Sequence[Result]) -> Figure:
     """Draws CoordConv below an ordinary network, for each task."""
-    by_model = {task: style.by_label(run for run in runs if run.task == task) for task in _RIVALS}
-    return maps.comparison(
-        [[by_model[task][_RIVALS[task]], by_model[task]["coordconv"]] for task in _RIVALS]
-    )
+    models = results.grouped(runs, lambda run: (run.task, run.label))
+    rivals = ", ".join(_RIVALS.values())
+    rows = {
+        f"ordinary convolution ({rivals})": {task: models[task, _RIVALS[task]] for task in _RIVALS},
+        "coordconv": {task: models[task, "coordconv"] for task in _RIVALS},
+    }
+    return paper.comparison(rows, width=7.5)
 
 
 _COMPARED = [

@@ -10,24 +10,24 @@ import pathlib
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+import commands
 import drawings
 import gpu
+import narrow
 import scaling
 import values
 from data import Data, load, pages
 
 from not_so_clevr import files, reproduce, results
 from not_so_clevr.results import Result, tables
+from not_so_clevr.results.leaderboard import Row
 
 ROOT = pathlib.Path(__file__).parents[1]
 COST = drawings.COST
 GPU = pathlib.Path("docs", "gpu.json")
 FIGURES = drawings.FIGURES
 
-_SUMMARY = (
-    *("task", "model", "seeds", "train", "test"),
-    *("distance", "perfect", "parameters", "time", "hardware"),
-)
+_SUMMARY = ("task", "model", "train", "test", "perfect", "time")
 _HEADLINE = (
     *("config", "hardware", "model", "parameters", "runs", "time of a run"),
     "all test examples right until the end",
@@ -38,18 +38,19 @@ _FAILURES = (
 )
 _REMEDY = "update it with: python docs/generate.py"
 _RIVALS = ("conv", "deconv", "tiled_conv", "upsample_conv")
+TASKS = ("classification", "regression", "rendering")
 _UNTOUCHED = ("quadrant_square5", "quadrant_uber", "uniform_uber")
 
 
 def leaderboard(runs: Sequence[Result]) -> str:
-    """Returns the output of `not-so-clevr leaderboard baselines/results.jsonl -o FILE`."""
-    return results.to_markdown(results.leaderboard(runs))
+    """Returns what `not-so-clevr leaderboard baselines/results.jsonl -o FILE` writes, narrow."""
+    return narrow.page(results.to_markdown(results.leaderboard(runs)))
 
 
 def verdicts(runs: Sequence[Result]) -> str:
-    """Returns the output of `not-so-clevr reproduce article paper failures ... -o FILE`."""
+    """Returns what `not-so-clevr reproduce article paper failures ... -o FILE` writes, narrow."""
     rows = reproduce.plan(reproduce.select(["article", "paper", "failures"]))
-    return reproduce.to_markdown(reproduce.table(rows, runs))
+    return narrow.page(reproduce.to_markdown(reproduce.table(rows, runs)))
 
 
 def headline(runs: Sequence[Result]) -> str:
@@ -77,35 +78,45 @@ def _cost(runs: Sequence[Result]) -> list[str]:
     return [runs[0].model, f"{runs[0].parameters:,}", str(len(runs)), time, share]
 
 
-def quadrant(
-    runs: Sequence[Result], columns: Sequence[str] = _SUMMARY, link: str = "docs/reproduction.md"
-) -> str:
-    """Returns the leaderboard for `quadrant` with default recipes, and claims about other runs."""
+def quadrant(runs: Sequence[Result], link: str = "docs/reproduction.md") -> str:
+    """Returns CoordConv and the best network without it on `quadrant`, and what else is known."""
     rows = results.leaderboard(run for run in runs if run.config == "quadrant" and not run.recipe)
-    table = _some(columns, list(results.COLUMNS), map(results.cells, rows))
-    claims = [_of_rivals(runs), _of_uniform(runs), _of_published(runs, link), _of_untouched(runs)]
-    return "\n- ".join([table, *claims]) + "\n"
+    best = [_best(rows, task, models) for task in TASKS for models in (("coordconv",), _RIVALS)]
+    table = _some(_SUMMARY, list(results.COLUMNS), map(results.cells, best))
+    claims = [_of_rivals(runs), _of_published(runs, link), _of_untouched(runs)]
+    return "\n- ".join([f"{table}\n{_of_hardware(best)}\n", *claims]) + "\n"
 
 
 def home(runs: Sequence[Result]) -> str:
-    """Returns the same, narrow enough for a phone."""
-    return quadrant(runs, ("task", "model", "train", "test", "parameters"), "reproduction.md")
+    """Returns the same, with links for the first page of the site."""
+    return quadrant(runs, "reproduction.md")
+
+
+def _best(rows: Sequence[Row], task: str, models: Sequence[str]) -> Row:
+    return next(row for row in rows if row.task == task and row.model in models)
+
+
+def _of_hardware(rows: Iterable[Row]) -> str:
+    """Returns a sentence about where the times were measured."""
+    by_hardware = results.grouped(rows, lambda row: row.hardware)
+    parts = [
+        f"{', '.join(dict.fromkeys(row.model for row in same))} on {hardware}"
+        for hardware, same in by_hardware.items()
+    ]
+    return f"Times: {'; '.join(parts)}."
 
 
 def _of_rivals(runs: Sequence[Result]) -> str:
-    rivals = [run for run in runs if run.config == "quadrant" and run.model in _RIVALS]
-    best = tables.percent(max(map(values.final, rivals)))
-    return f"""On `quadrant`, the best of {len(rivals)} runs without CoordConv, over all tasks,
-  networks and recipes, gets {best} of the test examples right."""
-
-
-def _of_uniform(runs: Sequence[Result]) -> str:
-    rivals = [run for run in runs if run.config == "uniform" and run.model in _RIVALS]
-    best = {row.task: row for row in reversed(results.leaderboard(rivals))}
-    shares = [f"{tables.percent(best[k].test)} in {k} (`{best[k].model}`)" for k in sorted(best)]
-    return f"""On `uniform`, where test positions lie between training positions, the best networks
-  without CoordConv get these shares of the test examples right, averaged over seeds:
-  {", ".join(shares)}."""
+    rivals = [run for run in runs if run.model in _RIVALS]
+    on_quadrant = [run for run in rivals if run.config == "quadrant"]
+    highest = tables.percent(max(map(values.final, on_quadrant)))
+    rows = results.leaderboard(run for run in rivals if run.config == "uniform")
+    best = [next(row for row in rows if row.task == task) for task in TASKS]
+    shares = ", ".join(f"{tables.percent(row.test)} ({row.task})" for row in best)
+    return f"""**Without CoordConv**, the best of {len(on_quadrant)} runs on `quadrant`, over all
+  tasks, networks and recipes, gets {highest} of test right. On `uniform`, where test
+  positions lie between training positions, the best networks reach, averaged over seeds,
+  {shares}."""
 
 
 def _of_published(runs: Sequence[Result], link: str) -> str:
@@ -128,19 +139,20 @@ def _of_published(runs: Sequence[Result], link: str) -> str:
 
     count = collections.Counter(best.values())
     every, test, some, none = (str(count[outcome] or "none") for outcome in range(4))
-    return f"""Of {len(best)} published claims of a perfect `coordconv`, each for a recipe, a task
-  and a split, our runs confirm {every} with every seed, {test} with every seed on test only,
-  {some} with some seeds, and {none} with no seed ([verdicts]({link})).
-  {len(grids)} of the claims are about the best point of a grid; we ran a few points of each."""
+    return f"""**With published recipes**, CoordConv is less reliable. Of {len(best)} claims of a
+  perfect `coordconv`, each for a recipe, a task and a split, our runs confirm {every} with every
+  seed, {test} with every seed on test only, {some} with some seeds and {none} with no seed
+  ([verdicts]({link})). {len(grids)} claims are about the best point of a grid, of which we ran a
+  few."""
 
 
 def _of_untouched(runs: Sequence[Result]) -> str:
     own = [run for run in runs if run.config in _UNTOUCHED and run.label == "coordconv"]
     configs = ", ".join(f"`{config}`" for config in _UNTOUCHED)
-    return f"""The `coordconv` recipes were chosen by test results on `quadrant` and `uniform`. On
-  three data sets that were first used afterwards ({configs}),
-  {sum(run.perfect for run in own)} of {len(own)} runs are perfect, over all tasks.
-  (Two of these data sets hold out nearly the same quadrant.)"""
+    perfect = sum(run.perfect for run in own)
+    return f"""**With our recipes**, tuned on the test results of `quadrant` and `uniform`,
+  {perfect} of {len(own)} runs of `coordconv` are perfect on three data sets used only afterwards:
+  {configs}. (Two of them hold out nearly the same quadrant.)"""
 
 
 def failures(runs: Sequence[Result]) -> str:
@@ -163,6 +175,7 @@ def citation(runs: Sequence[Result]) -> str:
 PARTS: Mapping[tuple[str, str], Callable[[Sequence[Result]], str]] = {
     ("README.md", "results"): quadrant,
     ("docs/cite.md", "citation"): citation,
+    ("docs/commands.md", "commands"): lambda _: commands.text(),
     ("docs/failures.md", "failures"): failures,
     ("docs/gpu.md", "gpu"): lambda _: gpu.text(ROOT / GPU),
     ("docs/index.md", "results"): home,

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from run_files import result, several
 
+from not_so_clevr import results
 from not_so_clevr.report import charts
 
 
@@ -51,9 +52,25 @@ def test_curves_show_another_metric_as_it_is(runs):
 def test_more_models_than_markers_still_differ_without_colour():
     looks = [
         (look["marker"], look["fillstyle"])
-        for look in (charts._look(k, range(33)) for k in range(33))
+        for look in (charts._look(str(k), list(map(str, range(33)))) for k in range(33))
     ]
     assert len(set(looks)) == 33
+
+
+def test_a_model_looks_the_same_in_every_chart():
+    """A reference model whatever is beside it; the user's own with the same order."""
+    for order in (["coordconv"], ["a", "coordconv", "conv"], ["conv-article", "coordconv"]):
+        assert charts._look("coordconv", order) == charts._look("coordconv", ["coordconv"])
+    assert charts._look("b", ["a", "b"]) == charts._look("b", ["coordconv", "a", "conv", "b"])
+
+
+def test_models_of_the_user_look_unlike_all_reference_models():
+    own = [f"own{k}" for k in range(30)]
+    labels = [*charts.labels(results.reference()), *own]
+    looks = {tuple(charts._look(label, own).values()) for label in labels}
+    assert len(looks) == len(labels) > 50
+    first, *others = (charts._look(each, own)["color"] for each in ("own0", "coordconv", "conv"))
+    assert first not in others
 
 
 def test_models_with_the_default_recipe_come_first():

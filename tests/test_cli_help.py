@@ -18,7 +18,16 @@ from not_so_clevr.dataset.config import CONFIGS, as_config
 from not_so_clevr.dataset.tasks import TASKS
 from not_so_clevr.results import published
 
-COMMANDS = typer.main.get_command(app).commands
+
+def _commands(group, before=""):
+    """Yields the name of each command, e.g. `figure errors`, and the command."""
+    for name, command in group.commands.items():
+        yield before + name, command
+        if hasattr(command, "commands"):
+            yield from _commands(command, f"{before}{name} ")
+
+
+COMMANDS = dict(_commands(typer.main.get_command(app)))
 VARIABLE = "_NOT_SO_CLEVR_COMPLETE"
 
 
@@ -45,11 +54,14 @@ def test_python_m_is_the_command(monkeypatch, capsys):
 def test_help_ends_with_examples_that_can_be_pasted(name):
     _, *examples = COMMANDS[name].epilog.split("\n\n")
     assert examples
-    shown = invoke(name, "--help", COLUMNS="80", TERMINAL_WIDTH="80").stdout
+    shown = invoke(*name.split(), "--help", COLUMNS="80", TERMINAL_WIDTH="80").stdout
     for example in examples:
         assert f"\n {example}" in shown  # In one line, even on a narrow terminal
-        program, command, *arguments = shlex.split(example)
-        assert (program, command) == ("not-so-clevr", name)
+        words = shlex.split(example)
+        assert words[0] == "not-so-clevr"
+        depth = 1 + len(name.split())
+        assert words[1:depth] == name.split()
+        arguments = words[depth:]
         values = COMMANDS[name].make_context(name, arguments).params
         assert values.get("task") in [None, *TASKS]
         for config in [values.get("config"), *values.get("configs", [])]:
@@ -63,7 +75,7 @@ def test_every_option_is_in_a_group(name):
     panels = {"What to run", "How to run it", "Files and folders"}
     own = [each for each in COMMANDS[name].params if each.param_type_name == "option"]
     assert {each.rich_help_panel for each in own} <= panels
-    shown = invoke(name, "--help").stdout
+    shown = invoke(*name.split(), "--help").stdout
     for option in own:
         assert f"─ {option.rich_help_panel} ─" in shown
 
@@ -113,6 +125,7 @@ NAMES = [config.name for config in CONFIGS]
         ("reproduce article fail", ["failures"]),
         ("sweep ", list(published.suites())),
         ("sweep paper --data m", ["memory"]),
+        ("figure errors co", ["conv", "coordconv"]),
     ],
 )
 def test_a_shell_completes_values(words, expected):

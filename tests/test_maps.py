@@ -9,7 +9,7 @@ from run_files import result, several
 
 from not_so_clevr import NotSoClevrConfig
 from not_so_clevr.dataset import drawing, geometry, splits
-from not_so_clevr.report import maps, style
+from not_so_clevr.report import maps
 
 
 @pytest.fixture(scope="module")
@@ -50,27 +50,6 @@ def test_all_test_examples_and_no_others_are_in_the_outline(split, held_out):
         centres = config.split_centres()
         assert [inside(j, i) for i, j in centres["test"]] == [True] * len(centres["test"])
         assert [inside(j, i) for i, j in centres["train"]] == [False] * len(centres["train"])
-
-
-def test_a_comparison_has_a_column_for_each_task_and_one_scale_a_column(runs):
-    models = list(style.by_label(maps.having("coordinates", runs)).values())[:2]
-    drawn = maps.comparison([models, models, models])
-    images = [axes.images[0] for axes in drawn.axes if axes.images]
-    assert len(images) == 6
-    assert len({image.get_clim() for image in images}) == 1
-    for image, same in zip(images, [models[0]] * 3 + [models[1]] * 3, strict=True):
-        np.testing.assert_array_equal(np.ma.filled(image.get_array(), np.nan), maps.error_map(same))
-
-
-def test_each_column_of_a_comparison_has_a_scale_of_its_own():
-    """Up to the worst of its maps: 3 px, and 3/4 of an IoU; of perfect models up to a pixel."""
-    wrong = {"classification": 1.0, "regression": 0.0, "rendering": 1.0}
-    tasks = [
-        [[result("good", task=task)], [result("bad", task=task, wrong=share)]]
-        for task, share in wrong.items()
-    ]
-    images = [axes.images[0] for axes in maps.comparison(tasks).axes if axes.images]
-    assert [image.get_clim() for image in images] == [(0, 3), (0, 1), (0, 0.75)] * 2
 
 
 def test_all_maps_of_a_panel_have_one_scale_and_a_perfect_model_is_painted_as_one(runs):

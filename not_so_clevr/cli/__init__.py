@@ -14,7 +14,7 @@ import typer
 
 import not_so_clevr
 from not_so_clevr.checks import UserError
-from not_so_clevr.cli import data, many, results, terminal, training
+from not_so_clevr.cli import data, figure, many, results, terminal, training
 from not_so_clevr.results import tables
 
 __all__ = ["main"]
@@ -40,8 +40,8 @@ def _options(
         raise typer.Exit
 
 
-def _add(name: str, command: Callable[..., None], *examples: str) -> None:
-    app.command(name, epilog=_examples(*examples))(command)
+def _add(name: str, command: Callable[..., None], *examples: str, to: typer.Typer = app) -> None:
+    to.command(name, epilog=_examples(*examples))(command)
 
 
 _add("generate", data.generate, "generate quadrant uniform_32", "generate quadrant_48 --device cpu")
@@ -67,6 +67,16 @@ _add(
 )
 _add("leaderboard", results.leaderboard, "leaderboard runs/", "leaderboard runs/ -o board.csv")
 _add("report", results.report, "report runs/ -o report.html", "report runs/ -o a.html --figures a/")
+
+_FIGURE = "Draw a figure for a paper."
+_FIGURE_EXAMPLES = (
+    "figure errors conv coordconv --width 3.3 -o errors.pdf",
+    "figure errors coordconv my_models.build --config uniform -o a.png",
+)
+figures = typer.Typer(help=_FIGURE, no_args_is_help=True, epilog=_examples(*_FIGURE_EXAMPLES[:1]))
+figures.callback()(lambda: None)  # Otherwise typer drops the name of its only command.
+app.add_typer(figures, name="figure")
+_add("errors", figure.errors, *_FIGURE_EXAMPLES, to=figures)
 
 
 def main() -> None:

@@ -1,10 +1,12 @@
 """Figures of training and cost: learning curves, and accuracy over parameters and time.
 
-Each shows one task and one data set. A model looks the same in every chart with the same `order`.
+Each shows one task and one data set. A reference model looks the same in every chart; so does any
+other in those with the same `order`.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -23,6 +25,7 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#B8659A", "#8A6D00", "#777777")
 _DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.5)), (0, (5, 1.5, 1.5, 1.5)))
 _MARKERS = "osD^vPX<>hp"
 _FILLS = ("full", "none", "left")
+_FIRST_COLOR = 3  # Of a user's models: neither that of coordconv nor those of conv and deconv
 
 _ACCURACY = {"ylabel": "test examples right, %", "ylim": (-3, 103)}
 
@@ -130,7 +133,7 @@ def _chart(
 
 
 def _look(label: str, order: Sequence[str]) -> dict[str, Any]:
-    k = order.index(label)
+    k = _number(label, order)
     return {
         "color": COLORS[k % len(COLORS)],
         "linestyle": _DASHES[k % len(_DASHES)],
@@ -138,6 +141,20 @@ def _look(label: str, order: Sequence[str]) -> dict[str, Any]:
         "fillstyle": _FILLS[k // len(_MARKERS) % len(_FILLS)],
         "markersize": 5,
     }
+
+
+def _number(label: str, order: Sequence[str]) -> int:
+    """Returns a number for each model: first the reference models, then those of the order."""
+    reference = _reference()
+    if label in reference:
+        return reference.index(label)
+    first = len(reference) + -len(reference) % len(COLORS) + _FIRST_COLOR
+    return first + [each for each in order if each not in reference].index(label)
+
+
+@functools.cache
+def _reference() -> list[str]:
+    return labels(results.reference())
 
 
 def _logarithmic(axes: Axes, ticks: tuple[int, ...]) -> None:

@@ -1,6 +1,6 @@
 """Figures of where models are wrong: maps of errors, predictions, paintings.
 
-Each shows one data set, and all but `comparison` show one task.
+Each shows one task and one data set; `paper` puts maps of several tasks into one figure.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib import patheffects
 from matplotlib.axes import Axes
+from matplotlib.colorbar import Colorbar
 from matplotlib.colors import AsinhNorm, Normalize
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
 
 from not_so_clevr import results
 from not_so_clevr.dataset import drawing
@@ -63,34 +65,13 @@ def errors(runs: Sequence[Result], highest: float = 0) -> Figure | None:
     if not models:
         return None
     maps = [error_map(same) for same in models.values()]
-    highest = max(highest, *map(np.nanmax, maps), _least(runs[0]))
+    highest = max(highest, *map(peak, models.values()))
 
     figure, cells = _cells(list(models), runs[0].config, height=2.8)
     for cell, each in zip(cells, maps, strict=True):
-        image = _map(cell, each, runs[0], highest)
-    _bar(figure, cells, image, runs[0])
-    return figure
-
-
-def comparison(tasks: Sequence[Sequence[Sequence[Result]]]) -> Figure:
-    """Draws maps of errors: a column for each task, a row for each model, with its test accuracy.
-
-    Args:
-        tasks: for each task, for each model, its runs.
-    """
-    rows = len(tasks[0])
-    figure = Figure(figsize=(2.5 * len(tasks), 2.9 * rows + 0.7), layout="constrained")
-    cells = figure.subplots(rows, len(tasks), squeeze=False)
-
-    for column, models in zip(cells.T, tasks, strict=True):
-        maps = [error_map(runs) for runs in models]
-        highest = max(*map(np.nanmax, maps), _least(models[0][0]))
-        for cell, runs, each in zip(column, models, maps, strict=True):
-            image = _map(cell, each, runs[0], highest)
-            label = f"{style.wrapped(runs[0].label, 26)}: {style.accuracy(runs)} of test right"
-            cell.set_title(f"{runs[0].task}\n{label}", fontsize=9)
-            cell.set(xticks=[], yticks=[])
-        _bar(figure, list(column), image, models[0][0])
+        image = draw_map(cell, each, runs[0], highest)
+    bar = figure.colorbar(image, ax=cells, location="bottom", aspect=25)
+    label_bar(bar, runs[0], 10, 2.4)
     return figure
 
 
@@ -175,7 +156,7 @@ def worst(runs: Iterable[Result]) -> Result:
     return min(runs, key=rank)
 
 
-def _map(cell: Axes, errors: npt.NDArray[np.float64], run: Result, highest: float) -> AxesImage:
+def draw_map(cell: Axes, errors: npt.NDArray[np.float64], run: Result, highest: float) -> AxesImage:
     """Draws a map of errors and outlines the test examples.
 
     Distances are on a scale that is linear below a pixel and logarithmic above. On a linear one,
@@ -187,24 +168,47 @@ def _map(cell: Axes, errors: npt.NDArray[np.float64], run: Result, highest: floa
     return image
 
 
-def _bar(figure: Figure, cells: list[Axes], image: AxesImage, run: Result) -> None:
-    """Draws the color bar of some maps below them."""
+def label_bar(bar: Colorbar, run: Result, size: float, width: float) -> None:
+    """Labels the colour bar of a map with the metric of its run.
+
+    Args:
+        bar: horizontal.
+        run: one of the map.
+        size: of the text, in points.
+        width: of the bar, in inches.
+    """
     metric = distance(run)
     label = f"1 - {metric.label}" if metric.higher_is_better else f"{metric.label}, {metric.unit}"
-    bar = figure.colorbar(image, ax=cells, location="bottom", aspect=25, label=label)
-    if not metric.higher_is_better:
-        ticks = np.array([tick for tick in _TICKS if tick <= image.get_clim()[1]])
-        distances = np.diff(np.asarray(image.norm(ticks)), prepend=-1)
-        has_room = distances >= [0.05 * len(str(tick)) for tick in ticks]
-        bar.set_ticks(ticks[has_room].tolist())
+    bar.set_label(label, size=size)
+    bar.ax.tick_params(labelsize=size)
+
+    digit = 0.012 * size / width  # With some room, as a share of the bar
+    if metric.higher_is_better:
+        bar.set_ticks(MaxNLocator(max(1, int(0.2 / digit)), steps=[1, 2, 5]))
+    else:
+        bar.set_ticks(_readable(bar.norm, digit))
         bar.minorticks_off()
         bar.ax.xaxis.set_major_formatter("{x:g}")
     bar.ax.collections[0].set_rasterized(True)  # Otherwise it is 256 polygons.
 
 
-def _least(run: Result) -> float:
-    """Returns the least end of a scale; rounding errors would make a perfect model look bad."""
-    return 0.1 if distance(run).higher_is_better else 1
+def _readable(scale: Normalize, digit: float) -> list[int]:
+    """Returns those of `_TICKS` that have room; `digit` is the width of one, of a bar of 1."""
+    kept: list[int] = []
+    for tick in _TICKS:
+        room = digit * (len(str(tick)) + 0.5)
+        if tick <= (scale.vmax or 0) and (not kept or scale(tick) - scale(kept[-1]) >= room):
+            kept.append(tick)
+    return kept
+
+
+def peak(runs: Sequence[Result]) -> float:
+    """Returns the end of the scale of a map: its largest error, and at least a pixel or 0.1.
+
+    Rounding errors would make a perfect model look bad.
+    """
+    least = 0.1 if distance(runs[0]).higher_is_better else 1
+    return max(least, float(np.nanmax(error_map(runs))))
 
 
 def _cells(labels: Sequence[str], config: str, height: float) -> tuple[Figure, list[Axes]]:

@@ -32,7 +32,7 @@ from not_so_clevr.results.published import PUBLISHED_COLUMNS, published_rows, so
 
 FORMATS = (".html",)
 _LONGEST = 200  # Bytes of the name of a figure, without its ending
-MOST = 12  # Only the best models of a task and config are drawn: more look alike.
+MOST = 10  # Only the best models of a task and config are drawn: more look alike.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,9 +45,9 @@ class Drawing:
     link: str
 
 
-def load(folders: Iterable[pathlib.Path]) -> tuple[list[Result], list[str]]:
+def load(folders: Iterable[pathlib.Path], *, none: bool = False) -> tuple[list[Result], list[str]]:
     """Returns the same as `results.load`, with the examples of each run that has them."""
-    found, problems = results.load(folders)
+    found, problems = results.load(folders, none=none)
     return [run.with_examples() for run in found], problems
 
 

@@ -20,6 +20,8 @@ from matplotlib.figure import Figure
 from not_so_clevr import files, results
 from not_so_clevr.results import Result, tables
 
+FORMATS = (".pdf", ".png")
+
 # Without times and versions, so that equal figures are equal files
 _METADATA = {
     "svg": dict.fromkeys(("Date", "Creator", "Format", "Type")),
@@ -60,8 +62,15 @@ def svg(figure: Figure, name: str) -> str:
     return re.sub(r" font-family: [^;\"]*;", "", text)
 
 
-def write(figure: Figure, file: pathlib.Path, dpi: int = 300, **metadata: str) -> None:
-    """Writes a figure as PNG or PDF, by the file's suffix. Raises OSError if it cannot."""
+def write(figure: Figure, file: str | pathlib.Path, dpi: int = 300, **metadata: str) -> None:
+    """Writes a figure as PNG or PDF, by the file's suffix.
+
+    Raises:
+        UserError: if the file has another suffix.
+        OSError: if it cannot be written.
+    """
+    file = pathlib.Path(file)
+    tables.check_file(file, FORMATS)
     ending = file.suffix[1:]
     options: dict[str, Any] = {"metadata": {**_METADATA[ending], **metadata}, "dpi": dpi}
     with files.replacing(file) as temporary:

@@ -28,7 +28,9 @@ _UNFINISHED = re.compile(rf"seed\d+({re.escape(INCOMPLETE)}|{re.escape(REPLACED)
 _SHARED = ("model", "settings", "parameters")
 
 
-def load(places: Iterable[pathlib.Path], *, none: bool = False) -> tuple[list[Result], list[str]]:
+def load(
+    places: Iterable[str | pathlib.Path], *, none: bool = False
+) -> tuple[list[Result], list[str]]:
     """Returns all results in some places, and a message for each file that is left out.
 
     Args:
@@ -45,7 +47,7 @@ def load(places: Iterable[pathlib.Path], *, none: bool = False) -> tuple[list[Re
     found: dict[str, Result] = {}
     firsts: dict[tuple[str, str, str], Result] = {}
     problems: list[str] = []
-    for file, result in _every(places, problems):
+    for file, result in _every(map(pathlib.Path, places), problems):
         first = firsts.setdefault(result.row, result)
         if unlike := [name for name in _SHARED if getattr(result, name) != getattr(first, name)]:
             problems.append(
