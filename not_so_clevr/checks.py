@@ -39,6 +39,7 @@ def integer(name: str, value: object, low: int, high: int) -> int:
 
 
 def did_you_mean(value: object, allowed: Iterable[str]) -> str:
-    """Returns " (did you mean 'x'?)" for the allowed value that is most like `value`; else ""."""
-    close = difflib.get_close_matches(str(value), allowed, n=1)
+    """Returns " (did you mean 'x'?)" for the allowed value closest to `value`; "" if none is."""
+    word = value if isinstance(value, str) else ""
+    close = difflib.get_close_matches(word, allowed, n=1, cutoff=0.7)  # Not gpu for tpu
     return f" (did you mean {close[0]!r}?)" if close else ""

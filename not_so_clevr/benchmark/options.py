@@ -8,7 +8,7 @@ import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from not_so_clevr.checks import MissingPackageError, UserError
+from not_so_clevr.checks import MissingPackageError, UserError, did_you_mean
 
 if TYPE_CHECKING:
     import keras
@@ -43,7 +43,8 @@ class RunOptions:
             value = getattr(self, name)
             if not isinstance(value, (str, int)) or value not in allowed:
                 expected = ", ".join(map(str, allowed))
-                raise UserError(f"{name}={value!r} is unknown; expected one of {expected}.")
+                hint = did_you_mean(value, map(str, allowed))
+                raise UserError(f"{name}={value!r} is unknown{hint}; expected one of {expected}.")
         if self.resume and self.replace:
             raise UserError("resume and replace exclude each other; give one of them.")
         if self.tensorboard and self.runs is None:

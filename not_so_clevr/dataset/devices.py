@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
-from not_so_clevr.checks import UserError
+from not_so_clevr.checks import UserError, did_you_mean
 
 DEVICES = ("auto", "cpu", "gpu")
 
@@ -54,7 +54,10 @@ def check_device(device: str | None) -> str:
     """Returns "auto", "cpu" or "gpu"; None means "auto". Raises UserError for any other value."""
     device = "auto" if device is None else device
     if device not in DEVICES:
-        raise UserError(f"device={device!r} is unknown; expected one of {', '.join(DEVICES)}.")
+        hint = did_you_mean(device, DEVICES)
+        raise UserError(
+            f"device={device!r} is unknown{hint}; expected one of {', '.join(DEVICES)}."
+        )
     return device
 
 
