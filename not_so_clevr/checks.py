@@ -41,11 +41,13 @@ def integer(name: str, value: object, low: int, high: int) -> int:
 def one_of(name: str, value: object, allowed: Collection[str]) -> str:
     """Returns `value`. Raises UserError unless it is one of the strings that are allowed."""
     if not isinstance(value, str) or value not in allowed:
-        raise UserError(f"{name}={value!r} is unknown; expected one of {', '.join(allowed)}.")
+        hint = did_you_mean(value, allowed)
+        raise UserError(f"{name}={value!r} is unknown{hint}; expected one of {', '.join(allowed)}.")
     return value
 
 
 def did_you_mean(value: object, allowed: Iterable[str]) -> str:
-    """Returns " (did you mean 'x'?)" for the allowed value that is most like `value`; else ""."""
-    close = difflib.get_close_matches(str(value), allowed, n=1)
+    """Returns " (did you mean 'x'?)" for the allowed value closest to `value`; "" if none is."""
+    word = value if isinstance(value, str) else ""
+    close = difflib.get_close_matches(word, allowed, n=1, cutoff=0.7)  # Not gpu for tpu
     return f" (did you mean {close[0]!r}?)" if close else ""

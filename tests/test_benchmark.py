@@ -1018,7 +1018,8 @@ def test_weights_in_bfloat16_are_resumed(tmp_path):
 
 def test_a_model_that_cannot_be_built_is_told_before_data_are_generated(tmp_path):
     with pytest.raises(
-        ValueError, match="coordconv has no setting 'lerning_rate'; expected one of epochs, "
+        ValueError,
+        match="no setting 'lerning_rate' .did you mean 'learning_rate'.*; expected one of epochs, ",
     ):
         benchmark.run(
             "coordconv",

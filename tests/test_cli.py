@@ -1,6 +1,8 @@
+import csv
 import errno
 import json
 import os
+import pathlib
 import re
 import signal
 import sys
@@ -19,6 +21,8 @@ from not_so_clevr.benchmark import run_folder
 from not_so_clevr.cli import data, options
 from not_so_clevr.dataset import picture
 from not_so_clevr.dataset.not_so_clevr_dataset_builder import Builder
+
+FILE = pathlib.Path(__file__).parents[1] / "baselines" / "results.jsonl"
 
 
 @pytest.fixture
@@ -266,6 +270,87 @@ def test_a_full_disk_below_the_output_is_a_sentence(run, monkeypatch):
     monkeypatch.setattr(data, "as_config", write)
     result = run("show", "quadrant")
     assert (result.returncode, result.stderr) == (2, "not-so-clevr: No space left on device.\n")
+
+
+def beside_reference(folder):
+    """Two runs of the user's, one of them named as a reference result."""
+    for model in ("coordconv", "net"):
+        run_files.result(model, config="quadrant", wrong=0.5).write(folder / model)
+    return folder
+
+
+def test_the_leaderboard_shows_reference_results_beside_the_runs_and_marks_these(tmp_path, run):
+    folder, csv_file = beside_reference(tmp_path / "runs"), tmp_path / "board.csv"
+    shown = run("leaderboard", folder, "-o", csv_file).stdout
+    board, _, published = shown.partition("Published elsewhere:")
+    rows = [line.split(" | ") for line in board.splitlines() if line.startswith("| class")]
+    yours = {row[2] for row in rows if "(yours)" in row[2]}
+    assert yours == {"coordconv (yours)", "net (yours)"}
+    assert {"coordconv", "deconv", "tiled_conv"} <= {row[2] for row in rows}
+    assert {(row[0], row[1]) for row in rows} == {("| classification", "quadrant")}
+    quoted = [line.split(" | ") for line in published.splitlines() if line.count(" | ") > 1][2:]
+    assert {(line[1], line[3]) for line in quoted} == {("classification", "quadrant")}
+
+    written = list(csv.DictReader(csv_file.open()))
+    own = [row["model"] for row in written if row["reference"] == "False"]
+    assert sorted(own) == ["coordconv", "net"]
+    assert len(written) == len(rows)
+
+
+def test_the_leaderboard_can_do_without_reference_results(tmp_path, run):
+    shown = run("leaderboard", beside_reference(tmp_path), "--no-reference").stdout
+    board = shown.partition("Published elsewhere:")[0]
+    assert [line.split(" | ")[2] for line in board.splitlines()[2:-1]] == ["coordconv", "net"]
+
+
+def test_the_reference_results_themselves_are_shown_once(run):
+    shown = run("leaderboard", FILE, "--task", "regression", "--config", "quadrant").stdout
+    labels = [line.split(" | ")[2] for line in shown.splitlines() if line.startswith("| regr")]
+    assert len(set(labels)) == len(labels) > 5
+    assert "(yours)" not in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--model", "net"], {"net"}),
+        (["--model", "deconv-a*", "--model", "net"], {"net (yours)", "deconv-article"}),
+        (["--model", "net", "--model", "coordconv-art*"], {"net (yours)", "coordconv-article"}),
+        (["--task", "c*", "--config", "quad*", "--model", "n*"], {"net"}),
+    ],
+)
+def test_patterns_choose_the_rows(arguments, expected, tmp_path, run):
+    done = run("leaderboard", beside_reference(tmp_path), *arguments)
+    board = done.stdout.partition("Published elsewhere:")[0]
+    rows = [line.split(" | ")[2] for line in board.splitlines() if line.startswith("| class")]
+    assert set(rows) == expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (
+            ["--task", "clasification"],
+            "--task clasification matches no run (did you mean 'classification'?); "
+            "expected one of classification, or a pattern with *.",
+        ),
+        (["--config", "uniform"], "--config uniform matches no run; expected one of quadrant,"),
+        (
+            ["--model", "coordcon"],
+            "--model coordcon matches no run (did you mean 'coordconv'?); expected one of coordconv,",
+        ),
+        (
+            ["--model", "deconv"],
+            "--model deconv is none of your models; expected one of coordconv, net, or a pattern",
+        ),
+    ],
+)
+@pytest.mark.parametrize("name", ["leaderboard", "report"])
+def test_a_pattern_that_matches_nothing_is_one_sentence(name, arguments, sentence, tmp_path, run):
+    output = ["-o", tmp_path / "report.html"] if name == "report" else []
+    result = run(name, beside_reference(tmp_path / "runs"), *arguments, *output)
+    assert_refused(result.returncode, result.stderr, sentence)
+    assert not (tmp_path / "report.html").exists()
 
 
 def test_a_terminal_without_the_letters_of_a_name_shows_the_rest(tmp_path):

@@ -12,10 +12,13 @@ import typer.main
 from typer.testing import CliRunner
 
 from not_so_clevr.benchmark import registry
-from not_so_clevr.checks import did_you_mean
+from not_so_clevr.benchmark.options import RunOptions
+from not_so_clevr.checks import UserError, did_you_mean
 from not_so_clevr.cli import app, options
 from not_so_clevr.dataset.config import CONFIGS, as_config
-from not_so_clevr.dataset.tasks import TASKS
+from not_so_clevr.dataset.devices import check_device
+from not_so_clevr.dataset.tasks import TASKS, as_task
+from not_so_clevr.reproduce import grids, planning
 from not_so_clevr.results import published
 
 
@@ -63,16 +66,17 @@ def test_help_ends_with_examples_that_can_be_pasted(name):
         assert words[1:depth] == name.split()
         arguments = words[depth:]
         values = COMMANDS[name].make_context(name, arguments).params
-        assert values.get("task") in [None, *TASKS]
+        tasks = values.get("task") or []
+        assert {tasks} <= set(TASKS) if isinstance(tasks, str) else set(tasks) <= set(TASKS)
         for config in [values.get("config"), *values.get("configs", [])]:
-            assert config is None or as_config(config)
+            assert not config or as_config(config)
         for suite in [values.get("grid"), *values.get("suites", [])]:
             assert suite in [None, "grid.toml", *published.suites()]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_option_is_in_a_group(name):
-    panels = {"What to run", "How to run it", "Files and folders"}
+    panels = {"What to run", "How to run it", "Files and folders", "What to show"}
     own = [each for each in COMMANDS[name].params if each.param_type_name == "option"]
     assert {each.rich_help_panel for each in own} <= panels
     shown = invoke(*name.split(), "--help").stdout
@@ -101,10 +105,43 @@ def test_a_mistyped_word_gets_a_suggestion(arguments, sentence):
         ("quadrant_33", " (did you mean 'quadrant_32'?)"),
         ("x", ""),
         (3, ""),
+        (["quadrant"], ""),
+        ("tpu", ""),
     ],
 )
 def test_the_closest_value_is_suggested(value, expected):
-    assert did_you_mean(value, ["uniform", "quadrant", "quadrant_32"]) == expected
+    assert did_you_mean(value, ["uniform", "quadrant", "quadrant_32", "cpu", "gpu"]) == expected
+
+
+@pytest.mark.parametrize(
+    ("check", "sentence"),
+    [
+        (
+            lambda: as_task("regresion", 64),
+            "Unknown task 'regresion' (did you mean 'regression'?);",
+        ),
+        (lambda: as_config("quadrnt"), "Unknown config 'quadrnt' (did you mean 'quadrant'?);"),
+        (
+            lambda: registry.find("cordconv"),
+            "Unknown model 'cordconv' (did you mean 'coordconv'?);",
+        ),
+        (
+            lambda: registry.find("coordconv").recipe("artcle", "regression"),
+            "coordconv has no recipe 'artcle' (did you mean 'article'?);",
+        ),
+        (lambda: RunOptions(data="memroy"), "data='memroy' is unknown (did you mean 'memory'?);"),
+        (lambda: check_device("auot"), "device='auot' is unknown (did you mean 'auto'?);"),
+        (
+            lambda: planning.select(["failure"]),
+            "There is no suite 'failure' (did you mean 'failures'?);",
+        ),
+        (lambda: grids.read("papr"), "There is no grid 'papr' (did you mean 'paper'?);"),
+    ],
+)
+def test_the_sentence_about_an_unknown_value_suggests_the_closest(check, sentence):
+    with pytest.raises(UserError) as error:
+        check()
+    assert str(error.value).startswith(f"{sentence} expected one of ")
 
 
 NAMES = [config.name for config in CONFIGS]

@@ -65,8 +65,7 @@ def test_the_leaderboard_and_what_was_published_are_on_the_page(page, runs):
             assert cell in found.text
     assert "25.5 %" in found.text  # 0 and 25 of 49 are right.
     assert "25.5 % [" not in found.text  # Two seeds have no interval.
-    assert "about 0 %" in found.text
-    assert "Liu et al. 2018" in found.text
+    assert "Published elsewhere" not in found.text  # Nothing was, for this config.
     for said in (
         "my/runs",
         "7 run files",
@@ -79,7 +78,35 @@ def test_the_leaderboard_and_what_was_published_are_on_the_page(page, runs):
         assert said in " ".join(found.text.replace(" )", ")").split()), said
 
 
-def test_links_lead_somewhere_and_ids_are_unique(page):
+@pytest.fixture(scope="module")
+def with_reference():
+    runs = [result("coordconv", config="quadrant", wrong=0.5)]
+    return report.page(runs, ["my/runs"], results.beside(runs))
+
+
+def test_reference_results_and_what_was_published_are_beside_the_runs(with_reference):
+    found = Page(with_reference)
+    rows = re.findall(r"<tr( class=.yours.)?>\s*<td.*?<th.*?>(.*?)</th>", with_reference, re.DOTALL)
+    models = [
+        (bool(yours), re.sub("<.*?>", "", text)) for yours, text in rows if "</td>" not in text
+    ]
+    assert (True, "coordconv (yours)") in models
+    assert (False, "coordconv") in models
+    assert sum(yours for yours, _ in models) == 1
+    assert "Liu et al. 2018" in found.text
+    assert "about 0 %" in found.text
+    assert "The figures below are of your runs." in found.text
+    assert with_reference.count("Map of errors of") == 1
+
+
+def test_a_page_without_reference_results_marks_nothing(page):
+    assert "(yours)" not in page
+    assert 'class="yours"' not in page
+
+
+@pytest.mark.parametrize("name", ["page", "with_reference"])
+def test_links_lead_somewhere_and_ids_are_unique(name, request):
+    page = request.getfixturevalue(name)
     found = Page(page)
     ids = found.values("id")
     assert len(ids) == len(set(ids))
@@ -89,7 +116,7 @@ def test_links_lead_somewhere_and_ids_are_unique(page):
         if not link.startswith("data:image/png;base64,")
     ]
     links += re.findall(r"url\((#\w+)\)", page)
-    assert len(links) > 100
+    assert len(links) > 30
     assert {link.removeprefix("#") for link in links} <= set(ids)
 
 

@@ -155,7 +155,8 @@ def test_rows_are_chosen_by_id_or_pattern_each_once():
         "classification/quadrant/deconv-article",
     ]
     with pytest.raises(
-        ValueError, match="There is no suite 'articel'; expected one of article, paper, failures"
+        ValueError,
+        match="no suite 'articel' .did you mean 'article'.*; expected one of article, paper, failures",
     ):
         reproduce.select(["articel"])
     with pytest.raises(

@@ -145,7 +145,7 @@ def test_a_bug_of_ours_keeps_its_traceback(tmp_path, monkeypatch):
     """As a NumPy error inside the leaderboard, which was printed as if the user had done wrong."""
     run_files.result("net").write(tmp_path)
 
-    def broken(runs):
+    def broken(runs, reference):
         raise ValueError("operands could not be broadcast together")
 
     monkeypatch.setattr(results, "leaderboard", broken)
@@ -155,7 +155,7 @@ def test_a_bug_of_ours_keeps_its_traceback(tmp_path, monkeypatch):
 
 
 def test_an_error_of_the_operating_system_is_a_sentence(tmp_path, monkeypatch, capsys):
-    def refused(runs):
+    def refused(runs, reference):
         raise PermissionError(13, "Permission denied", "/there")
 
     run_files.result("net").write(tmp_path)

@@ -15,7 +15,7 @@ import numpy as np
 
 from not_so_clevr.benchmark import registry
 from not_so_clevr.benchmark.recipe import Recipe
-from not_so_clevr.checks import UserError, integer
+from not_so_clevr.checks import UserError, did_you_mean, integer
 from not_so_clevr.dataset.config import NotSoClevrConfig, as_config
 from not_so_clevr.dataset.tasks import Task, as_task
 from not_so_clevr.results import naming
@@ -175,4 +175,5 @@ def _check_settings(
             if own:
                 arguments = f", or an argument of its function: {', '.join(own)}"
             expected = f"expected one of {', '.join(known)}{arguments}"
-            raise UserError(f"{model.name} has no setting {name!r}; {expected}.")
+            hint = did_you_mean(name, [*known, *own])
+            raise UserError(f"{model.name} has no setting {name!r}{hint}; {expected}.")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from not_so_clevr import files
-from not_so_clevr.checks import MissingPackageError, UserError
+from not_so_clevr.checks import MissingPackageError, UserError, one_of
 
 if TYPE_CHECKING:
     import keras
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from not_so_clevr.benchmark.experiment import Run
 
 DATA = ("tfds", "memory")  # Where examples come from: files of TFDS, or drawn in memory
-_ALLOWED = {"data": DATA, "verbose": ("auto", 0, 1)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,11 +43,9 @@ class RunOptions:
             files.data_folder(self.data_dir)
         if self.runs is not None:
             files.expanded(self.runs)
-        for name, allowed in _ALLOWED.items():
-            value = getattr(self, name)
-            if not isinstance(value, (str, int)) or value not in allowed:
-                expected = ", ".join(map(str, allowed))
-                raise UserError(f"{name}={value!r} is unknown; expected one of {expected}.")
+        one_of("data", self.data, DATA)
+        if not isinstance(self.verbose, (str, int)) or self.verbose not in ("auto", 0, 1):
+            raise UserError(f"verbose={self.verbose!r} is unknown; expected one of auto, 0, 1.")
         if self.resume and self.replace:
             raise UserError("resume and replace exclude each other; give one of them.")
         if self.tensorboard and self.runs is None:

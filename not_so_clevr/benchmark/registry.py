@@ -23,7 +23,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from not_so_clevr.benchmark import tracebacks
-from not_so_clevr.checks import UserError
+from not_so_clevr.checks import UserError, did_you_mean
 
 if TYPE_CHECKING:
     import keras
@@ -60,7 +60,10 @@ class Model:
         name = next(iter(self.recipes)) if name is None else name
         if name not in self.recipes:
             expected = ", ".join(self.recipes)
-            raise UserError(f"{self.name} has no recipe {name!r}; expected one of {expected}.")
+            hint = did_you_mean(name, self.recipes)
+            raise UserError(
+                f"{self.name} has no recipe {name!r}{hint}; expected one of {expected}."
+            )
         if task not in self.tasks:
             expected = ", ".join(self.tasks)
             raise UserError(f"{self.name} is not a model for {task}; expected one of {expected}.")
@@ -111,8 +114,9 @@ def find(name: str) -> Model:
             f"{module} is a file; expected a module: go to its folder, and give {stem}:{function}."
         )
     if not (colon and all(map(str.isidentifier, [*module.split("."), function]))):
+        hint = did_you_mean(name, sorted(points))
         raise UserError(
-            f"Unknown model {name!r}; {expected}, or a path like my_pkg.my_module:build."
+            f"Unknown model {name!r}{hint}; {expected}, or a path like my_pkg.my_module:build."
         )
 
     build = getattr(_module(module), function, None)

@@ -65,7 +65,12 @@ _add(
     "sweep paper_coordconv_regression --only-print",
     "sweep grid.toml --seeds 5 --cpus-per-run 2",
 )
-_add("leaderboard", results.leaderboard, "leaderboard runs/", "leaderboard runs/ -o board.csv")
+_add(
+    "leaderboard",
+    results.leaderboard,
+    "leaderboard runs/ -o board.csv",
+    "leaderboard runs/ --task regression --model 'my_*' --no-reference",
+)
 _add("report", results.report, "report runs/ -o report.html", "report runs/ -o a.html --figures a/")
 
 _FIGURE = "Draw a figure for a paper."

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from not_so_clevr import reproduce
+from not_so_clevr import reproduce, results
 from not_so_clevr.benchmark import progress
 from not_so_clevr.benchmark.events import Failed, Finished
 from not_so_clevr.benchmark.options import RunOptions
@@ -89,7 +89,8 @@ def sweep_grid(
     if not only_print:
         made = [*planned.found, *(each.result for each in attempts if each.result)]
         own = reproduce.runs(planned.rows, made)
-        terminal.print_leaderboard([result for of_row in own for result in of_row])
+        board = results.leaderboard(result for of_row in own for result in of_row)
+        terminal.print_leaderboard(board)
         print(f"The runs are in {runs.resolve()}")
     failed = [each for each in attempts if each.result is None]
     _print_failed(failed)

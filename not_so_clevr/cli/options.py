@@ -58,6 +58,7 @@ def recipes(ctx: typer.Context) -> list[str]:
 
 
 what = functools.partial(typer.Option, rich_help_panel="What to run")
+shown = functools.partial(typer.Option, rich_help_panel="What to show")
 how = functools.partial(typer.Option, rich_help_panel="How to run it")
 where = functools.partial(typer.Option, rich_help_panel="Files and folders")
 folder = functools.partial(where, parser=path, metavar="DIR")
@@ -69,12 +70,27 @@ _DATA = "Read the examples from disk, or draw them in memory, without TensorFlow
 _DATA_DIR = "Where TFDS keeps data sets. Default: TFDS_DATA_DIR or ~/tensorflow_datasets."
 _TABLES = "Also write the table to this file: .md, .csv or .json. Repeatable."
 
+_ONLY = "Only {}, or those that match a pattern with *. Repeatable."
+_NO_REFERENCE = "Leave out the reference results for the same tasks and configs."
+
 Rows = Annotated[list[str] | None, what("--row", metavar="ID", help=_ROWS)]
 OnlyPrint = Annotated[bool, how("--only-print", help=_ONLY_PRINT)]
 Data = Annotated[str, how(metavar="|".join(DATA), help=_DATA, autocompletion=lambda: list(DATA))]
 DataDir = Annotated[pathlib.Path | None, where(parser=path_of_data, metavar="DIR", help=_DATA_DIR)]
 Runs = Annotated[pathlib.Path, folder(help="The folder of all runs.")]
 Tables = Annotated[list[pathlib.Path] | None, output(help=_TABLES)]
+OnlyTasks = Annotated[
+    list[str] | None,
+    shown("--task", metavar="TASK", help=_ONLY.format("this task"), autocompletion=lambda: TASKS),
+]
+OnlyConfigs = Annotated[
+    list[str] | None,
+    shown("--config", metavar="CONFIG", help=_ONLY.format("this config"), autocompletion=configs),
+]
+OnlyModels = Annotated[
+    list[str] | None, shown("--model", metavar="MODEL", help=_ONLY.format("this model"))
+]
+NoReference = Annotated[bool, shown("--no-reference", help=_NO_REFERENCE)]
 Folders = Annotated[
     list[pathlib.Path],
     typer.Argument(parser=path, metavar="DIR...", help="Folders with runs, or .jsonl files."),

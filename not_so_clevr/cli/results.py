@@ -11,15 +11,25 @@ from not_so_clevr.cli import options, terminal
 from not_so_clevr.results import tables
 
 
-def leaderboard(folders: options.Folders, output: options.Tables = None) -> None:
-    """Print the leaderboard of runs: models x tasks x splits, over seeds; and published results."""
+def leaderboard(
+    folders: options.Folders,
+    task: options.OnlyTasks = None,
+    config: options.OnlyConfigs = None,
+    model: options.OnlyModels = None,
+    no_reference: options.NoReference = False,
+    output: options.Tables = None,
+) -> None:
+    """Print the leaderboard of your runs beside the reference results and published ones."""
     for file in output or []:
         tables.check_file(file)
     found, problems = results.load(folders)
-    terminal.print_leaderboard(found)
-    terminal.print_published()
+    patterns = {"task": task or [], "config": config or [], "model": model or []}
+    rows = results.leaderboard(*results.select(found, patterns, not no_reference))
+
+    terminal.print_leaderboard(rows)
+    terminal.print_elsewhere(rows)
     for file in output or []:
-        results.write_leaderboard(results.leaderboard(found), file)
+        results.write_leaderboard(rows, file)
         print(f"The leaderboard is in {file.resolve()}")
     terminal.raise_problems(problems)
 
@@ -27,6 +37,10 @@ def leaderboard(folders: options.Folders, output: options.Tables = None) -> None
 def report(
     folders: options.Folders,
     output: Annotated[pathlib.Path, options.output(help="The .html page to write or replace.")],
+    task: options.OnlyTasks = None,
+    config: options.OnlyConfigs = None,
+    model: options.OnlyModels = None,
+    no_reference: options.NoReference = False,
     figures: Annotated[
         pathlib.Path | None,
         options.folder(help="Also write each figure into this folder, as PNG and PDF."),
@@ -43,7 +57,9 @@ def report(
         files.check_folder(figures)
 
     found, problems = pages.load(folders)
-    pages.write(output, found, folders)
+    patterns = {"task": task or [], "config": config or [], "model": model or []}
+    found, reference = results.select(found, patterns, not no_reference)
+    pages.write(output, found, folders, reference)
     print(f"The report is in {output.resolve()}")
     if figures is not None:
         pages.write_figures(figures, found)

@@ -17,7 +17,8 @@ from not_so_clevr.benchmark import progress
 from not_so_clevr.checks import UserError
 from not_so_clevr.reproduce import sweep
 from not_so_clevr.results import tables
-from not_so_clevr.results.published import PUBLISHED_COLUMNS, published_rows
+from not_so_clevr.results.leaderboard import Row
+from not_so_clevr.results.published import PUBLISHED_COLUMNS
 
 WHITE = "\n\t"  # In text of several lines, e.g. of user code
 
@@ -96,16 +97,19 @@ def _hidden(widths: Mapping[str, int], spare: Sequence[str], width: int) -> list
     return hidden
 
 
-def print_leaderboard(found: Sequence[results.Result]) -> None:
-    rows = map(results.cells, results.leaderboard(found))
+def print_leaderboard(rows: Sequence[Row]) -> None:
     spare = ["hardware", "lowest", "parameters", "distance", "time"]
-    print_table(list(results.COLUMNS), rows, wide=["model"], spare=spare, by=2)
+    print_table(list(results.COLUMNS), results.marked(rows), wide=["model"], spare=spare, by=2)
+    if any(row.reference for row in rows):
+        print(f"{results.MARKED}\n")
 
 
-def print_published() -> None:
-    print("Published elsewhere:")
-    wide, spare = ["train", "test"], ["epochs", "metric"]
-    print_table(PUBLISHED_COLUMNS, published_rows(), wide=wide, spare=spare, by=2)
+def print_elsewhere(rows: Sequence[Row]) -> None:
+    """Prints what others published for the tasks and configs of rows, if anything."""
+    if published := results.elsewhere(rows):
+        print("Published elsewhere:")
+        wide, spare = ["train", "test"], ["epochs", "metric"]
+        print_table(PUBLISHED_COLUMNS, published, wide=wide, spare=spare, by=2)
 
 
 def print_reproduction(rows: Iterable[reproduce.Reproduction]) -> None:

@@ -14,7 +14,7 @@ from not_so_clevr.checks import UserError, integer
 from not_so_clevr.cli import events, options, terminal
 from not_so_clevr.dataset import geometry
 from not_so_clevr.dataset.config import as_config
-from not_so_clevr.results import Result, naming
+from not_so_clevr.results import naming
 
 _MODEL = "A name from `not-so-clevr list`, or a path: my_pkg.my_module:build."
 _TASK = "classification, regression or rendering."
@@ -63,7 +63,7 @@ def train(
     again = "the same command with --resume" + " instead of --replace" * replace
     made, failures = events.follow(runner.train(todo, how), again, runs, todo if replace else [])
     if made:
-        _print_beside_reference(made)
+        terminal.print_leaderboard(results.leaderboard(made, results.beside(made)))
         print(f"The runs are in {runs.resolve()}")
     terminal.raise_problems([], failures)
 
@@ -72,13 +72,6 @@ def _seeds(seed: int | None, seeds: int | None) -> list[int]:
     if seed is not None and seeds is not None:
         raise UserError(f"--seed {seed} and --seeds {seeds} were both given; give one.")
     return [seed or 0] if seeds is None else list(range(integer("--seeds", seeds, 1, 10_000)))
-
-
-def _print_beside_reference(made: list[Result]) -> None:
-    """Prints the leaderboard of some runs with the same label, and of the reference results."""
-    own, reference = made[0], results.reference()
-    same = [run for run in reference if (run.task, run.config) == (own.task, own.config)]
-    terminal.print_leaderboard(made + [run for run in same if run.label != own.label])
 
 
 def list_models() -> None:

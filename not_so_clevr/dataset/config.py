@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow_datasets as tfds
 
-from not_so_clevr.checks import UserError
+from not_so_clevr.checks import UserError, did_you_mean
 from not_so_clevr.dataset import geometry, splits
 
 
@@ -64,7 +64,6 @@ class NotSoClevrConfig(tfds.core.BuilderConfig):
     def from_name(cls, name: str) -> NotSoClevrConfig:
         """Returns the config with this name. Raises UserError if there is none."""
         match = _NAME.fullmatch(name) if isinstance(name, str) else None
-        hint = ""
         if match:
             values: dict[str, Any] = {
                 key: int(value) if value.isdigit() else value
@@ -75,9 +74,11 @@ class NotSoClevrConfig(tfds.core.BuilderConfig):
             if config.name == name:
                 return config
             hint = f" (did you mean {config.name!r}?)"
+        else:
+            hint = did_you_mean(name, _NAMES.split())
 
         raise UserError(
-            f"Unknown config {name!r}{hint}; expected one of {', '.join(c.name for c in CONFIGS)}, "
+            f"Unknown config {name!r}{hint}; expected one of {', '.join(_NAMES.split())}, "
             "or any SPLIT[_QUADRANT][_CANVAS][_squareSIZE][_seedSEED], e.g. 'quadrant_48' or "
             "'uniform_48_square5_seed1'."
         )

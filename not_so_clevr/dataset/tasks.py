@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from not_so_clevr.checks import UserError, integer
+from not_so_clevr.checks import UserError, did_you_mean, integer
 from not_so_clevr.dataset import drawing, geometry, metrics
 
 if TYPE_CHECKING:
@@ -237,7 +237,8 @@ def as_task(task: str | Task, canvas_size: int) -> Task:
             )
         return task
     if not isinstance(task, str) or task not in TASKS:
-        raise UserError(f"Unknown task {task!r}; expected one of {', '.join(TASKS)}.")
+        hint = did_you_mean(task, TASKS)
+        raise UserError(f"Unknown task {task!r}{hint}; expected one of {', '.join(TASKS)}.")
     return TASKS[task](canvas_size)
 
 

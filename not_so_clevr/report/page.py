@@ -28,7 +28,7 @@ from not_so_clevr.dataset.config import as_config
 from not_so_clevr.report import charts, maps, style
 from not_so_clevr.results import Result, naming, tables
 from not_so_clevr.results.leaderboard import Row
-from not_so_clevr.results.published import PUBLISHED_COLUMNS, published_rows, sources
+from not_so_clevr.results.published import PUBLISHED_COLUMNS, sources
 
 FORMATS = (".html",)
 _LONGEST = 200  # Bytes of the name of a figure, without its ending
@@ -51,9 +51,14 @@ def load(folders: Iterable[pathlib.Path], *, none: bool = False) -> tuple[list[R
     return [run.with_examples() for run in found], problems
 
 
-def write(file: pathlib.Path, runs: Sequence[Result], folders: Iterable[pathlib.Path]) -> None:
+def write(
+    file: pathlib.Path,
+    runs: Sequence[Result],
+    folders: Iterable[pathlib.Path],
+    reference: Sequence[Result] = (),
+) -> None:
     """Writes the page. Raises OSError, one sentence, if the file cannot be written."""
-    text = page(runs, folders)
+    text = page(runs, folders, reference)
     with files.replacing(file) as temporary:
         temporary.write_bytes(text.encode(errors="replace"))  # JSON may hold lone surrogates.
 
@@ -83,12 +88,19 @@ def write_figures(folder: pathlib.Path, runs: Sequence[Result]) -> list[pathlib.
     return written
 
 
-def page(runs: Sequence[Result], folders: Iterable[pathlib.Path]) -> str:
-    """Returns the page, with the names of the folders as given."""
+def page(
+    runs: Sequence[Result],
+    folders: Iterable[pathlib.Path],
+    reference: Sequence[Result] = (),
+) -> str:
+    """Returns the page, with the names of the folders as given.
+
+    The figures are of the runs; the reference results are in the leaderboard only.
+    """
     order = charts.labels(runs)
-    rows = results.leaderboard(runs)
+    rows = results.leaderboard(runs, reference)
     details = [_details(same) for same in results.grouped(runs, lambda run: run.row).values()]
-    models = collections.Counter((row.task, row.config) for row in rows)
+    models = collections.Counter((row.task, row.config) for row in rows if not row.reference)
     panels = [
         _panel(best, order) | {"left_out": models[key] - MOST}
         for key, best in _panels(runs).items()
@@ -101,13 +113,16 @@ def page(runs: Sequence[Result], folders: Iterable[pathlib.Path]) -> str:
         commits=sorted(collections.Counter(map(_commit, runs)).items()),
         columns=results.COLUMNS,
         rows=[(row, _cells(row)) for row in rows],
+        has_reference=bool(reference),
+        mark=results.MARK,
+        marked=results.MARKED,
         panels=panels,
         most=MOST,
         networks=len({run.model for run in runs}),
         labels=order,
         details=sorted(details, key=lambda each: order.index(each["label"])),
         published_columns=PUBLISHED_COLUMNS,
-        published=published_rows(),
+        published=results.elsewhere(rows),
         sources=sources(),
     )
 

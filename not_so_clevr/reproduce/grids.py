@@ -20,7 +20,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from not_so_clevr import files
-from not_so_clevr.checks import UserError, integer
+from not_so_clevr.checks import UserError, did_you_mean, integer
 from not_so_clevr.reproduce import planning
 from not_so_clevr.results import published, toml
 from not_so_clevr.results.experiment import Experiment, combinations
@@ -66,7 +66,7 @@ def read(name: str) -> Grid:
     suites = published.suites()
     if name not in suites:
         expected = f"expected one of {', '.join(suites)}, or a file such as grid.toml"
-        raise UserError(f"There is no grid {name!r}; {expected}.")
+        raise UserError(f"There is no grid {name!r}{did_you_mean(name, suites)}; {expected}.")
     return Grid(name, suites[name])
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from not_so_clevr import files, results
 from not_so_clevr.benchmark.events import Event
 from not_so_clevr.benchmark.options import RunOptions
-from not_so_clevr.checks import UserError
+from not_so_clevr.checks import UserError, did_you_mean
 from not_so_clevr.dataset.config import as_config
 from not_so_clevr.results import Result, naming, published
 from not_so_clevr.results.experiment import PERFECT, Experiment
@@ -102,7 +102,8 @@ def select(suites: Iterable[str], patterns: Sequence[str] = ()) -> list[Experime
     known = published.suites()
     for name in suites:
         if name not in known:
-            raise UserError(f"There is no suite {name!r}; expected one of {', '.join(known)}.")
+            hint, expected = did_you_mean(name, known), ", ".join(known)
+            raise UserError(f"There is no suite {name!r}{hint}; expected one of {expected}.")
         for experiment in known[name]:
             chosen.setdefault(experiment.id, experiment)
     return [chosen[key] for key in matching(list(chosen), patterns)]

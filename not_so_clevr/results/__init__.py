@@ -3,10 +3,14 @@
 from not_so_clevr.results.leaderboard import (
     COLUMNS,
     EXPLANATION,
+    MARK,
+    MARKED,
     cells,
+    elsewhere,
     hardware,
     leaderboard,
     made_with,
+    marked,
     software,
     to_markdown,
     values,
@@ -24,6 +28,7 @@ from not_so_clevr.results.result import (
     Examples,
     Result,
 )
+from not_so_clevr.results.selection import beside, select
 from not_so_clevr.results.statistics import ENOUGH, grouped, interval, median
 from not_so_clevr.results.store import load, read_lines, reference, write_lines
 
@@ -34,6 +39,8 @@ __all__ = [
     "EXPLANATION",
     "FILE",
     "INCOMPLETE",
+    "MARK",
+    "MARKED",
     "PAINTED",
     "PREDICTED",
     "REPLACED",
@@ -41,16 +48,20 @@ __all__ = [
     "WEIGHTS",
     "Examples",
     "Result",
+    "beside",
     "cells",
+    "elsewhere",
     "grouped",
     "hardware",
     "interval",
     "leaderboard",
     "load",
     "made_with",
+    "marked",
     "median",
     "read_lines",
     "reference",
+    "select",
     "software",
     "to_markdown",
     "values",

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from not_so_clevr.dataset.metrics import METRICS
 from not_so_clevr.results import tables
-from not_so_clevr.results.published import PUBLISHED_COLUMNS, published_rows, sources
+from not_so_clevr.results.published import PUBLISHED_COLUMNS, Published, published_rows, sources
 from not_so_clevr.results.result import Result
 from not_so_clevr.results.statistics import grouped, interval, median
 
@@ -36,6 +36,7 @@ class Row:
         seconds: the median time of a run, or None.
         hardware: where the runs were made, each different one once, separated by `; `.
         software: what they were made with, in the same form.
+        reference: whether these are reference results, shown beside those of the user.
     """
 
     task: str
@@ -54,15 +55,25 @@ class Row:
     seconds: float | None
     hardware: str
     software: str
+    reference: bool = False
 
 
-def leaderboard(results: Iterable[Result]) -> list[Row]:
-    """Returns a row for each task, config and label, the best of a task and config first."""
-    rows = [_row(runs) for runs in grouped(results, lambda run: run.row).values()]
+def leaderboard(results: Iterable[Result], reference: Iterable[Result] = ()) -> list[Row]:
+    """Returns a row for each task, config and label, the best of a task and config first.
+
+    Args:
+        results: the runs.
+        reference: reference results, which get rows of their own.
+    """
+    rows = [
+        _row(runs, of_reference)
+        for of_reference, each in ((False, results), (True, reference))
+        for runs in grouped(each, lambda run: run.row).values()
+    ]
     return sorted(rows, key=lambda row: (row.task, row.config, -row.test, -row.train, row.model))
 
 
-def _row(runs: Sequence[Result]) -> Row:
+def _row(runs: Sequence[Result], reference: bool) -> Row:
     first = runs[0]
     test = [run.accuracy("test") for run in runs]
     return Row(
@@ -82,6 +93,7 @@ def _row(runs: Sequence[Result]) -> Row:
         seconds=median(run.seconds for run in runs),
         hardware=hardware(runs),
         software=software(runs),
+        reference=reference,
     )
 
 
@@ -155,6 +167,16 @@ def cells(row: Row) -> list[str]:
     return [column.text(row) for column in COLUMNS.values()]
 
 
+def marked(rows: Sequence[Row]) -> list[list[str]]:
+    """Returns the `cells` of rows; beside reference results, the user's models are marked."""
+    found = [cells(row) for row in rows]
+    if any(row.reference for row in rows):
+        model = list(COLUMNS).index("model")
+        for row, texts in zip(rows, found, strict=True):
+            texts[model] += "" if row.reference else MARK
+    return found
+
+
 def values(row: Row) -> list[Any]:
     """Returns the values to sort a row by, for each of `COLUMNS`; lower is closer for distance."""
     return [column.value(row) for column in COLUMNS.values()]
@@ -162,10 +184,17 @@ def values(row: Row) -> list[Any]:
 
 def write(rows: Sequence[Row], file: pathlib.Path) -> None:
     """Writes rows as `tables.write` does; Markdown and JSON include what others published."""
-    published = [dict(zip(PUBLISHED_COLUMNS, row, strict=True)) for row in published_rows()]
-    tables.write(file, rows, to_markdown, published=published)
+    tables.write(file, rows, to_markdown, published=[row._asdict() for row in elsewhere(rows)])
 
 
+def elsewhere(rows: Iterable[Row]) -> list[Published]:
+    """Returns what others published for the tasks and configs of rows."""
+    places = {(row.task, row.config) for row in rows}
+    return [each for each in published_rows() if (each.task, each.config) in places]
+
+
+MARK = " (yours)"
+MARKED = f"Models marked{MARK} are from your runs, the others are reference results."
 EXPLANATION = """Train and test: the share of examples that are right (the right pixel; within half
 a pixel; every pixel of the canvas), averaged over seeds, with the 95 % confidence interval for test
 (Student's t, cut to 0 to 100; omitted if all seeds agree or there are fewer than three). Lowest:
@@ -176,12 +205,15 @@ its recipe, unless that is the default, and by the settings that were changed.""
 
 
 def to_markdown(rows: Sequence[Row]) -> str:
-    """Returns Markdown: a table of rows, and one of what others published."""
-    ours = tables.markdown(list(COLUMNS), map(cells, rows))
-    table = tables.markdown(PUBLISHED_COLUMNS, published_rows())
-    published = f"## Published elsewhere\n\n{sources()}\n\n{table}"
+    """Returns Markdown: a table of rows, and one of what others published about the same."""
+    ours = tables.markdown(list(COLUMNS), marked(rows))
+    mark = f"{MARKED}\n\n" if any(row.reference for row in rows) else ""
     about = made_with(row.software for row in rows)
-    return f"# Leaderboard\n\n{EXPLANATION}\n{about}\n{ours}\n{published}"
+    text = f"# Leaderboard\n\n{EXPLANATION}\n{about}\n{mark}{ours}"
+    if others := elsewhere(rows):
+        table = tables.markdown(PUBLISHED_COLUMNS, others)
+        text += f"\n## Published elsewhere\n\n{sources()}\n\n{table}"
+    return text
 
 
 def made_with(software: Iterable[str]) -> str:
