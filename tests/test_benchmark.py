@@ -7,6 +7,8 @@ import pathlib
 import shlex
 import shutil
 import signal
+import sys
+import types
 
 import filelock
 import keras
@@ -1092,3 +1094,43 @@ def test_what_reads_the_data_takes_no_gpu_from_another_backend(
     monkeypatch.setattr(tf.config, "set_visible_devices", lambda *devices: calls.append(devices))
     loading.load(as_config("quadrant_8_square3"), tasks.as_task("regression", 8), data_dir=tmp_path)
     assert calls == hidden
+
+
+@pytest.mark.parametrize(
+    ("answer", "reading"),
+    [
+        (lambda pixels: pixels, "in pixels"),
+        (lambda pixels: pixels / 15, "on a scale from 0 to 1"),
+        (lambda pixels: pixels[:, ::-1] / 7.5 - 1, r"in the order \(column, row\)"),
+        (lambda pixels: pixels + 1, "in pixels"),
+    ],
+)
+def test_right_answers_on_another_scale_are_told(answer, reading, tmp_path):
+    def predict(x):
+        return answer(np.stack(np.divmod(x.reshape(len(x), -1).argmax(axis=1), 16), axis=1))
+
+    with pytest.raises(
+        ValueError, match=f"predict answers {reading}: .* px off as it is; expected"
+    ):
+        benchmark.evaluate(predict, task="regression", config=SMALL["config"], runs=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("answer", [0.0, 8.0, 10.0, 0.5])
+def test_a_constant_is_on_no_other_scale(answer):
+    benchmark.evaluate(
+        lambda x: np.full((len(x), 2), answer), task="regression", config=SMALL["config"]
+    )
+
+
+def test_a_module_of_pytorch_is_told_to_become_a_function(monkeypatch):
+    class Module:
+        def __call__(self, x):
+            raise AttributeError
+
+    torch = types.SimpleNamespace(nn=types.SimpleNamespace(Module=Module))
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    with pytest.raises(
+        ValueError, match="Module is a torch.nn.Module, which takes tensors; pass a"
+    ):
+        benchmark.evaluate(Module(), task="regression", config=SMALL["config"])
