@@ -753,9 +753,7 @@ def far_off(x):
 def test_bad_models_give_one_sentence_and_leave_nothing(build, sentence, tmp_path):
     with pytest.raises(ValueError, match=sentence):
         benchmark.run(build, runs=tmp_path, **SMALL)
-    assert not [
-        file for file in tmp_path.rglob("*") if file.is_file() and file.name != ".seed0.lock"
-    ]
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
@@ -1134,3 +1132,17 @@ def test_a_module_of_pytorch_is_told_to_become_a_function(monkeypatch):
         ValueError, match="Module is a torch.nn.Module, which takes tensors; pass a"
     ):
         benchmark.evaluate(Module(), task="regression", config=SMALL["config"])
+
+
+def test_a_bad_setting_leaves_nothing(tmp_path):
+    for settings in ({"size": 0}, {"pooling": "min"}):
+        with pytest.raises(ValueError, match="coordconv cannot be built"):
+            benchmark.run("coordconv", runs=tmp_path, **SMALL | {"settings": settings})
+        run = experiment.plan("coordconv", **without_data(SMALL), settings=settings)
+        with pytest.raises(ValueError, match="coordconv cannot be built"):
+            list(benchmark.train([run], RunOptions(data="memory", runs=tmp_path)))
+    assert not list(tmp_path.iterdir())
+
+
+def without_data(arguments):
+    return {name: value for name, value in arguments.items() if name != "data"}

@@ -8,10 +8,11 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from not_so_clevr.benchmark import evaluation, tracebacks
+from not_so_clevr.benchmark import distribution, evaluation, tracebacks
 from not_so_clevr.benchmark.experiment import Run
 from not_so_clevr.benchmark.recipe import Recipe
 from not_so_clevr.checks import UserError
+from not_so_clevr.dataset import batches
 from not_so_clevr.dataset.batches import Examples
 from not_so_clevr.dataset.examples import Drawn
 
@@ -19,13 +20,21 @@ from not_so_clevr.dataset.examples import Drawn
 OF_THE_OPTIMIZER = set(Recipe.names()) - {"epochs", "batch_size"}
 
 
-def check_models(runs: Iterable[Run]) -> None:
-    """Builds each distinct model of some runs once. Raises UserError as `build`."""
+def check_models(runs: Iterable[Run], parts: int = 1) -> None:
+    """Builds each distinct model of some runs once, for that many devices.
+
+    Raises:
+        UserError: one sentence, as `build` and `distribution.check`.
+    """
     distinct = {
         (run.model.name, run.task, repr(run.recipe.model), run.recipe.l2 > 0): run for run in runs
     }
     for run in distinct.values():
-        build(run)
+        network = build(run)
+        if parts > 1:
+            count = len(run.config.split_centres()["train"])
+            sizes = batches.sizes(count, run.recipe.batch_size)
+            distribution.check(network, run.model.name, parts, sizes)
 
 
 def build(run: Run) -> keras.Model:

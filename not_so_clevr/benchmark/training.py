@@ -109,6 +109,10 @@ def run(
         callbacks=keras.tree.flatten(callbacks or []),
         verbose=verbose,
     )
+    if options.runs is not None:  # A model that cannot be built leaves no lock there.
+        options.check(planned)
+        devices = distribution.devices() if options.distribute else []
+        networks.check_models([planned], len(devices))
     return execute(planned, options)
 
 
