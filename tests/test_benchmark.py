@@ -21,7 +21,7 @@ from run_files import result as made_up
 
 import not_so_clevr
 from not_so_clevr import benchmark, results
-from not_so_clevr.benchmark import experiment, loading, networks
+from not_so_clevr.benchmark import experiment, graph, loading, networks
 from not_so_clevr.benchmark.options import RunOptions
 from not_so_clevr.benchmark.recipe import Recipe, with_recipes
 from not_so_clevr.dataset import tasks
@@ -1092,6 +1092,23 @@ def test_what_reads_the_data_takes_no_gpu_from_another_backend(
     monkeypatch.setattr(tf.config, "set_visible_devices", lambda *devices: calls.append(devices))
     loading.load(as_config("quadrant_8_square3"), tasks.as_task("regression", 8), data_dir=tmp_path)
     assert calls == hidden
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="a fault of TensorFlow")
+@pytest.mark.parametrize(("strides", "wrong"), [((1, 16), True), ((2, 16), False), ((1, 8), False)])
+def test_a_convolution_that_tensorflow_computes_wrongly_is_refused(strides, wrong, monkeypatch):
+    def build(task):
+        inputs = keras.Input(task.input_shape)
+        x = keras.layers.Conv2D(2, 3, strides, padding="same", name="strided")(inputs)
+        return keras.Model(inputs, keras.layers.GlobalMaxPooling2D()(x))
+
+    run = experiment.plan(build, task="regression", config=SMALL["config"])
+    monkeypatch.setattr(graph.devices, "keras_gpu", lambda: None)
+    if wrong:
+        with pytest.raises(ValueError, match=r"strided.* with strides \(1, 16\), which TensorFlow"):
+            networks.build(run)
+        monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    networks.build(run)
 
 
 @pytest.mark.parametrize(

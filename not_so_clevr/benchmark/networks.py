@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from not_so_clevr.benchmark import distribution, evaluation, tracebacks
+from not_so_clevr.benchmark import distribution, evaluation, graph, tracebacks
 from not_so_clevr.benchmark.experiment import Run
 from not_so_clevr.benchmark.recipe import Recipe
 from not_so_clevr.checks import UserError
@@ -41,7 +41,8 @@ def build(run: Run) -> keras.Model:
     """Returns the network of a run, checked on two training examples.
 
     Raises:
-        UserError: one sentence, unless it returns finite logits or coordinates of the right shape.
+        UserError: one sentence, unless it returns finite logits or coordinates of the right shape;
+            or if TensorFlow would compute a convolution wrongly.
     """
     if keras.config.image_data_format() != "channels_last":
         raise UserError(
@@ -63,6 +64,7 @@ def build(run: Run) -> keras.Model:
 
     predictions = evaluation.check_predictions(predictions, examples, slice(2), name)
     _check_logits(network, predictions, run)
+    graph.check_convolutions(network, x, name)
     if network.compiled:
         _check_compiled(network, run)
     else:
