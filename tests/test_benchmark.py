@@ -1094,6 +1094,78 @@ def test_what_reads_the_data_takes_no_gpu_from_another_backend(
     assert calls == hidden
 
 
+def with_log(arrays, change):
+    log = json.loads(str(arrays["log"]))
+    change(log)
+    return arrays | {"log": np.asarray(json.dumps(log))}
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda log: log["epochs"].extend(log["epochs"]), "its epochs are not 1, 2 and so on"),
+        (
+            lambda log: log["epochs"][0]["test"].update(within_half_pixel=7),
+            "within_half_pixel is 7",
+        ),
+        (lambda log: log["epochs"][0].update(seconds=None), "an epoch has no seconds"),
+        (lambda log: log["epochs"][0]["test"].clear(), "its epochs have different metrics"),
+        (lambda log: log.update(seconds="x"), "seconds: Input should be a valid number"),
+        (
+            lambda log: log.update(epochs=[log["epochs"][0] | {"epoch": k} for k in range(1, 30)]),
+            "it has 29 of 20 epochs",
+        ),
+    ],
+)
+def test_a_log_that_no_run_could_have_written_is_refused(change, reason, begun_run):
+    np.savez(begun_run, **with_log(dict(np.load(begun_run)), change))
+    with pytest.raises(ValueError, match=f"checkpoint.npz is damaged .*({reason})"):
+        benchmark.run(linear, runs=begun_run.parents[4], resume=True, **SMALL)
+    assert begun_run.exists()
+
+
+@pytest.fixture(scope="module")
+def interrupted_run(tmp_path_factory):
+    runs = tmp_path_factory.mktemp("interrupted")
+    with pytest.raises(KeyboardInterrupt):
+        benchmark.run(linear, runs=runs, callbacks=[Interrupt()], **SMALL)
+    return runs
+
+
+@pytest.fixture
+def begun_run(interrupted_run, tmp_path):
+    """The checkpoint of an interrupted run."""
+    shutil.copytree(interrupted_run, tmp_path / "runs")
+    (saved,) = tmp_path.rglob("seed0.incomplete/checkpoint.npz")
+    return saved
+
+
+def test_an_encrypted_checkpoint_is_damaged(begun_run):
+    """One bit in the directory of the archive."""
+    data = bytearray(begun_run.read_bytes())
+    data[data.index(b"PK\x01\x02") + 8] |= 1
+    begun_run.write_bytes(data)
+    with pytest.raises(ValueError, match="checkpoint.npz is damaged .*encrypted.*; replace or del"):
+        benchmark.run(linear, runs=begun_run.parents[4], resume=True, **SMALL)
+
+
+@pytest.mark.parametrize("make", [pathlib.Path.mkdir, lambda path: os.mkfifo(path)])
+def test_a_checkpoint_that_is_no_file_is_damaged(make, begun_run):
+    begun_run.unlink()
+    make(begun_run)
+    with pytest.raises(ValueError, match=r"checkpoint.npz is damaged \(it is not a file\)"):
+        benchmark.run(linear, runs=begun_run.parents[4], resume=True, **SMALL)
+
+
+def test_a_checkpoint_that_nobody_may_read_is_not_damaged(begun_run, monkeypatch):
+    def denied(*arguments, **keywords):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(np, "load", denied)
+    with pytest.raises(OSError, match=r"checkpoint.npz.* \(Permission denied\); get access to it."):
+        benchmark.run(linear, runs=begun_run.parents[4], resume=True, **SMALL)
+
+
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="a fault of TensorFlow")
 @pytest.mark.parametrize(("strides", "wrong"), [((1, 16), True), ((2, 16), False), ((1, 8), False)])
 def test_a_convolution_that_tensorflow_computes_wrongly_is_refused(strides, wrong, monkeypatch):
