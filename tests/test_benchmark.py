@@ -1094,6 +1094,43 @@ def test_what_reads_the_data_takes_no_gpu_from_another_backend(
     assert calls == hidden
 
 
+def several_at_once(task):
+    network = linear(task)
+    network.compile("sgd", "mse", steps_per_execution=3)
+    return network
+
+
+def test_several_steps_at_once_are_the_steps_of_the_recipe(tmp_path):
+    """5 steps in an epoch: Keras would make 6, three at once."""
+    steps = []
+
+    class Look(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            steps.append(int(self.model.optimizer.iterations))
+
+    common = SMALL | {"settings": {"epochs": 4}}
+    whole = benchmark.run(several_at_once, runs=tmp_path / "whole", callbacks=[Look()], **common)
+    assert steps == [5, 10, 15, 20]
+    with pytest.raises(KeyboardInterrupt):
+        benchmark.run(several_at_once, runs=tmp_path / "b", callbacks=[Interrupt()], **common)
+    resumed = benchmark.run(several_at_once, runs=tmp_path / "b", resume=True, **common)
+    assert resumed.metrics == whole.metrics
+
+
+@pytest.mark.skipif(
+    not hasattr(keras.config, "set_max_steps_per_epoch"), reason="a Keras without this setting"
+)
+def test_an_epoch_that_keras_cuts_short_is_refused():
+    keras.config.set_max_steps_per_epoch(2)
+    try:
+        with pytest.raises(
+            ValueError, match="Keras made 2 steps in an epoch of 5; unset KERAS_MAX"
+        ):
+            benchmark.run(linear, settings={"epochs": 1}, **SMALL)
+    finally:
+        keras.config.set_max_steps_per_epoch(None)
+
+
 def with_log(arrays, change):
     log = json.loads(str(arrays["log"]))
     change(log)

@@ -45,11 +45,13 @@ class Log(keras.callbacks.Callback):
         predict: Callable[..., Any],
         run: Run,
         test: Examples,
+        steps_per_epoch: int,
         folder: RunFolder | None,
     ) -> None:
         super().__init__()
         self.network, self.predict, self.run = network, predict, run
         self.test, self.folder = test, folder
+        self.steps_per_epoch, self.steps = steps_per_epoch, 0  # Steps in the current epoch
         self.epochs: list[dict[str, Any]] = []
         self.seconds_before = 0.0
         self.started = time.perf_counter()
@@ -57,9 +59,17 @@ class Log(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         self.epoch_started = time.perf_counter()
 
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
+        self.steps = batch + 1
+
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         seconds = time.perf_counter() - self.epoch_started
         logs = {} if logs is None else logs
+        if self.steps != self.steps_per_epoch and not self.model.stop_training:
+            raise UserError(
+                f"Keras made {self.steps} steps in an epoch of {self.steps_per_epoch}; "
+                "unset KERAS_MAX_STEPS_PER_EPOCH (keras.config.set_max_steps_per_epoch)."
+            )
         loss = self._loss(epoch, logs)
         columns = evaluation.measure_split(self.predict, self.test, self.run.model.name)
         test = evaluation.means(columns, self.run.task)

@@ -8,6 +8,7 @@ on CPUs without AVX-512 `TF_ENABLE_ONEDNN_OPTS=1`, which the command sets.
 from __future__ import annotations
 
 import dataclasses
+import math
 import pathlib
 import time
 from collections.abc import Mapping, Sequence
@@ -159,15 +160,20 @@ class _Training:
 
         self.predict = distribution.predictor(self.network, parts)
         self.settings = self._compile()
-        self.log = Log(self.network, self.predict, run, self.splits["test"], folder)
+        steps = self.batches.steps_per_epoch
+        self.log = Log(self.network, self.predict, run, self.splits["test"], steps, folder)
 
     def _compile(self) -> dict[str, Any]:
         """Compiles the network if necessary; returns the settings that it is trained with."""
-        recipe, saved = self.run.recipe, self.run.saved_recipe
+        recipe, settings = self.run.recipe, self.run.saved_recipe
         if self.network.compiled:
-            return saved | dict.fromkeys(networks.OF_THE_OPTIMIZER)
-        recipe.compile(self.network, self.run.task.loss, self.batches.steps_per_epoch)
-        return saved
+            settings = settings | dict.fromkeys(networks.OF_THE_OPTIMIZER)
+            # Keras would make more steps in an epoch to fill the last execution.
+            together = math.gcd(self.network.steps_per_execution, self.batches.steps_per_epoch)
+            self.network.steps_per_execution = together
+        else:
+            recipe.compile(self.network, self.run.task.loss, self.batches.steps_per_epoch)
+        return settings
 
     def fit(self, bar: Sequence[keras.callbacks.Callback]) -> None:
         """Trains the network, from the last checkpoint if an interrupted run is resumed."""
@@ -193,9 +199,10 @@ class _Training:
 
     def result(self) -> Result:
         """Measures the network on every example; returns the result of the run."""
-        run, epochs = self.run, self.log.epochs
-        seen = len(self.splits["train"]) * len(epochs)
-        stopped = len(epochs) < run.recipe.epochs  # By a callback
+        run, epochs, count = self.run, self.log.epochs, len(self.splits["train"])
+        in_last = min(self.log.steps * run.recipe.batch_size or count, count)
+        seen = count * (len(epochs) - 1) + in_last
+        stopped = len(epochs) < run.recipe.epochs or in_last < count
         command = run.command(self.options.data, self.options.distribute)
         result = evaluation.measure(
             self.predict,
