@@ -1094,6 +1094,10 @@ def test_what_reads_the_data_takes_no_gpu_from_another_backend(
     assert calls == hidden
 
 
+def by_callback(rate):
+    return keras.callbacks.LearningRateScheduler(lambda epoch: rate if epoch == 1 else 1e-3)
+
+
 def several_at_once(task):
     network = linear(task)
     network.compile("sgd", "mse", steps_per_execution=3)
@@ -1111,6 +1115,7 @@ def test_several_steps_at_once_are_the_steps_of_the_recipe(tmp_path):
     common = SMALL | {"settings": {"epochs": 4}}
     whole = benchmark.run(several_at_once, runs=tmp_path / "whole", callbacks=[Look()], **common)
     assert steps == [5, 10, 15, 20]
+    assert whole.environment["training"]["steps"] == 20
     with pytest.raises(KeyboardInterrupt):
         benchmark.run(several_at_once, runs=tmp_path / "b", callbacks=[Interrupt()], **common)
     resumed = benchmark.run(several_at_once, runs=tmp_path / "b", resume=True, **common)
@@ -1129,6 +1134,18 @@ def test_an_epoch_that_keras_cuts_short_is_refused():
             benchmark.run(linear, settings={"epochs": 1}, **SMALL)
     finally:
         keras.config.set_max_steps_per_epoch(None)
+
+
+def test_a_run_that_a_callback_cut_short_in_the_last_epoch_has_no_command():
+    class Stop(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            self.model.stop_training = batch == 1
+
+    result = benchmark.run(linear, settings={"epochs": 1}, callbacks=[Stop()], **SMALL)
+    assert result.command is None
+    assert result.environment["training"]["steps"] == 2
+    seconds = result.history[0]["seconds"]
+    assert result.examples_per_second == pytest.approx(64 / seconds)
 
 
 def with_log(arrays, change):
@@ -1201,6 +1218,45 @@ def test_a_checkpoint_that_nobody_may_read_is_not_damaged(begun_run, monkeypatch
     monkeypatch.setattr(np, "load", denied)
     with pytest.raises(OSError, match=r"checkpoint.npz.* \(Permission denied\); get access to it."):
         benchmark.run(linear, runs=begun_run.parents[4], resume=True, **SMALL)
+
+
+def test_a_result_records_what_it_was_really_trained_with(tmp_path):
+    def build(task):
+        network = half(task)
+        optimizer = keras.optimizers.SGD(0.125, momentum=0.5)
+        network.compile(optimizer, keras.losses.Huber(), jit_compile=False)
+        return network
+
+    common = SMALL | {"settings": {"epochs": 2}, "name": "mine", "runs": tmp_path}
+    result = benchmark.run(build, **common)
+    assert result.environment["training"] == {
+        "optimizer": {"class": "SGD", "learning_rate": 0.125, "momentum": 0.5},
+        "loss": "Huber",
+        "precision": "bfloat16, float32",
+        "jit": False,
+        "steps": 10,
+        "learning_rate": dict.fromkeys(("first", "last", "lowest", "highest"), 0.125),
+    }
+    assert benchmark.run(build, resume=True, **common) == result
+
+
+def test_the_rate_of_a_recipe_is_recorded_and_the_command_repeats_it():
+    settings = {"epochs": 2, "schedule": "cosine", "learning_rate": 0.5}
+    result = benchmark.run(linear, settings=settings, **SMALL)
+    about = result.environment["training"]
+    assert about["optimizer"]["class"] == "AdamW"
+    assert about["loss"] == "MeanSquaredError"
+    assert about["learning_rate"] == {"first": 0.5, "last": 0.0, "lowest": 0.0, "highest": 0.5}
+    assert result.command
+
+
+@pytest.mark.parametrize(("rate", "repeated"), [(1e-3, True), (0.125, False)])
+def test_a_callback_that_changes_the_learning_rate_is_recorded(rate, repeated):
+    result = benchmark.run(linear, settings={"epochs": 3}, callbacks=[by_callback(rate)], **SMALL)
+    about = result.environment["training"]
+    assert about["learning_rate"]["highest"] == pytest.approx(rate)
+    assert about["callbacks"] == ["LearningRateScheduler"]
+    assert bool(result.command) == repeated
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="a fault of TensorFlow")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
+import numpy as np
 
 from not_so_clevr.benchmark import evaluation
 from not_so_clevr.benchmark.experiment import Run
@@ -36,6 +37,33 @@ class StopAt(keras.callbacks.Callback):
             raise TimeIsUp
 
 
+class Rates(keras.callbacks.Callback):
+    """Records the learning rates at the beginning and end of epochs, after all other callbacks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: dict[str, float] = {}  # "first", "last", "lowest" and "highest"
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.note()
+
+    def note(self) -> None:
+        rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        first, lowest, highest = (
+            self.seen.get(key, rate) for key in ("first", "lowest", "highest")
+        )
+        self.seen = {
+            "first": first,
+            "last": rate,
+            "lowest": min(lowest, rate),
+            "highest": max(highest, rate),
+        }
+
+    def changed(self, rate: float) -> bool:
+        """Returns whether another rate than the one that an optimizer was made with was seen."""
+        return not set(self.seen.values()) <= {float(np.float32(rate)), rate}
+
+
 class Log(keras.callbacks.Callback):
     """Records the loss, test metrics and training time of each epoch, and saves a checkpoint."""
 
@@ -52,6 +80,7 @@ class Log(keras.callbacks.Callback):
         self.network, self.predict, self.run = network, predict, run
         self.test, self.folder = test, folder
         self.steps_per_epoch, self.steps = steps_per_epoch, 0  # Steps in the current epoch
+        self.rates = Rates()  # A callback to add after all others
         self.epochs: list[dict[str, Any]] = []
         self.seconds_before = 0.0
         self.started = time.perf_counter()
@@ -70,6 +99,7 @@ class Log(keras.callbacks.Callback):
                 f"Keras made {self.steps} steps in an epoch of {self.steps_per_epoch}; "
                 "unset KERAS_MAX_STEPS_PER_EPOCH (keras.config.set_max_steps_per_epoch)."
             )
+        self.rates.note()
         loss = self._loss(epoch, logs)
         columns = evaluation.measure_split(self.predict, self.test, self.run.model.name)
         test = evaluation.means(columns, self.run.task)
@@ -78,7 +108,12 @@ class Log(keras.callbacks.Callback):
         self.epochs.append({"epoch": epoch + 1, "loss": loss, "test": test, "seconds": seconds})
         if self.folder is not None:
             total = self.seconds_before + time.perf_counter() - self.started
-            log = {"recipe": self.run.saved_recipe, "seconds": total, "epochs": self.epochs}
+            log = {
+                "recipe": self.run.saved_recipe,
+                "seconds": total,
+                "epochs": self.epochs,
+                "rates": self.rates.seen,
+            }
             self.folder.save(self.network, log)
 
     def _loss(self, epoch: int, logs: Mapping[str, Any]) -> float:
@@ -105,3 +140,4 @@ class Log(keras.callbacks.Callback):
         if log:
             self.epochs = log["epochs"]
             self.seconds_before = log["seconds"]
+            self.rates.seen = log["rates"]

@@ -30,6 +30,7 @@ class _Log(pydantic.BaseModel):
     recipe: dict[str, Any]
     seconds: record.Amount
     epochs: list[record.Epoch]
+    rates: dict[str, float] = {}  # Older files lack it.
 
 
 class Busy(OSError):  # noqa: N818 - not an error: the other process completes the run.

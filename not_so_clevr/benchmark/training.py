@@ -173,6 +173,7 @@ class _Training:
             self.network.steps_per_execution = together
         else:
             recipe.compile(self.network, self.run.task.loss, self.batches.steps_per_epoch)
+        self.environment["training"] = environment.training(self.network)
         return settings
 
     def fit(self, bar: Sequence[keras.callbacks.Callback]) -> None:
@@ -194,7 +195,7 @@ class _Training:
             steps_per_epoch=self.batches.steps_per_epoch,
             verbose=0,
             shuffle=False,  # `Batches` shuffles.
-            callbacks=[self.log, *boards, *bar, *self.options.callbacks],
+            callbacks=[self.log, *boards, *bar, *self.options.callbacks, self.log.rates],
         )
 
     def result(self) -> Result:
@@ -203,6 +204,7 @@ class _Training:
         in_last = min(self.log.steps * run.recipe.batch_size or count, count)
         seen = count * (len(epochs) - 1) + in_last
         stopped = len(epochs) < run.recipe.epochs or in_last < count
+        by_callback = self._describe_training() or stopped
         command = run.command(self.options.data, self.options.distribute)
         result = evaluation.measure(
             self.predict,
@@ -216,7 +218,21 @@ class _Training:
             history=epochs,
             examples_per_second=seen / sum(epoch["seconds"] for epoch in epochs),
             environment=self.environment,
-            command=None if stopped else command,
+            command=None if by_callback else command,
         )
         seconds = self.log.seconds_before + time.perf_counter() - self.began
         return dataclasses.replace(result, seconds=seconds)
+
+    def _describe_training(self) -> bool:
+        """Completes the environment; returns whether a callback changed the learning rate."""
+        about, optimizer = self.environment["training"], self.network.optimizer
+        about |= {"steps": int(optimizer.iterations), "learning_rate": self.log.rates.seen}
+        others = [each for each in self.options.callbacks if not _is_ours(each)]
+        if others:
+            about["callbacks"] = [type(each).__name__ for each in others]
+        rate = about["optimizer"].get("learning_rate")  # A dict for a schedule, which is fixed
+        return isinstance(rate, float) and self.log.rates.changed(rate)
+
+
+def _is_ours(callback: keras.callbacks.Callback) -> bool:
+    return type(callback).__module__.startswith("not_so_clevr.")
