@@ -4,6 +4,7 @@ import functools
 import json
 import os
 import pathlib
+import random
 import shlex
 import shutil
 import signal
@@ -1148,6 +1149,82 @@ def test_a_run_that_a_callback_cut_short_in_the_last_epoch_has_no_command():
     assert result.examples_per_second == pytest.approx(64 / seconds)
 
 
+class Unseeded(keras.layers.Layer):
+    """Draws from the generator that all of Keras shares."""
+
+    def call(self, x, training=False):
+        return x + keras.random.normal((2,)) if training else x
+
+
+class Numpy(keras.callbacks.Callback):
+    """Draws from the generators that all of NumPy and Python share."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        noise = np.random.normal() + random.random()
+        self.model.set_weights([each + np.float32(noise) for each in self.model.get_weights()])
+
+
+class Stateful(keras.layers.Layer):
+    """Draws from the operations of TensorFlow, whose state nobody can read."""
+
+    def call(self, x, training=False):
+        import tensorflow as tf
+
+        return x + tf.random.normal((2,)) if training else x
+
+
+class Counting(keras.layers.Layer):
+    """Counts in a variable that Keras does not know."""
+
+    def __init__(self):
+        super().__init__()
+        import tensorflow as tf
+
+        self.variable = tf.Variable(0.0, name="my_count")
+
+    def call(self, x, training=False):
+        if training:
+            self.variable.assign_add(0.1)
+        return x + self.variable
+
+
+def with_layer(layer):
+    def build(task):
+        inputs = keras.Input(task.input_shape)
+        x = keras.layers.Dense(2)(keras.layers.Flatten()(inputs))
+        return keras.Model(inputs, layer()(x))
+
+    return build
+
+
+def interrupted(build, tmp_path, callbacks=()):
+    common = SMALL | {"settings": {"epochs": 5}, "name": "mine"}
+    whole = benchmark.run(build, runs=tmp_path / "whole", callbacks=[*callbacks], **common)
+    with pytest.raises(KeyboardInterrupt):
+        benchmark.run(build, runs=tmp_path, callbacks=[*callbacks, Interrupt()], **common)
+    resumed = benchmark.run(build, runs=tmp_path, resume=True, callbacks=[*callbacks], **common)
+    assert_same_run(tmp_path / "whole" / whole.id, tmp_path / resumed.id)
+
+
+def test_a_callback_that_draws_from_numpy_and_python_is_resumed_exactly(tmp_path):
+    interrupted(with_layer(keras.layers.Identity), tmp_path, [Numpy()])
+
+
+@pytest.mark.skipif(keras.backend.backend() == "jax", reason="Keras refuses it on JAX")
+def test_a_layer_without_a_seed_generator_is_resumed_exactly(tmp_path):
+    interrupted(with_layer(Unseeded), tmp_path)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="about TensorFlow's own state")
+@pytest.mark.parametrize(
+    ("layer", "state"), [(Stateful, "RandomStandardNormal"), (Counting, "my_count:0")]
+)
+def test_a_state_that_is_not_saved_is_refused_when_it_is_resumed(layer, state, tmp_path):
+    sentence = rf"mine cannot be resumed exactly, because it has .* own \({state}\); use keras.ran"
+    with pytest.raises(ValueError, match=sentence):
+        interrupted(with_layer(layer), tmp_path)
+
+
 def with_log(arrays, change):
     log = json.loads(str(arrays["log"]))
     change(log)
@@ -1165,6 +1242,7 @@ def with_log(arrays, change):
         (lambda log: log["epochs"][0].update(seconds=None), "an epoch has no seconds"),
         (lambda log: log["epochs"][0]["test"].clear(), "its epochs have different metrics"),
         (lambda log: log.update(seconds="x"), "seconds: Input should be a valid number"),
+        (lambda log: log.update(random={"python": 1}), "'numpy'|not subscriptable|cannot unpack"),
         (
             lambda log: log.update(epochs=[log["epochs"][0] | {"epoch": k} for k in range(1, 30)]),
             "it has 29 of 20 epochs",

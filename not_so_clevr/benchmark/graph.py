@@ -1,9 +1,10 @@
-"""The graph that TensorFlow computes for a network: what it gets wrong."""
+"""The graph that TensorFlow computes for a network: what it gets wrong, and what is not saved."""
 
 from __future__ import annotations
 
 import inspect
 import os
+from collections.abc import Iterable
 from typing import Any
 
 import keras
@@ -11,6 +12,8 @@ import numpy.typing as npt
 
 from not_so_clevr.checks import UserError
 from not_so_clevr.dataset import devices
+
+_DRAWS = ("Random", "Multinomial", "TruncatedNormal", "ParameterizedTruncatedNormal")
 
 
 def check_convolutions(network: keras.Model, x: npt.NDArray[Any], name: str) -> None:
@@ -40,6 +43,27 @@ def _is_wrong(operation: Any) -> bool:
 def _strides(operation: Any) -> tuple[int, ...]:
     every = tuple(operation.get_attr("strides"))
     return every[1:-1] if operation.get_attr("data_format").decode().endswith("C") else every[2:]
+
+
+def check_resumable(
+    network: keras.Model, x: npt.NDArray[Any], name: str, saved: Iterable[keras.Variable]
+) -> None:
+    """Raises UserError, one sentence, if a network has a state that checkpoints do not save."""
+    if keras.backend.backend() != "tensorflow" or (graph := _graph(network, x)) is None:
+        return
+    nodes = list(graph.as_graph_def().node)
+    for function in graph.as_graph_def().library.function:
+        nodes += function.node_def
+    unsaved = {node.op for node in nodes if node.op.startswith(_DRAWS)}
+
+    known = {variable.value.ref() for variable in saved}
+    unsaved |= {each.name for each in graph.variables if each.ref() not in known}
+    if unsaved:
+        raise UserError(
+            f"{name} cannot be resumed exactly, because it has a state of TensorFlow's own "
+            f"({', '.join(sorted(unsaved))}); use keras.random and Keras variables, "
+            "or replace or delete the run."
+        )
 
 
 def _graph(network: keras.Model, x: npt.NDArray[Any]) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from not_so_clevr.benchmark import evaluation
+from not_so_clevr.benchmark import evaluation, graph, random_state
 from not_so_clevr.benchmark.experiment import Run
 from not_so_clevr.benchmark.run_folder import RunFolder
 from not_so_clevr.checks import UserError
@@ -113,6 +113,7 @@ class Log(keras.callbacks.Callback):
                 "seconds": total,
                 "epochs": self.epochs,
                 "rates": self.rates.seen,
+                "random": random_state.get(),
             }
             self.folder.save(self.network, log)
 
@@ -133,11 +134,21 @@ class Log(keras.callbacks.Callback):
         return loss
 
     def restore(self) -> None:
-        """Restores the last checkpoint, if there is one."""
+        """Restores the last checkpoint, if there is one.
+
+        Raises:
+            UserError: one sentence, if it is damaged or of another run, or if the network has a
+                state that is not saved.
+        """
         assert self.folder is not None
         self.network.optimizer.build(self.network.trainable_variables)
         log = self.folder.restore(self.network, self.run.saved_recipe)
         if log:
+            x, _ = self.test.xy(slice(2))
+            variables = [*self.network.variables, *self.network.optimizer.variables]
+            if (variable := random_state.variable_of_keras()) is not None:
+                variables.append(variable)
+            graph.check_resumable(self.network, x, self.run.model.name, variables)
             self.epochs = log["epochs"]
             self.seconds_before = log["seconds"]
             self.rates.seen = log["rates"]

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pydantic
 
 from not_so_clevr import files, results
+from not_so_clevr.benchmark import random_state
 from not_so_clevr.checks import UserError
 from not_so_clevr.results import Result, record
 
@@ -30,7 +31,8 @@ class _Log(pydantic.BaseModel):
     recipe: dict[str, Any]
     seconds: record.Amount
     epochs: list[record.Epoch]
-    rates: dict[str, float] = {}  # Older files lack it.
+    rates: dict[str, float] = {}  # Older files lack these two.
+    random: dict[str, Any] = {}
 
 
 class Busy(OSError):  # noqa: N818 - not an error: the other process completes the run.
@@ -119,6 +121,9 @@ class RunFolder:
             )
         for variable, array in zip(state, arrays, strict=True):
             variable.assign(array)
+        if log["random"]:
+            with self._undamaged():
+                random_state.put(log["random"])
         return log
 
     def _saved(self, settings: Any) -> tuple[dict[str, Any] | None, list[npt.NDArray[Any]]]:
