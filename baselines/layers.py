@@ -168,6 +168,10 @@ class _CoordConv(keras.layers.Layer):
             widths[self._spatial_axes()[0]][0] = before
             inputs = ops.pad(inputs, widths)
             padding = "valid"
+        if inputs.shape[_channel_axis(self.data_format)] == 1 and self.strides[-1] > 1:
+            # TensorFlow 2.21 with oneDNN may get one channel wrong (docs/layers.md): add zeros.
+            inputs = ops.concatenate([inputs, 0 * inputs], axis=_channel_axis(self.data_format))
+            kernel = ops.concatenate([kernel, 0 * kernel], axis=-2)
         strides = list(self.strides)
         return ops.conv(inputs, kernel, strides, padding, self.data_format, self.dilation_rate)
 

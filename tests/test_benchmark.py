@@ -4,9 +4,12 @@ import functools
 import json
 import os
 import pathlib
+import random
 import shlex
 import shutil
 import signal
+import sys
+import types
 
 import filelock
 import keras
@@ -19,7 +22,7 @@ from run_files import result as made_up
 
 import not_so_clevr
 from not_so_clevr import benchmark, results
-from not_so_clevr.benchmark import experiment, loading, networks
+from not_so_clevr.benchmark import experiment, graph, loading, networks
 from not_so_clevr.benchmark.options import RunOptions
 from not_so_clevr.benchmark.recipe import Recipe, with_recipes
 from not_so_clevr.dataset import tasks
@@ -751,9 +754,7 @@ def far_off(x):
 def test_bad_models_give_one_sentence_and_leave_nothing(build, sentence, tmp_path):
     with pytest.raises(ValueError, match=sentence):
         benchmark.run(build, runs=tmp_path, **SMALL)
-    assert not [
-        file for file in tmp_path.rglob("*") if file.is_file() and file.name != ".seed0.lock"
-    ]
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
@@ -1093,3 +1094,316 @@ def test_what_reads_the_data_takes_no_gpu_from_another_backend(
     monkeypatch.setattr(tf.config, "set_visible_devices", lambda *devices: calls.append(devices))
     loading.load(as_config("quadrant_8_square3"), tasks.as_task("regression", 8), data_dir=tmp_path)
     assert calls == hidden
+
+
+def by_callback(rate):
+    return keras.callbacks.LearningRateScheduler(lambda epoch: rate if epoch == 1 else 1e-3)
+
+
+def several_at_once(task):
+    network = linear(task)
+    network.compile("sgd", "mse", steps_per_execution=3)
+    return network
+
+
+def test_several_steps_at_once_are_the_steps_of_the_recipe(tmp_path):
+    """5 steps in an epoch: Keras would make 6, three at once."""
+    steps = []
+
+    class Look(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            steps.append(int(self.model.optimizer.iterations))
+
+    common = SMALL | {"settings": {"epochs": 4}}
+    whole = benchmark.run(several_at_once, runs=tmp_path / "whole", callbacks=[Look()], **common)
+    assert steps == [5, 10, 15, 20]
+    assert whole.environment["training"]["steps"] == 20
+    with pytest.raises(KeyboardInterrupt):
+        benchmark.run(several_at_once, runs=tmp_path / "b", callbacks=[Interrupt()], **common)
+    resumed = benchmark.run(several_at_once, runs=tmp_path / "b", resume=True, **common)
+    assert resumed.metrics == whole.metrics
+
+
+@pytest.mark.skipif(
+    not hasattr(keras.config, "set_max_steps_per_epoch"), reason="a Keras without this setting"
+)
+def test_an_epoch_that_keras_cuts_short_is_refused():
+    keras.config.set_max_steps_per_epoch(2)
+    try:
+        with pytest.raises(
+            ValueError, match="Keras made 2 steps in an epoch of 5; unset KERAS_MAX"
+        ):
+            benchmark.run(linear, settings={"epochs": 1}, **SMALL)
+    finally:
+        keras.config.set_max_steps_per_epoch(None)
+
+
+def test_a_run_that_a_callback_cut_short_in_the_last_epoch_has_no_command():
+    class Stop(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            self.model.stop_training = batch == 1
+
+    result = benchmark.run(linear, settings={"epochs": 1}, callbacks=[Stop()], **SMALL)
+    assert result.command is None
+    assert result.environment["training"]["steps"] == 2
+    seconds = result.history[0]["seconds"]
+    assert result.examples_per_second == pytest.approx(64 / seconds)
+
+
+class Unseeded(keras.layers.Layer):
+    """Draws from the generator that all of Keras shares."""
+
+    def call(self, x, training=False):
+        return x + keras.random.normal((2,)) if training else x
+
+
+class Numpy(keras.callbacks.Callback):
+    """Draws from the generators that all of NumPy and Python share."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        noise = np.random.normal() + random.random()
+        self.model.set_weights([each + np.float32(noise) for each in self.model.get_weights()])
+
+
+class Stateful(keras.layers.Layer):
+    """Draws from the operations of TensorFlow, whose state nobody can read."""
+
+    def call(self, x, training=False):
+        import tensorflow as tf
+
+        return x + tf.random.normal((2,)) if training else x
+
+
+class Counting(keras.layers.Layer):
+    """Counts in a variable that Keras does not know."""
+
+    def __init__(self):
+        super().__init__()
+        import tensorflow as tf
+
+        self.variable = tf.Variable(0.0, name="my_count")
+
+    def call(self, x, training=False):
+        if training:
+            self.variable.assign_add(0.1)
+        return x + self.variable
+
+
+def with_layer(layer):
+    def build(task):
+        inputs = keras.Input(task.input_shape)
+        x = keras.layers.Dense(2)(keras.layers.Flatten()(inputs))
+        return keras.Model(inputs, layer()(x))
+
+    return build
+
+
+def interrupted(build, tmp_path, callbacks=()):
+    common = SMALL | {"settings": {"epochs": 5}, "name": "mine"}
+    whole = benchmark.run(build, runs=tmp_path / "whole", callbacks=[*callbacks], **common)
+    with pytest.raises(KeyboardInterrupt):
+        benchmark.run(build, runs=tmp_path, callbacks=[*callbacks, Interrupt()], **common)
+    resumed = benchmark.run(build, runs=tmp_path, resume=True, callbacks=[*callbacks], **common)
+    assert_same_run(tmp_path / "whole" / whole.id, tmp_path / resumed.id)
+
+
+def test_a_callback_that_draws_from_numpy_and_python_is_resumed_exactly(tmp_path):
+    interrupted(with_layer(keras.layers.Identity), tmp_path, [Numpy()])
+
+
+@pytest.mark.skipif(keras.backend.backend() == "jax", reason="Keras refuses it on JAX")
+def test_a_layer_without_a_seed_generator_is_resumed_exactly(tmp_path):
+    interrupted(with_layer(Unseeded), tmp_path)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="about TensorFlow's own state")
+@pytest.mark.parametrize(
+    ("layer", "state"), [(Stateful, "RandomStandardNormal"), (Counting, "my_count:0")]
+)
+def test_a_state_that_is_not_saved_is_refused_when_it_is_resumed(layer, state, tmp_path):
+    sentence = rf"mine cannot be resumed exactly, because it has .* own \({state}\); use keras.ran"
+    with pytest.raises(ValueError, match=sentence):
+        interrupted(with_layer(layer), tmp_path)
+
+
+def with_log(arrays, change):
+    log = json.loads(str(arrays["log"]))
+    change(log)
+    return arrays | {"log": np.asarray(json.dumps(log))}
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda log: log["epochs"].extend(log["epochs"]), "its epochs are not 1, 2 and so on"),
+        (
+            lambda log: log["epochs"][0]["test"].update(within_half_pixel=7),
+            "within_half_pixel is 7",
+        ),
+        (lambda log: log["epochs"][0].update(seconds=None), "an epoch has no seconds"),
+        (lambda log: log["epochs"][0]["test"].clear(), "its epochs have different metrics"),
+        (lambda log: log.update(seconds="x"), "seconds: Input should be a valid number"),
+        (lambda log: log.update(random={"python": 1}), "'numpy'|not subscriptable|cannot unpack"),
+        (
+            lambda log: log.update(epochs=[log["epochs"][0] | {"epoch": k} for k in range(1, 30)]),
+            "it has 29 of 20 epochs",
+        ),
+    ],
+)
+def test_a_log_that_no_run_could_have_written_is_refused(change, reason, begun_run):
+    np.savez(begun_run, **with_log(dict(np.load(begun_run)), change))
+    with pytest.raises(ValueError, match=f"checkpoint.npz is damaged .*({reason})"):
+        benchmark.run(linear, runs=begun_run.parents[4], resume=True, **SMALL)
+    assert begun_run.exists()
+
+
+@pytest.fixture(scope="module")
+def interrupted_run(tmp_path_factory):
+    runs = tmp_path_factory.mktemp("interrupted")
+    with pytest.raises(KeyboardInterrupt):
+        benchmark.run(linear, runs=runs, callbacks=[Interrupt()], **SMALL)
+    return runs
+
+
+@pytest.fixture
+def begun_run(interrupted_run, tmp_path):
+    """The checkpoint of an interrupted run."""
+    shutil.copytree(interrupted_run, tmp_path / "runs")
+    (saved,) = tmp_path.rglob("seed0.incomplete/checkpoint.npz")
+    return saved
+
+
+def test_an_encrypted_checkpoint_is_damaged(begun_run):
+    """One bit in the directory of the archive."""
+    data = bytearray(begun_run.read_bytes())
+    data[data.index(b"PK\x01\x02") + 8] |= 1
+    begun_run.write_bytes(data)
+    with pytest.raises(ValueError, match="checkpoint.npz is damaged .*encrypted.*; replace or del"):
+        benchmark.run(linear, runs=begun_run.parents[4], resume=True, **SMALL)
+
+
+@pytest.mark.parametrize("make", [pathlib.Path.mkdir, lambda path: os.mkfifo(path)])
+def test_a_checkpoint_that_is_no_file_is_damaged(make, begun_run):
+    begun_run.unlink()
+    make(begun_run)
+    with pytest.raises(ValueError, match=r"checkpoint.npz is damaged \(it is not a file\)"):
+        benchmark.run(linear, runs=begun_run.parents[4], resume=True, **SMALL)
+
+
+def test_a_checkpoint_that_nobody_may_read_is_not_damaged(begun_run, monkeypatch):
+    def denied(*arguments, **keywords):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(np, "load", denied)
+    with pytest.raises(OSError, match=r"checkpoint.npz.* \(Permission denied\); get access to it."):
+        benchmark.run(linear, runs=begun_run.parents[4], resume=True, **SMALL)
+
+
+def test_a_result_records_what_it_was_really_trained_with(tmp_path):
+    def build(task):
+        network = half(task)
+        optimizer = keras.optimizers.SGD(0.125, momentum=0.5)
+        network.compile(optimizer, keras.losses.Huber(), jit_compile=False)
+        return network
+
+    common = SMALL | {"settings": {"epochs": 2}, "name": "mine", "runs": tmp_path}
+    result = benchmark.run(build, **common)
+    assert result.environment["training"] == {
+        "optimizer": {"class": "SGD", "learning_rate": 0.125, "momentum": 0.5},
+        "loss": "Huber",
+        "precision": "bfloat16, float32",
+        "jit": False,
+        "steps": 10,
+        "learning_rate": dict.fromkeys(("first", "last", "lowest", "highest"), 0.125),
+    }
+    assert benchmark.run(build, resume=True, **common) == result
+
+
+def test_the_rate_of_a_recipe_is_recorded_and_the_command_repeats_it():
+    settings = {"epochs": 2, "schedule": "cosine", "learning_rate": 0.5}
+    result = benchmark.run(linear, settings=settings, **SMALL)
+    about = result.environment["training"]
+    assert about["optimizer"]["class"] == "AdamW"
+    assert about["loss"] == "MeanSquaredError"
+    assert about["learning_rate"] == {"first": 0.5, "last": 0.0, "lowest": 0.0, "highest": 0.5}
+    assert result.command
+
+
+@pytest.mark.parametrize(("rate", "repeated"), [(1e-3, True), (0.125, False)])
+def test_a_callback_that_changes_the_learning_rate_is_recorded(rate, repeated):
+    result = benchmark.run(linear, settings={"epochs": 3}, callbacks=[by_callback(rate)], **SMALL)
+    about = result.environment["training"]
+    assert about["learning_rate"]["highest"] == pytest.approx(rate)
+    assert about["callbacks"] == ["LearningRateScheduler"]
+    assert bool(result.command) == repeated
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="a fault of TensorFlow")
+@pytest.mark.parametrize(("strides", "wrong"), [((1, 16), True), ((2, 16), False), ((1, 8), False)])
+def test_a_convolution_that_tensorflow_computes_wrongly_is_refused(strides, wrong, monkeypatch):
+    def build(task):
+        inputs = keras.Input(task.input_shape)
+        x = keras.layers.Conv2D(2, 3, strides, padding="same", name="strided")(inputs)
+        return keras.Model(inputs, keras.layers.GlobalMaxPooling2D()(x))
+
+    run = experiment.plan(build, task="regression", config=SMALL["config"])
+    monkeypatch.setattr(graph.devices, "keras_gpu", lambda: None)
+    if wrong:
+        with pytest.raises(ValueError, match=r"strided.* with strides \(1, 16\), which TensorFlow"):
+            networks.build(run)
+        monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    networks.build(run)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reading"),
+    [
+        (lambda pixels: pixels, "in pixels"),
+        (lambda pixels: pixels / 15, "on a scale from 0 to 1"),
+        (lambda pixels: pixels[:, ::-1] / 7.5 - 1, r"in the order \(column, row\)"),
+        (lambda pixels: pixels + 1, "in pixels"),
+    ],
+)
+def test_right_answers_on_another_scale_are_told(answer, reading, tmp_path):
+    def predict(x):
+        return answer(np.stack(np.divmod(x.reshape(len(x), -1).argmax(axis=1), 16), axis=1))
+
+    with pytest.raises(
+        ValueError, match=f"predict answers {reading}: .* px off as it is; expected"
+    ):
+        benchmark.evaluate(predict, task="regression", config=SMALL["config"], runs=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("answer", [0.0, 8.0, 10.0, 0.5])
+def test_a_constant_is_on_no_other_scale(answer):
+    benchmark.evaluate(
+        lambda x: np.full((len(x), 2), answer), task="regression", config=SMALL["config"]
+    )
+
+
+def test_a_module_of_pytorch_is_told_to_become_a_function(monkeypatch):
+    class Module:
+        def __call__(self, x):
+            raise AttributeError
+
+    torch = types.SimpleNamespace(nn=types.SimpleNamespace(Module=Module))
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    with pytest.raises(
+        ValueError, match="Module is a torch.nn.Module, which takes tensors; pass a"
+    ):
+        benchmark.evaluate(Module(), task="regression", config=SMALL["config"])
+
+
+def test_a_bad_setting_leaves_nothing(tmp_path):
+    for settings in ({"size": 0}, {"pooling": "min"}):
+        with pytest.raises(ValueError, match="coordconv cannot be built"):
+            benchmark.run("coordconv", runs=tmp_path, **SMALL | {"settings": settings})
+        run = experiment.plan("coordconv", **without_data(SMALL), settings=settings)
+        with pytest.raises(ValueError, match="coordconv cannot be built"):
+            list(benchmark.train([run], RunOptions(data="memory", runs=tmp_path)))
+    assert not list(tmp_path.iterdir())
+
+
+def without_data(arguments):
+    return {name: value for name, value in arguments.items() if name != "data"}

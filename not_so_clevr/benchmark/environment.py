@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import importlib.metadata
+import inspect
 import os
 import pathlib
 import platform
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import keras
+import numpy as np
 
 import not_so_clevr
 from not_so_clevr.dataset import devices
@@ -57,6 +59,49 @@ def describe() -> dict[str, Any]:
         "commit": _commit(),
         "variables": variables(),
     }
+
+
+def training(network: keras.Model) -> dict[str, Any]:
+    """Returns what a compiled network is trained with, whoever compiled it, for JSON."""
+    layers = [network, *getattr(network, "layers", [])]
+    return {
+        "optimizer": _optimizer(network.optimizer),
+        "loss": _plain(network.loss),
+        "precision": ", ".join(sorted({str(each.dtype_policy.name) for each in layers})),
+        "jit": bool(network.jit_compile),
+    }
+
+
+def _optimizer(optimizer: keras.optimizers.Optimizer) -> dict[str, Any]:
+    """Returns the class of an optimizer, its learning rate, and what else is no default of it."""
+    config: dict[str, Any] = {}
+    with contextlib.suppress(NotImplementedError):
+        config = optimizer.get_config()
+    defaults = inspect.signature(type(optimizer)).parameters
+    chosen = {
+        name: _plain(value)
+        for name, value in config.items()
+        if name == "learning_rate" or name not in defaults or value != defaults[name].default
+    }
+    chosen.pop("name", None)  # Counts the optimizers of a process.
+    return {"class": type(optimizer).__name__, **chosen}
+
+
+def _plain(value: Any) -> Any:
+    """Returns a value of Keras for JSON: an object as its class and config, a function by name."""
+    if isinstance(value, dict):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(each) for each in value]
+    if value is None or isinstance(value, (str, bool, int)):
+        return value
+    if isinstance(value, (float, np.floating)):
+        return float(value)
+    if isinstance(value, np.integer):
+        return int(value)
+    if isinstance(value, keras.losses.Loss):
+        return type(value).__name__
+    return getattr(value, "__name__", type(value).__name__)
 
 
 def variables() -> dict[str, str]:

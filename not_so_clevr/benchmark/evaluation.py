@@ -6,6 +6,7 @@ import inspect
 import math
 import numbers
 import pathlib
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,9 +14,9 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from not_so_clevr import results
+from not_so_clevr import files, results
 from not_so_clevr.benchmark import environment, loading
-from not_so_clevr.benchmark.run_folder import claim
+from not_so_clevr.benchmark.run_folder import RunFolder, claim
 from not_so_clevr.checks import UserError, integer
 from not_so_clevr.dataset.batches import Arrays, Examples
 from not_so_clevr.dataset.config import NotSoClevrConfig, as_config
@@ -59,7 +60,8 @@ def evaluate(
         replace: replace the run with the same id.
 
     Raises:
-        UserError: one sentence, if an argument or a prediction is not as described.
+        UserError: one sentence, if an argument or a prediction is not as described, e.g. if
+            coordinates are in pixels.
         FileExistsError: one sentence, if the run exists, unless `replace`.
         OSError: one sentence, if the folder of the run cannot be written.
     """
@@ -75,39 +77,79 @@ def evaluate(
     name = _name(predict, model, required=runs is not None)
 
     run_id = naming.run_id(task.name, config.name, naming.label(name, ""), seed)
-    with claim(runs, run_id) as folder:
-        if folder is not None and not replace:
-            folder.check_free(trained=False)
-        arrays = loading.load(config, task, "memory")
-        splits = {split: Examples(each, task) for split, each in arrays.items()}
-        about = environment.describe()
-        del about["backend"]  # The framework of the function is unknown.
-        result = measure(
-            predict,
-            splits,
-            model=name,
-            recipe="",
-            config=config.name,
-            seed=seed,
-            parameters=parameters,
-            seconds=seconds,
-            environment=about,
-        )
-        if task.name == "rendering" and all(map(_all_white, result.examples.values())):
-            raise UserError(
-                f"{name} paints every pixel white; expected logits, below 0 for black, "
-                "not probabilities."
-            )
+    if runs is not None:
+        files.check_folder(files.expanded(runs))
+        if not replace:
+            RunFolder(runs, run_id).check_free(trained=False)
+    arrays = loading.load(config, task, "memory")
+    splits = {split: Examples(each, task) for split, each in arrays.items()}
+    about = environment.describe()
+    del about["backend"]  # The framework of the function is unknown.
+    result = measure(
+        predict,
+        splits,
+        model=name,
+        recipe="",
+        config=config.name,
+        seed=seed,
+        parameters=parameters,
+        seconds=seconds,
+        environment=about,
+    )
+    _check_answers(result, task, name)
+
+    with claim(runs, run_id) as folder:  # Only now: bad answers leave no file.
         if folder is not None:
+            if not replace:
+                folder.check_free(trained=False)
             folder.clear()
             folder.finish(result)
-        return result
+    return result
+
+
+def _check_answers(result: Result, task: Task, name: str) -> None:
+    """Raises UserError, one sentence, if the answers are good, but on another scale."""
+    if task.name == "rendering" and all(map(_all_white, result.examples.values())):
+        raise UserError(
+            f"{name} paints every pixel white; expected logits, below 0 for black, "
+            "not probabilities."
+        )
+    if task.name != "regression":
+        return
+    last = max(task.canvas_size - 1, 1)
+    predicted, centres = (
+        np.concatenate([columns[column] for columns in result.examples.values()])
+        for column in (results.PREDICTED, "coordinates")
+    )
+    answers = 2 * predicted / last - 1
+    readings = {
+        "in pixels": answers,
+        "on a scale from 0 to 1": answers * last,
+        "in the order (column, row)": predicted[:, ::-1],
+    }
+    error = _mean_distance(predicted, centres)
+    for reading, pixels in readings.items():
+        if _mean_distance(pixels, centres) < min(error / 4, task.canvas_size / 8):
+            raise UserError(
+                f"{name} answers {reading}: {error:.3g} px off as it is; "
+                "expected (row, column) from -1 to 1."
+            )
+
+
+def _mean_distance(pixels: npt.NDArray[Any], centres: npt.NDArray[Any]) -> float:
+    return float(np.hypot(*(pixels - centres).T).mean())
 
 
 def _name(predict: Predict, model: str | None, *, required: bool) -> str:
     """Returns the name of the model that a function is. Raises UserError if it is not unique."""
     if not callable(predict):
         raise UserError(f"predict must be a function from x to predictions, got {predict!r}.")
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(predict, torch.nn.Module):
+        raise UserError(
+            f"{type(predict).__name__} is a torch.nn.Module, which takes tensors; pass a function "
+            "of arrays, e.g. lambda x: module(torch.from_numpy(x)), after module.eval()."
+        )
     name = str(model or getattr(predict, "__name__", type(predict).__name__))
     if required and not model and (not inspect.isfunction(predict) or name == "<lambda>"):
         raise UserError(NO_NAME.format(name=name, argument="model"))

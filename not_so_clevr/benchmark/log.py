@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
+import numpy as np
 
-from not_so_clevr.benchmark import evaluation
+from not_so_clevr.benchmark import evaluation, graph, random_state
 from not_so_clevr.benchmark.experiment import Run
 from not_so_clevr.benchmark.run_folder import RunFolder
 from not_so_clevr.checks import UserError
@@ -36,6 +37,33 @@ class StopAt(keras.callbacks.Callback):
             raise TimeIsUp
 
 
+class Rates(keras.callbacks.Callback):
+    """Records the learning rates at the beginning and end of epochs, after all other callbacks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: dict[str, float] = {}  # "first", "last", "lowest" and "highest"
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.note()
+
+    def note(self) -> None:
+        rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        first, lowest, highest = (
+            self.seen.get(key, rate) for key in ("first", "lowest", "highest")
+        )
+        self.seen = {
+            "first": first,
+            "last": rate,
+            "lowest": min(lowest, rate),
+            "highest": max(highest, rate),
+        }
+
+    def changed(self, rate: float) -> bool:
+        """Returns whether another rate than the one that an optimizer was made with was seen."""
+        return not set(self.seen.values()) <= {float(np.float32(rate)), rate}
+
+
 class Log(keras.callbacks.Callback):
     """Records the loss, test metrics and training time of each epoch, and saves a checkpoint."""
 
@@ -45,11 +73,14 @@ class Log(keras.callbacks.Callback):
         predict: Callable[..., Any],
         run: Run,
         test: Examples,
+        steps_per_epoch: int,
         folder: RunFolder | None,
     ) -> None:
         super().__init__()
         self.network, self.predict, self.run = network, predict, run
         self.test, self.folder = test, folder
+        self.steps_per_epoch, self.steps = steps_per_epoch, 0  # Steps in the current epoch
+        self.rates = Rates()  # A callback to add after all others
         self.epochs: list[dict[str, Any]] = []
         self.seconds_before = 0.0
         self.started = time.perf_counter()
@@ -57,9 +88,18 @@ class Log(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         self.epoch_started = time.perf_counter()
 
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
+        self.steps = batch + 1
+
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         seconds = time.perf_counter() - self.epoch_started
         logs = {} if logs is None else logs
+        if self.steps != self.steps_per_epoch and not self.model.stop_training:
+            raise UserError(
+                f"Keras made {self.steps} steps in an epoch of {self.steps_per_epoch}; "
+                "unset KERAS_MAX_STEPS_PER_EPOCH (keras.config.set_max_steps_per_epoch)."
+            )
+        self.rates.note()
         loss = self._loss(epoch, logs)
         columns = evaluation.measure_split(self.predict, self.test, self.run.model.name)
         test = evaluation.means(columns, self.run.task)
@@ -68,7 +108,13 @@ class Log(keras.callbacks.Callback):
         self.epochs.append({"epoch": epoch + 1, "loss": loss, "test": test, "seconds": seconds})
         if self.folder is not None:
             total = self.seconds_before + time.perf_counter() - self.started
-            log = {"recipe": self.run.saved_recipe, "seconds": total, "epochs": self.epochs}
+            log = {
+                "recipe": self.run.saved_recipe,
+                "seconds": total,
+                "epochs": self.epochs,
+                "rates": self.rates.seen,
+                "random": random_state.get(),
+            }
             self.folder.save(self.network, log)
 
     def _loss(self, epoch: int, logs: Mapping[str, Any]) -> float:
@@ -88,10 +134,21 @@ class Log(keras.callbacks.Callback):
         return loss
 
     def restore(self) -> None:
-        """Restores the last checkpoint, if there is one."""
+        """Restores the last checkpoint, if there is one.
+
+        Raises:
+            UserError: one sentence, if it is damaged or of another run, or if the network has a
+                state that is not saved.
+        """
         assert self.folder is not None
         self.network.optimizer.build(self.network.trainable_variables)
         log = self.folder.restore(self.network, self.run.saved_recipe)
         if log:
+            x, _ = self.test.xy(slice(2))
+            variables = [*self.network.variables, *self.network.optimizer.variables]
+            if (variable := random_state.variable_of_keras()) is not None:
+                variables.append(variable)
+            graph.check_resumable(self.network, x, self.run.model.name, variables)
             self.epochs = log["epochs"]
             self.seconds_before = log["seconds"]
+            self.rates.seen = log["rates"]

@@ -8,10 +8,11 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from not_so_clevr.benchmark import environment, evaluation, tracebacks
+from not_so_clevr.benchmark import distribution, environment, evaluation, graph, tracebacks
 from not_so_clevr.benchmark.experiment import Run
 from not_so_clevr.benchmark.recipe import Recipe
 from not_so_clevr.checks import UserError
+from not_so_clevr.dataset import batches
 from not_so_clevr.dataset.batches import Examples
 from not_so_clevr.dataset.examples import Drawn
 
@@ -19,21 +20,30 @@ from not_so_clevr.dataset.examples import Drawn
 OF_THE_OPTIMIZER = set(Recipe.names()) - {"epochs", "batch_size"}
 
 
-def check_models(runs: Iterable[Run]) -> None:
-    """Builds each distinct model of some runs once. Raises UserError as `build`."""
+def check_models(runs: Iterable[Run], parts: int = 1) -> None:
+    """Builds each distinct model of some runs once, for that many devices.
+
+    Raises:
+        UserError: one sentence, as `build` and `distribution.check`.
+    """
     distinct = {
         (run.model.name, run.task, repr(run.recipe.model), run.recipe.l2 > 0): run for run in runs
     }
     for run in distinct.values():
         with environment.restored():
-            build(run)
+            network = build(run)
+        if parts > 1:
+            count = len(run.config.split_centres()["train"])
+            sizes = batches.sizes(count, run.recipe.batch_size)
+            distribution.check(network, run.model.name, parts, sizes)
 
 
 def build(run: Run) -> keras.Model:
     """Returns the network of a run, checked on two training examples.
 
     Raises:
-        UserError: one sentence, unless it returns finite logits or coordinates of the right shape.
+        UserError: one sentence, unless it returns finite logits or coordinates of the right shape;
+            or if TensorFlow would compute a convolution wrongly.
     """
     if keras.config.image_data_format() != "channels_last":
         raise UserError(
@@ -55,6 +65,7 @@ def build(run: Run) -> keras.Model:
 
     predictions = evaluation.check_predictions(predictions, examples, slice(2), name)
     _check_logits(network, predictions, run)
+    graph.check_convolutions(network, x, name)
     if network.compiled:
         _check_compiled(network, run)
     else:

@@ -8,20 +8,31 @@ import pathlib
 import shutil
 from collections.abc import Iterator, Mapping
 from typing import Any
-from zipfile import BadZipFile
 
 import filelock
 import keras
 import numpy as np
 import numpy.typing as npt
+import pydantic
 
 from not_so_clevr import files, results
+from not_so_clevr.benchmark import random_state
 from not_so_clevr.checks import UserError
 from not_so_clevr.results import Result, record
 
 _CHECKPOINT = "checkpoint.npz"
-# What NumPy and json raise for a damaged file
-_DAMAGE = (OSError, EOFError, NotImplementedError, ValueError, TypeError, KeyError, BadZipFile)
+
+
+class _Log(pydantic.BaseModel):
+    """The log of a checkpoint, as it is read."""
+
+    model_config = pydantic.ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+
+    recipe: dict[str, Any]
+    seconds: record.Amount
+    epochs: list[record.Epoch]
+    rates: dict[str, float] = {}  # Older files lack these two.
+    random: dict[str, Any] = {}
 
 
 class Busy(OSError):  # noqa: N818 - not an error: the other process completes the run.
@@ -110,26 +121,42 @@ class RunFolder:
             )
         for variable, array in zip(state, arrays, strict=True):
             variable.assign(array)
+        if log["random"]:
+            with self._undamaged():
+                random_state.put(log["random"])
         return log
 
     def _saved(self, settings: Any) -> tuple[dict[str, Any] | None, list[npt.NDArray[Any]]]:
         """Returns the log and the variables that were last saved; None for the log if none were."""
         file = self.partial / _CHECKPOINT
-        try:
-            with files.opened(file) as stream, np.load(stream) as saved:
-                log = json.loads(str(saved["log"]))
-                arrays = [saved[str(k)] for k in range(len(saved.files) - 1)]
-                begun = record.with_added(log["recipe"])
-        except (FileNotFoundError, NotADirectoryError):
+        if not file.exists():
             return None, []
-        except _DAMAGE as error:
-            raise UserError(f"{file} is damaged ({error}); replace or delete the run.") from error
+        with self._undamaged():
+            with files.opened(file) as stream, np.load(stream) as saved:
+                log = _Log.model_validate_json(str(saved["log"])).model_dump()
+                arrays = [saved[str(k)] for k in range(len(saved.files) - 1)]
+            if not all(array.dtype.kind in "biuf" for array in arrays):
+                raise ValueError("its variables are not numbers")
+            begun = record.with_added(log["recipe"])
+            _check_epochs(log["epochs"], begun["epochs"])
         if begun != settings:
             raise UserError(
                 f"{self.partial} was begun with other settings, {begun}; "
                 "use those, or replace or delete it."
             )
         return log, arrays
+
+    @contextlib.contextmanager
+    def _undamaged(self) -> Iterator[None]:
+        """Rewords whatever a damaged checkpoint raises as one sentence."""
+        file = self.partial / _CHECKPOINT
+        try:
+            yield
+        except PermissionError as error:
+            raise OSError(f"{file} cannot be read ({error.strerror}); get access to it.") from error
+        except Exception as error:  # A damaged archive can raise anything.
+            reason = record.reason(error)
+            raise UserError(f"{file} is damaged ({reason}); replace or delete the run.") from error
 
     def finish(self, result: Result, network: keras.Model | None = None) -> None:
         """Writes the results and the weights, and moves the folder to its final place."""
@@ -179,6 +206,18 @@ def claim(runs: str | pathlib.Path | None, run_id: str) -> Iterator[RunFolder | 
             lock.enter_context(files.locked(folder.final, wait=False))
             folder.recover()
         yield folder
+
+
+def _check_epochs(epochs: list[dict[str, Any]], expected: int) -> None:
+    """Raises ValueError unless some epochs are the first of those expected."""
+    if [epoch["epoch"] for epoch in epochs] != list(range(1, len(epochs) + 1)):
+        raise ValueError("its epochs are not 1, 2 and so on")
+    if len(epochs) > expected:
+        raise ValueError(f"it has {len(epochs)} of {expected} epochs")
+    if any(epoch["seconds"] is None for epoch in epochs):
+        raise ValueError("an epoch has no seconds")
+    if any(epoch["test"].keys() != epochs[0]["test"].keys() for epoch in epochs):
+        raise ValueError("its epochs have different metrics")
 
 
 def _state(network: keras.Model) -> list[keras.Variable]:

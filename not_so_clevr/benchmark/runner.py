@@ -30,11 +30,10 @@ def train(runs: Sequence[Run], options: RunOptions) -> Iterator[Event]:
     Raises:
         Exception: before anything is generated or trained, as `benchmark.run`; later, as `make`.
     """
-    if options.distribute:
-        distribution.devices()
+    devices = distribution.devices() if options.distribute else []
     for run in runs:
         options.check(run)
-    networks.check_models(runs)
+    networks.check_models(runs, len(devices))
     yield from make(runs, options)
 
 

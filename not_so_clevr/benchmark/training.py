@@ -8,6 +8,7 @@ on CPUs without AVX-512 `TF_ENABLE_ONEDNN_OPTS=1`, which the command sets.
 from __future__ import annotations
 
 import dataclasses
+import math
 import pathlib
 import time
 from collections.abc import Mapping, Sequence
@@ -109,6 +110,10 @@ def run(
         callbacks=keras.tree.flatten(callbacks or []),
         verbose=verbose,
     )
+    if options.runs is not None:  # A model that cannot be built leaves no lock there.
+        options.check(planned)
+        devices = distribution.devices() if options.distribute else []
+        networks.check_models([planned], len(devices))
     return execute(planned, options)
 
 
@@ -159,15 +164,21 @@ class _Training:
 
         self.predict = distribution.predictor(self.network, parts)
         self.settings = self._compile()
-        self.log = Log(self.network, self.predict, run, self.splits["test"], folder)
+        steps = self.batches.steps_per_epoch
+        self.log = Log(self.network, self.predict, run, self.splits["test"], steps, folder)
 
     def _compile(self) -> dict[str, Any]:
         """Compiles the network if necessary; returns the settings that it is trained with."""
-        recipe, saved = self.run.recipe, self.run.saved_recipe
+        recipe, settings = self.run.recipe, self.run.saved_recipe
         if self.network.compiled:
-            return saved | dict.fromkeys(networks.OF_THE_OPTIMIZER)
-        recipe.compile(self.network, self.run.task.loss, self.batches.steps_per_epoch)
-        return saved
+            settings = settings | dict.fromkeys(networks.OF_THE_OPTIMIZER)
+            # Keras would make more steps in an epoch to fill the last execution.
+            together = math.gcd(self.network.steps_per_execution, self.batches.steps_per_epoch)
+            self.network.steps_per_execution = together
+        else:
+            recipe.compile(self.network, self.run.task.loss, self.batches.steps_per_epoch)
+        self.environment["training"] = environment.training(self.network)
+        return settings
 
     def fit(self, bar: Sequence[keras.callbacks.Callback]) -> None:
         """Trains the network, from the last checkpoint if an interrupted run is resumed."""
@@ -188,14 +199,16 @@ class _Training:
             steps_per_epoch=self.batches.steps_per_epoch,
             verbose=0,
             shuffle=False,  # `Batches` shuffles.
-            callbacks=[self.log, *boards, *bar, *self.options.callbacks],
+            callbacks=[self.log, *boards, *bar, *self.options.callbacks, self.log.rates],
         )
 
     def result(self) -> Result:
         """Measures the network on every example; returns the result of the run."""
-        run, epochs = self.run, self.log.epochs
-        seen = len(self.splits["train"]) * len(epochs)
-        stopped = len(epochs) < run.recipe.epochs  # By a callback
+        run, epochs, count = self.run, self.log.epochs, len(self.splits["train"])
+        in_last = min(self.log.steps * run.recipe.batch_size or count, count)
+        seen = count * (len(epochs) - 1) + in_last
+        stopped = len(epochs) < run.recipe.epochs or in_last < count
+        by_callback = self._describe_training() or stopped
         command = run.command(self.options.data, self.options.distribute)
         result = evaluation.measure(
             self.predict,
@@ -209,7 +222,21 @@ class _Training:
             history=epochs,
             examples_per_second=seen / sum(epoch["seconds"] for epoch in epochs),
             environment=self.environment,
-            command=None if stopped else command,
+            command=None if by_callback else command,
         )
         seconds = self.log.seconds_before + time.perf_counter() - self.began
         return dataclasses.replace(result, seconds=seconds)
+
+    def _describe_training(self) -> bool:
+        """Completes the environment; returns whether a callback changed the learning rate."""
+        about, optimizer = self.environment["training"], self.network.optimizer
+        about |= {"steps": int(optimizer.iterations), "learning_rate": self.log.rates.seen}
+        others = [each for each in self.options.callbacks if not _is_ours(each)]
+        if others:
+            about["callbacks"] = [type(each).__name__ for each in others]
+        rate = about["optimizer"].get("learning_rate")  # A dict for a schedule, which is fixed
+        return isinstance(rate, float) and self.log.rates.changed(rate)
+
+
+def _is_ours(callback: keras.callbacks.Callback) -> bool:
+    return type(callback).__module__.startswith("not_so_clevr.")

@@ -72,8 +72,7 @@ class Batches(keras.utils.PyDataset):
     @property
     def sizes(self) -> set[int]:
         """The batch sizes of an epoch before padding: one, or two if the last batch is smaller."""
-        count = len(self.examples)
-        return {min(count, self.batch_size), count % self.batch_size or self.batch_size}
+        return sizes(len(self.examples), self.batch_size)
 
     @property
     def num_batches(self) -> int | None:
@@ -117,6 +116,11 @@ class Batches(keras.utils.PyDataset):
         batches = tf.data.Dataset.from_generator(generate, output_signature=signature)
         count = tf.data.INFINITE_CARDINALITY if steps is None else steps
         return untuned(batches.apply(tf.data.experimental.assert_cardinality(count)).prefetch(1))
+
+
+def sizes(count: int, batch_size: int) -> set[int]:
+    """Returns the batch sizes of an epoch of `count` examples."""
+    return {min(count, batch_size), count % batch_size or batch_size}
 
 
 @functools.lru_cache(maxsize=4)

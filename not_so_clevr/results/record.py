@@ -123,11 +123,18 @@ def checked(text: str | bytes) -> dict[str, Any]:
     try:
         Record.model_validate(values)
     except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        message = first["msg"].removeprefix("Value error, ")
-        raise ValueError(f"{where}: {message}" if where else message) from error
+        raise ValueError(reason(error)) from error
     return values
+
+
+def reason(error: Exception) -> str:
+    """Returns what an error says; of several faults of a record, the first."""
+    if not isinstance(error, pydantic.ValidationError):
+        return str(error) or type(error).__name__
+    first = error.errors()[0]
+    where = ".".join(map(str, first["loc"]))
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{where}: {message}" if where else message
 
 
 def migrated(values: Any) -> dict[str, Any]:

@@ -293,6 +293,24 @@ def test_a_mask_of_channels_is_completed_as_concatenate_does():
     )
 
 
+@pytest.mark.parametrize("separate", [False, True])
+@pytest.mark.parametrize("width", [1, 2, 3])
+@pytest.mark.parametrize("rank", [2, 3])
+def test_one_channel_and_one_column_of_outputs_are_convolved_as_by_hand(rank, width, separate):
+    """TensorFlow 2.21 with oneDNN is wrong there, by up to 8."""
+    inputs = np.random.RandomState(0).randn(2, *(5,) * (rank - 1), width, 1).astype("float32")
+    strides = (1,) * (rank - 1) + (3,)
+    layer = COORD_CONV[rank](4, (1,) * (rank - 1) + (3,), strides, "same", separate=separate)
+    outputs = ops.convert_to_numpy(layer(inputs))
+    twice = np.concatenate([inputs, 0 * inputs], axis=-1)
+    other = COORD_CONV[rank](4, layer.kernel_size, strides, "same", separate=separate)
+    other.build(twice.shape)
+    for own, variable in zip(layer.weights, other.weights, strict=True):
+        values = ops.convert_to_numpy(own)
+        variable.assign(np.insert(values, 1, 7, axis=-2) if own is layer.kernel else values)
+    np.testing.assert_allclose(outputs, ops.convert_to_numpy(other(twice)), rtol=1e-4, atol=1e-5)
+
+
 def test_bad_arguments_are_named():
     for flag in ("radius", "separate"):
         with pytest.raises(
