@@ -60,7 +60,8 @@ def _usage(parameter: Any) -> str:
 
 
 def _metavar(parameter: Any) -> str:
-    return str(parameter.metavar or parameter.name.upper())
+    text = str(parameter.metavar or parameter.name.upper())
+    return f"{{{text.replace('|', ',')}}}" if "|" in text else text  # A | would end the cell.
 
 
 def _row(parameter: Any) -> list[str]:

@@ -1,6 +1,7 @@
 """The site: its pages agree with the files they are made of, it builds without a warning, and needs no network."""
 
 import dataclasses
+import html
 import json
 import os
 import pathlib
@@ -216,6 +217,59 @@ def test_the_reference_of_the_layers_has_their_docstrings(site):
     text = re.sub("<[^>]*>", "", (site / "layers.html").read_text())
     assert "Appends the coordinates of each pixel to its channels." in text
     assert "CoordConv3D(" in text
+
+
+SORTED = """
+addEventListener("load", () => {
+  const table = document.querySelector("table");
+  const shown = () => [...table.tBodies[0].rows].filter((row) => !row.hidden);
+  const found = [...table.tHead.rows[0].cells].map((head, k) => [1, 2].map(() => {
+    head.querySelector("button").click();
+    return shown().map((row) => row.cells[k].textContent);
+  }));
+  const field = document.querySelector("input");
+  field.value = "net 1";
+  field.dispatchEvent(new Event("input"));
+  document.body.textContent = JSON.stringify([found, shown().length, document.querySelectorAll("input").length]);
+});
+"""
+
+
+def test_long_tables_are_sorted_and_filtered_in_the_browser(tmp_path):
+    """Ascending and descending; blank cells stay last, and a short table stays as it is."""
+    if not (browser := shutil.which("chromium")):
+        pytest.skip("There is no browser; install Debian's chromium.")
+    columns = [
+        ["5\u00a0s <sup>a</sup>", "99 s", "2 min", "60\u00a0min", "1.5 h", "30 h"],
+        ["0 of 3", "1 of 10", "1 of 3", "2\u00a0of\u00a05", "9 of 10", "3 of 3"],
+        ["906", "7,489", "7,553", "72,850", "103,585", "1,000,000"],
+        ["&lt; 0.001 px", "0.002 px", "IoU 0.2", "3 px", "11.9 px", "64.85 px"],
+        ["net", "net 1", "net 2", "net 10", "other", "other 1"],
+    ]
+    columns = [[*column, *column[:3], ""] for column in columns]
+    head = "".join(f"<th>{k}</th>" for k in range(len(columns)))
+    rows = ["".join(f"<td>{cell}</td>" for cell in row) for row in zip(*columns, strict=True)]
+    tables = ""
+    for some in (rows[::2] + rows[1::2], rows[:8]):
+        body = "".join(f"<tr>{row}</tr>" for row in some)
+        tables += f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    script = (ROOT / "docs" / "tables.js").read_text()
+    file = tmp_path / "page.html"
+    text = f'<meta charset="utf-8"><article class="md-typeset">{tables}</article>'
+    file.write_text(f"{text}<script>{script}</script><script>{SORTED}</script>")
+    options = "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"
+    done = subprocess.run(
+        [browser, *options, file.as_uri()], capture_output=True, text=True, timeout=120
+    )
+    found, shown, fields = json.loads(re.search(r"\[.*\]", html.unescape(done.stdout))[0])
+    for column, (up, down) in zip(columns, found, strict=True):
+        texts = [re.sub(" <sup>.*</sup>", "", cell).replace("&lt;", "<") for cell in column[:6]]
+        expected = [text for k, text in enumerate(texts) for _ in range(2 if k < 3 else 1)]
+        assert [cell.removesuffix(" a") for cell in up] == [*expected, ""]
+        assert down == [*up[:9][::-1], ""]
+    lines = [" ".join(row) for row in zip(*columns, strict=True)]
+    assert shown == sum("net" in line and "1" in line for line in lines) < len(lines)
+    assert fields == 1
 
 
 @pytest.mark.parametrize("link", ["nowhere.md", "../not_so_clevr/nowhere.py", "tasks.md#nowhere"])
