@@ -13,6 +13,7 @@ import typer
 import not_so_clevr
 from not_so_clevr.checks import UserError
 from not_so_clevr.cli import data, many, results, training
+from not_so_clevr.dataset import quiet
 
 __all__ = ["main"]
 
@@ -68,7 +69,7 @@ _add("report", results.report, "report runs/ -o report.html", "report runs/ -o a
 
 def main() -> None:
     """Runs the command line."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's log would break up the bars.
+    quiet.hide_log()  # It would break up the bars.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # Default with AVX-512; helps others too.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # Names may have letters that a terminal lacks.
