@@ -66,7 +66,7 @@ def folder(tmp_path):
 
 
 def run(folder, *arguments):
-    return subprocesses.command(*arguments, cwd=folder, TFDS_DATA_DIR=folder / "data")
+    return subprocesses.in_folder(folder, *arguments)
 
 
 def test_train_a_model_of_the_current_folder_with_seeds_and_show_the_leaderboard(folder):
@@ -275,14 +275,12 @@ def test_a_seed_that_diverges_keeps_no_other_back(tmp_path, monkeypatch, capsys)
 
 def test_what_is_written_below_the_home_folder_is_said_to_be_there(folder):
     """After = and in quotes the shell leaves ~ as it is."""
-    trained = subprocesses.command(
-        "train", "coordconv", *QUICK, "--runs=~/my/runs", cwd=folder, HOME=folder
-    )
+    arguments = ["train", "coordconv", *QUICK, "--runs=~/my/runs"]
+    trained = subprocesses.in_folder(folder, *arguments, HOME=folder)
     assert trained.stdout.splitlines()[-1] == f"The runs are in {folder}/my/runs"
     assert (folder / "my" / "runs" / "regression").is_dir()
-    board = subprocesses.command(
-        "leaderboard", "~/my/runs", "--output=~/my/board.md", cwd=folder, HOME=folder
-    )
+    arguments = ["leaderboard", "~/my/runs", "--output=~/my/board.md"]
+    board = subprocesses.in_folder(folder, *arguments, HOME=folder)
     assert board.stdout.splitlines()[-1] == f"The leaderboard is in {folder}/my/board.md"
     assert (folder / "my" / "board.md").exists()
 
@@ -574,4 +572,4 @@ def test_the_module_of_the_command_is_not_shadowed_by_a_folder_of_the_user(folde
     (folder / "not_so_clevr").mkdir()
     (folder / "not_so_clevr" / "__init__.py").write_text("raise SystemError\n")
     (folder / "metrics.py").write_text("raise SystemError\n")
-    assert run(folder, "train", "coordconv", *QUICK).returncode == 0
+    assert subprocesses.command("train", "coordconv", *QUICK, cwd=folder).returncode == 0

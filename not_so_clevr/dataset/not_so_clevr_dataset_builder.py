@@ -204,7 +204,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         """Verifies the checksums, then does as in TFDS. Raises OSError for a damaged file."""
         files.verify_checksums(self.data_path)
         quiet.import_tensorflow()
-        with quiet.tfds_remarks():
+        with quiet.stderr(), quiet.tfds_remarks():
             return super().as_dataset(*args, **kwargs)
 
     def as_data_source(self, *args: Any, **kwargs: Any) -> Any:
