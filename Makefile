@@ -1,5 +1,6 @@
 PYTHON ?= python3
 BIN := .venv/bin
+DEMO := build/demo
 
 .PHONY: help install demo test test-slow test-large test-backends lint docs speed gpu
 
@@ -21,11 +22,11 @@ install: .venv/installed  ## Install the package and its tools into .venv
 	touch $@
 
 demo: .venv/demo  ## Train CoordConv and ordinary convolution, print the table, draw their errors
-	$(TRAIN) coordconv
-	$(TRAIN) conv
-	$(BIN)/not-so-clevr leaderboard $(DEMO) baselines/results.jsonl --filter
-	$(BIN)/not-so-clevr report $(DEMO) --output build/demo.html --figures build/figures
-	@echo "The picture is build/figures/errors-regression-quadrant.png"
+	$(BIN)/not-so-clevr train coordconv --task regression --config quadrant --runs $(DEMO) --resume
+	$(BIN)/not-so-clevr train conv --task regression --config quadrant --runs $(DEMO) --resume
+	$(BIN)/not-so-clevr leaderboard $(DEMO)
+	$(BIN)/not-so-clevr report $(DEMO) --output $(DEMO)/report.html --figures $(DEMO)/figures
+	@echo "The picture of their errors is $(DEMO)/figures/errors-regression-quadrant.png"
 
 test: install    ## Run the tests: at most 5 minutes on 2 cores
 	$(BIN)/pytest -n 2 --dist loadfile
