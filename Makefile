@@ -1,7 +1,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
+DEMO := build/demo
 
-.PHONY: help install demo test test-large test-backends lint docs speed gpu
+.PHONY: help install demo test test-slow test-large test-backends lint docs speed gpu
 
 help:            ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
@@ -10,25 +11,35 @@ install: .venv/installed  ## Install the package and its tools into .venv
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv
-	@echo "Installing into .venv: about 4 GB, a few minutes"
-	$(BIN)/pip install --quiet --editable '.[dev]'
+	@echo "Installing what developers need into .venv: about 4 GB, a few minutes"
+	$(BIN)/pip install --editable '.[dev]'
+	touch $@ .venv/demo
+
+.venv/demo: pyproject.toml
+	$(PYTHON) -m venv .venv
+	@echo "Installing TensorFlow, Keras and this package into .venv: 2.7 GB, a few minutes"
+	$(BIN)/pip install --editable '.[figures]'
 	touch $@
 
-demo: install    ## Generate the data set, train CoordConv and ordinary convolution, print the leaderboard
-	$(BIN)/not-so-clevr generate quadrant
-	$(BIN)/not-so-clevr train coordconv --task regression --config quadrant --runs build/runs --resume
-	$(BIN)/not-so-clevr train conv --task regression --config quadrant --runs build/runs --resume
-	$(BIN)/not-so-clevr leaderboard build/runs
+demo: .venv/demo  ## Train CoordConv and ordinary convolution, print the table, draw their errors
+	$(BIN)/not-so-clevr train coordconv --task regression --config quadrant --runs $(DEMO) --resume
+	$(BIN)/not-so-clevr train conv --task regression --config quadrant --runs $(DEMO) --resume
+	$(BIN)/not-so-clevr leaderboard $(DEMO)
+	$(BIN)/not-so-clevr report $(DEMO) --output $(DEMO)/report.html --figures $(DEMO)/figures
+	@echo "The picture of their errors is $(DEMO)/figures/errors-regression-quadrant.png"
 
-test: install    ## Run the tests in two processes
+test: install    ## Run the tests: at most 5 minutes on 2 cores
 	$(BIN)/pytest -n 2 --dist loadfile
+
+test-slow: install  ## Run those with Ray, Beam, other backends, the site, a browser (chromium), races
+	$(BIN)/pytest -n 2 --dist loadfile -m slow
 
 test-large: install  ## Run the large tests: minutes, 8 GB of memory
 	$(BIN)/pytest -m large
 
 test-backends: install  ## Run the tests with PyTorch as another backend
-	$(BIN)/pip install --quiet torch==2.13.0
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pip install torch==2.13.0
+	$(BIN)/pytest -n 2 --dist loadfile -m 'not large'
 
 lint: install    ## Check style and types
 	$(BIN)/ruff check .

@@ -1,6 +1,8 @@
 """Python or the command in its own process: other Keras backends, kills, eight at once."""
 
+import contextlib
 import importlib.util
+import io
 import os
 import pathlib
 import re
@@ -9,6 +11,7 @@ import sys
 from collections.abc import Sequence
 
 import pytest
+from tensorflow_datasets.core import constants
 
 from not_so_clevr import cli
 
@@ -88,6 +91,33 @@ def in_process(
     with pytest.raises(SystemExit) as ended:
         cli.main()
     return subprocess.CompletedProcess(sys.argv, ended.value.code, *capsys.readouterr())
+
+
+def in_folder(
+    folder: pathlib.Path, *arguments: object, **variables: str | pathlib.Path
+) -> subprocess.CompletedProcess[str]:
+    """Runs `not-so-clevr` in this process, as `command` in a folder; forgets its modules."""
+    printed, errors = io.StringIO(), io.StringIO()
+    known = set(sys.modules)
+    with pytest.MonkeyPatch.context() as patch, contextlib.ExitStack() as stack:
+        patch.chdir(folder)
+        patch.setattr(sys, "argv", ["not-so-clevr", *map(str, arguments)])
+        patch.setattr(sys, "path", [*sys.path])
+        patch.setattr(constants, "DATA_DIR", str(folder / "data"))
+        for name, value in variables.items():
+            patch.setenv(name, str(value))
+        stack.enter_context(contextlib.redirect_stdout(printed))
+        stack.enter_context(contextlib.redirect_stderr(errors))
+        importlib.invalidate_caches()
+        try:
+            with pytest.raises(SystemExit) as ended:
+                cli.main()
+        finally:
+            for name in set(sys.modules) - known:
+                if (getattr(sys.modules[name], "__file__", None) or "").startswith(str(folder)):
+                    del sys.modules[name]
+    status = ended.value.code
+    return subprocess.CompletedProcess(sys.argv, status, printed.getvalue(), errors.getvalue())
 
 
 def assert_refused(status: object, errors: str, sentence: str) -> None:

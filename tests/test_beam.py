@@ -27,7 +27,7 @@ LARGE = f"quadrant_{BEAM_CANVAS_SIZE}_square{BEAM_CANVAS_SIZE - 3}"  # 16 exampl
 
 
 def generate(folder, *arguments):
-    return subprocesses.command("generate", *arguments, "--data-dir", folder, cwd=folder)
+    return subprocesses.in_folder(folder, "generate", *arguments, "--data-dir", folder)
 
 
 def download_config(**values):
@@ -48,6 +48,7 @@ def local(tmp_path_factory):
     return files(folder, "quadrant_32")
 
 
+@pytest.mark.slow
 def test_two_worker_processes_write_the_same_files_as_the_local_path(local, tmp_path):
     command = [
         COMMAND,
@@ -200,6 +201,7 @@ def test_the_mode_that_loses_examples_is_refused(tmp_path):
     assert not list(tmp_path.rglob("*1.0.0"))
 
 
+@pytest.mark.slow
 def test_two_processes_at_once_generate_a_large_data_set_once(tmp_path):
     command = [COMMAND, "generate", LARGE, "--data-dir", tmp_path]
     processes = [
@@ -223,6 +225,7 @@ def test_two_processes_at_once_generate_a_large_data_set_once(tmp_path):
         np.testing.assert_array_equal(loaded[split][key].numpy()[order], arrays[split][key])
 
 
+@pytest.mark.slow
 def test_a_kill_ends_the_workers_and_leaves_nothing_that_is_taken_for_a_data_set(tmp_path):
     code = f"""
 import os, psutil, signal
@@ -252,6 +255,7 @@ builder.download_and_prepare(download_config=tfds.download.DownloadConfig(beam_o
     assert set(os.listdir(folder)) == {".1.0.0.lock", "1.0.0"}
 
 
+@pytest.mark.slow
 def test_an_interrupt_stops_at_once_and_leaves_nothing(tmp_path):
     code = f"""
 import signal
@@ -271,6 +275,7 @@ except KeyboardInterrupt:
     assert os.listdir(tmp_path / "not_so_clevr" / "quadrant_256") == [".1.0.0.lock"]
 
 
+@pytest.mark.slow
 def test_a_full_disk_gives_one_sentence(tmp_path):
     code = f"""
 import resource, tensorflow_datasets as tfds, not_so_clevr

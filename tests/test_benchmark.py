@@ -1042,6 +1042,7 @@ def test_the_command_sets_what_was_set(value):
     assert naming.read(shlex.split(command)[-1]) == ("x", value)
 
 
+@pytest.mark.slow
 def test_memory_needs_no_tensorflow(tmp_path):
     code = f"""
 import sys
@@ -1058,6 +1059,7 @@ print(benchmark.run("coordconv", runs={str(tmp_path)!r}, **{SMALL!r}).environmen
 
 
 @pytest.mark.parametrize("backend", subprocesses.other_backends())
+@pytest.mark.slow
 def test_on_the_other_backends(backend):
     chosen = (
         "same_seed or metrics_are_those or (killed_run and after) or bfloat16_are or without_a_loss"

@@ -63,6 +63,7 @@ def checksums(drawer, folder, backend):
     return (folder / "not_so_clevr" / "quadrant_32" / "1.0.0" / "SHA256SUMS").read_text()
 
 
+@pytest.mark.slow
 def test_the_files_are_the_same_whatever_draws(tmp_path):
     """With convolutions forced on the CPU devices of TensorFlow and of other backends."""
     copied = checksums("numpy", tmp_path / "numpy", "tensorflow")

@@ -29,11 +29,17 @@ if keras.backend.backend() == "tensorflow":
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 from not_so_clevr import benchmark
 """
-BACKENDS = [
-    name
-    for name in ("tensorflow", "jax")
-    if name in [keras.backend.backend(), *subprocesses.other_backends()]
-]
+
+
+def on_each_backend(cases):
+    """Cases (backend, ...) for pytest: without the backends that are not installed."""
+    installed = [keras.backend.backend(), *subprocesses.other_backends()]
+    for case in cases:
+        if case[0] in installed:
+            yield pytest.param(*case, marks=[pytest.mark.slow] * (case[0] != installed[0]))
+
+
+BACKENDS = list(on_each_backend([("tensorflow",), ("jax",)]))
 
 
 def run(code, backend):
@@ -122,20 +128,20 @@ print(json.dumps([[run.metrics, [epoch["loss"] for epoch in run.history]] for ru
 
 @pytest.mark.parametrize(
     ("backend", "sentence"),
-    [
-        (
-            "tensorflow",
-            "upsample_conv has batch normalization, and TensorFlow would normalize each device's part of a batch",
-        ),
-        (
-            "jax",
-            "upsample_conv has batch normalization, and a batch of 3 examples cannot be split evenly among 2",
-        ),
-    ],
+    on_each_backend(
+        [
+            (
+                "tensorflow",
+                "upsample_conv has batch normalization, and TensorFlow would normalize each device's part of a batch",
+            ),
+            (
+                "jax",
+                "upsample_conv has batch normalization, and a batch of 3 examples cannot be split evenly among 2",
+            ),
+        ]
+    ),
 )
 def test_batch_normalization_is_refused_where_it_would_change_the_result(backend, sentence):
-    if backend not in BACKENDS:
-        pytest.skip(f"{backend} is not installed")
     code = f"""
 try:
     benchmark.run("upsample_conv", task="classification", distribute=True, **{SMALL!r})

@@ -30,6 +30,7 @@ def test_the_examples_run(page, tmp_path):
     run([example for example in EXAMPLES[page] if not example.startswith(TORCH)], tmp_path)
 
 
+@pytest.mark.slow
 def test_the_example_with_pytorch_runs_and_is_perfect(tmp_path):
     pytest.importorskip("torch")
     (example,) = (

@@ -174,6 +174,7 @@ def test_whatever_draws_for_the_disk_gives_the_same(drawer):
 
 
 @pytest.mark.parametrize("backend", subprocesses.other_backends())
+@pytest.mark.slow
 def test_on_other_backends(backend):
     printed = subprocesses.run_tests(__file__, "on_the_backend or whatever", backend)
     assert "passed" in printed

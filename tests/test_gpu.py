@@ -48,6 +48,7 @@ def measured(tmp_path_factory):
     return file
 
 
+@pytest.mark.slow
 def test_every_part_measures(measured):
     parts = json.loads(measured.read_text())["backends"]["jax"]
     assert parts["about"]["backend"] == "jax"
@@ -61,6 +62,7 @@ def test_every_part_measures(measured):
     assert parts["train regression"]["jit_compile"] is False
 
 
+@pytest.mark.slow
 def test_the_page_has_what_was_measured(measured):
     text = page.text(measured)
     for line in (
@@ -102,6 +104,7 @@ def test_a_measurement_that_fails_keeps_no_other_back(capsys):
     ]
 
 
+@pytest.mark.slow
 def test_what_is_killed_leaves_no_process_behind(tmp_path):
     options = ["--device", "cpu", "--backends", "jax", "--output", tmp_path / "gpu.json"]
     process = subprocess.Popen([sys.executable, RUN, *map(str, options), "--parts", "draw"])
@@ -114,6 +117,7 @@ def test_what_is_killed_leaves_no_process_behind(tmp_path):
     assert not any(subprocesses.alive(child.pid) for child in children)
 
 
+@pytest.mark.slow
 def test_parts_that_are_measured_again_leave_the_others_alone(tmp_path):
     file = tmp_path / "gpu.json"
     file.write_text(json.dumps({"backends": {"jax": {"draw": {"old": 1}}}}))
@@ -124,6 +128,7 @@ def test_parts_that_are_measured_again_leave_the_others_alone(tmp_path):
     assert parts["bits"]["squares_16"]
 
 
+@pytest.mark.slow
 def test_without_a_gpu_nothing_is_measured_or_written(tmp_path):
     result = command("--output", tmp_path / "gpu.json", "--backends", "jax")
     assert result.returncode == 2

@@ -40,6 +40,7 @@ def test_the_picture_needs_no_tensorflow():
     assert not {"tensorflow", "keras"} & set(modules)
 
 
+@pytest.mark.slow
 def test_batches_for_another_backend_need_no_tensorflow():
     code = "import not_so_clevr; not_so_clevr.stream_batches('quadrant', task='rendering')[0]"
     modules = heavy_modules_after(f"import os; os.environ['KERAS_BACKEND'] = 'jax'; {code}").split()

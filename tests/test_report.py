@@ -417,7 +417,7 @@ def test_settings_that_are_nested_deep_are_told():
 )
 def test_bad_input_gives_one_sentence_and_status_2(tmp_path, arguments, sentence):
     write(tmp_path / "runs", result("net"))
-    done = subprocesses.command("report", *arguments, cwd=tmp_path)
+    done = subprocesses.in_folder(tmp_path, "report", *arguments)
     subprocesses.assert_refused(done.returncode, done.stderr, sentence)
     assert len(done.stderr.splitlines()) == 1
     assert [file.name for file in tmp_path.iterdir()] == ["runs"]
@@ -426,7 +426,7 @@ def test_bad_input_gives_one_sentence_and_status_2(tmp_path, arguments, sentence
 def browse(file, *options):
     """Returns the page after it was loaded, and what the browser logged of it."""
     if not (browser := shutil.which("chromium")):
-        pytest.skip("There is no browser; install Debian's chromium.")
+        pytest.fail("There is no browser; install Debian's chromium: apt-get install chromium")
     fixed = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--dump-dom"]
     done = subprocess.run(
         [browser, *fixed, *options, file.as_uri()], capture_output=True, text=True, timeout=120
@@ -434,6 +434,7 @@ def browse(file, *options):
     return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
 
 
+@pytest.mark.slow
 def test_the_page_loads_in_a_browser_without_errors(tmp_path, page, hostile):
     for name, text in (("page", page), ("hostile", hostile)):
         file = tmp_path / f"{name}.html"
@@ -453,6 +454,7 @@ def test_rows_are_sorted_by_how_far_off_they_are_whatever_the_metric(page):
         assert float(value) == pytest.approx(expected, rel=1e-3, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_a_click_on_a_header_sorts_the_leaderboard(tmp_path, page):
     script = """
       const head = (name) => [...document.querySelectorAll("#leaderboard ~ .wide th")].find((th) => th.textContent === name);
@@ -486,6 +488,7 @@ def test_a_click_on_a_header_sorts_the_leaderboard(tmp_path, page):
     ]
 
 
+@pytest.mark.slow
 def test_nothing_sticks_out_of_a_phone(tmp_path, page, hostile):
     for text in (page, hostile):
         file = tmp_path / "page.html"

@@ -396,7 +396,7 @@ def test_the_quoted_results_are_those_of_the_two_suites():
 
 
 def command(folder, *arguments):
-    return subprocesses.command("reproduce", *arguments, cwd=folder)
+    return subprocesses.in_folder(folder, "reproduce", *arguments)
 
 
 def test_a_budget_interrupts_and_the_same_command_goes_on(tmp_path):

@@ -189,6 +189,7 @@ def site(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_nothing_is_fetched_from_elsewhere(site):
     loads = re.compile(
         r"""<(?:script|img|iframe|link)\b[^>]*?\b(?:src|href)=["']?(?:https?:)?//|url\(["']?(?:https?:)?//"""
@@ -198,6 +199,7 @@ def test_nothing_is_fetched_from_elsewhere(site):
         assert not loads.search(file.read_text()), file
 
 
+@pytest.mark.slow
 def test_every_link_leads_somewhere(site):
     pages = sorted(site.rglob("*.html"))
     assert {"index.html", "tour.html", "layers.html"} <= {page.name for page in pages}
@@ -208,11 +210,13 @@ def test_every_link_leads_somewhere(site):
             assert (page.parent / link).exists() or page.name == "404.html", (page.name, link)
 
 
+@pytest.mark.slow
 def test_links_that_leave_the_docs_show_the_file(site):
     assert 'href="files/baselines/layers.py.html"' in (site / "layers.html").read_text()
     assert "each_pixel_alone" in (site / "files" / "baselines" / "layers.py.html").read_text()
 
 
+@pytest.mark.slow
 def test_the_reference_of_the_layers_has_their_docstrings(site):
     text = re.sub("<[^>]*>", "", (site / "layers.html").read_text())
     assert "Appends the coordinates of each pixel to its channels." in text
@@ -273,6 +277,7 @@ def test_long_tables_are_sorted_and_filtered_in_the_browser(tmp_path):
 
 
 @pytest.mark.parametrize("link", ["nowhere.md", "../not_so_clevr/nowhere.py", "tasks.md#nowhere"])
+@pytest.mark.slow
 def test_a_broken_link_is_an_error(link, tmp_path):
     left_out = shutil.ignore_patterns(".*", "*.egg-info", "build", "runs", "site", "tests")
     root = shutil.copytree(ROOT, tmp_path / "root", ignore=left_out)
@@ -283,6 +288,7 @@ def test_a_broken_link_is_an_error(link, tmp_path):
     assert "nowhere" in result.stderr
 
 
+@pytest.mark.slow
 def test_the_tour_runs_from_top_to_bottom(tmp_path):
     """Its last cell asserts that CoordConv is perfect, and that its rival is not."""
     last = tour.execute(tmp_path).cells[-1]

@@ -300,6 +300,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2e6)  # kB; 
 
 
 @pytest.mark.parametrize("backend", subprocesses.other_backends())
+@pytest.mark.slow
 def test_on_the_other_backends(backend):
     subprocesses.run_tests(
         __file__, "task or device_of_the_backend or keras_sees or trains or fit_sees", backend

@@ -126,6 +126,7 @@ def wait_until(condition, seconds=300.0):
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_a_sweep_outlives_failures_and_kills(folder, monkeypatch):
     """The sweep is killed; again, one run dies once and one fails twice; then that is mended."""
     pytest.importorskip("ray")

@@ -130,7 +130,7 @@ def test_an_error_in_a_callback_shows_their_line(theirs):
 def test_the_command_prints_sentence_and_frames_and_exits_2(theirs, tmp_path):
     theirs(when_trained=True)
     options = ["--task", "regression", "--config", "quadrant_16_square3", "--data", "memory"]
-    result = subprocesses.command("train", "their_model:step", *options, cwd=tmp_path)
+    result = subprocesses.in_folder(tmp_path, "train", "their_model:step", *options)
     assert result.returncode == 2
     told = result.stderr[result.stderr.index("not-so-clevr: ") :].splitlines()
     assert told[0] == (
@@ -176,5 +176,6 @@ def test_frames_of_frameworks_and_of_ours_are_left_out():
 
 
 @pytest.mark.parametrize("backend", subprocesses.other_backends())
+@pytest.mark.slow
 def test_on_other_backends(backend):
     subprocesses.run_tests(__file__, "layer or training or callback", backend)

@@ -15,6 +15,7 @@ import typer
 import not_so_clevr
 from not_so_clevr.checks import UserError
 from not_so_clevr.cli import data, figure, many, results, terminal, training
+from not_so_clevr.dataset import quiet
 from not_so_clevr.results import tables
 
 __all__ = ["main"]
@@ -86,7 +87,7 @@ _add("errors", figure.errors, *_FIGURE_EXAMPLES, to=figures)
 
 def main() -> None:
     """Runs the command line."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's log would break up the bars.
+    quiet.hide_log()  # It would break up the bars.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # Default with AVX-512; helps others too.
     _mend_terminal()
     if isinstance(sys.stdout, io.TextIOWrapper):

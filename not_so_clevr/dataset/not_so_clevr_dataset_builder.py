@@ -21,7 +21,7 @@ from google.protobuf.json_format import ParseError
 
 from not_so_clevr import files
 from not_so_clevr.checks import MissingPackageError, UserError
-from not_so_clevr.dataset import devices, drawing, geometry, prepared
+from not_so_clevr.dataset import devices, drawing, geometry, prepared, quiet
 from not_so_clevr.dataset.config import CONFIGS, NotSoClevrConfig, as_config
 
 #: Canvases from this size on, in pixels, are generated with Apache Beam (docs/large.md).
@@ -77,7 +77,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     DEFAULT_BUILDER_CONFIG_NAME = CONFIGS[0].name
     builder_configs: ClassVar = _Configs({config.name: config for config in CONFIGS})
 
-    #: Called with the number of new examples. Of Beam's runners only the local one calls it.
+    #: Called with the number of new examples, instead of announcing the generation on stdout. Of
+    #: Beam's runners only the local one calls it.
     on_progress: Callable[[int], object] | None = None
 
     #: Whether Apache Beam generates the data set.
@@ -148,6 +149,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     def download_and_prepare(self, *, download_config: Any = None, **kwargs: Any) -> None:
         """Generates the data set unless it exists, once even if several processes call this.
 
+        Prints a line first, unless `on_progress` is set, and nothing of TensorFlow and TFDS.
         Uses Apache Beam for canvases from `BEAM_CANVAS_SIZE`, or if `download_config` holds a
         runner or options of Beam.
 
@@ -172,12 +174,15 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         if self.data_path.exists() and not overwrite:
             prepare()
         else:
+            quiet.import_tensorflow()
             self._drawer = devices.drawer(self._device)
             if self.with_beam:
                 import_beam(self.builder_config.name)
             with files.exclusive(self.data_path) as new:  # Needs write access
                 if overwrite or not self.data_path.exists():
-                    self._prepare_beside(new, prepare)
+                    self._announce()
+                    with quiet.tfds_remarks():
+                        self._prepare_beside(new, prepare)
 
         with self._explain_damage():  # Another process may have generated it in the meantime.
             self.info.read_from_directory(self.data_dir)
@@ -198,6 +203,22 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             self._data_dir = place
         if place != os.fspath(new):
             files.swap(new, pathlib.Path(place))
+
+    def _announce(self) -> None:
+        if self.on_progress is None:
+            count = self.builder_config.num_examples
+            name, place = self.info.full_name, self.data_dir
+            print(f"Generating {name}, once: {count:,} examples, in {place}", flush=True)
+
+    def _log_download_bytes(self) -> None:
+        """Prints nothing: TFDS would name the folder beside the final one, and a download."""
+
+    def _log_download_done(self) -> None:
+        """Prints nothing, for the same reasons."""
+
+    def is_prepared(self) -> bool:
+        """Returns whether the data set exists. TFDS alone would warn that it does not."""
+        return (self.data_path / "dataset_info.json").exists() and super().is_prepared()
 
     @contextlib.contextmanager
     def _explain_damage(self) -> Iterator[None]:
@@ -240,7 +261,9 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     def as_dataset(self, *args: Any, **kwargs: Any) -> Any:
         """Verifies the files, then does as in TFDS. Raises OSError for a damaged file."""
         self._verify()
-        return super().as_dataset(*args, **kwargs)
+        quiet.import_tensorflow()
+        with quiet.stderr(), quiet.tfds_remarks():
+            return super().as_dataset(*args, **kwargs)
 
     def as_data_source(self, *args: Any, **kwargs: Any) -> Any:
         """Verifies the files, then does as in TFDS. Raises OSError for a damaged file."""

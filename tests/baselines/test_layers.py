@@ -338,5 +338,6 @@ def test_the_examples_of_the_docstrings_are_true():
 
 
 @pytest.mark.parametrize("backend", subprocesses.other_backends())
+@pytest.mark.slow
 def test_on_the_other_backends(backend):
     subprocesses.run_tests(__file__, "not other_backends", backend)

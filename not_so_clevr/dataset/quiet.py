@@ -1,0 +1,117 @@
+"""Imports TensorFlow without what it prints for its own developers.
+
+TensorFlow 2.21 ignores TF_CPP_MIN_LOG_LEVEL while it is imported: it prints six lines on stderr.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.abc
+import importlib.util
+import logging
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from types import ModuleType
+from typing import IO
+
+# Information, in the formats of old and new versions; and warnings and errors that say only that
+# there is no GPU or that TensorFlow registered its own parts twice.
+_NOISE = re.compile(
+    rb"I\d{4} "
+    rb"|[\d-]+ [\d:.]+: I "
+    rb"|WARNING: All log messages before absl::InitializeLog"
+    rb"|To enable the following instructions: "
+    rb"|[EW].* already (been )?registered"
+    rb"|[EW].* failed call to cuInit: .*(\(303\)|NO_DEVICE)"
+)
+_NOISE_OF_TFDS = re.compile(r"`FeatureConnector\.dtype` is deprecated")  # It is TFDS that uses it.
+
+
+def import_tensorflow() -> None:
+    """Imports TensorFlow and looks for GPUs, quietly. Keeps the choice of visible GPUs open."""
+    with stderr():
+        import tensorflow as tf
+
+        tf.config.get_visible_devices("GPU")
+
+
+@contextlib.contextmanager
+def stderr() -> Iterator[None]:
+    """Holds back what is printed on stderr, then prints it without TensorFlow's information.
+
+    Prints all of it after an error. Does nothing if TF_CPP_MIN_LOG_LEVEL is 0.
+    """
+    try:
+        terminal = os.dup(2)
+    except OSError:  # This process has no stderr.
+        yield
+        return
+
+    shows_all = os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "0"
+    with open(terminal, "wb", buffering=0) as out, tempfile.TemporaryFile() as held:
+        _redirect(out if shows_all else held)
+        try:
+            yield
+        except Exception:
+            shows_all = True
+            raise
+        finally:
+            _redirect(out)
+            held.seek(0)
+            out.write(b"".join(line for line in held if shows_all or not _NOISE.match(line)))
+
+
+def _redirect(stream: IO[bytes]) -> None:
+    if sys.stderr is not None:
+        sys.stderr.flush()
+    os.dup2(stream.fileno(), 2)
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    """Finds TensorFlow once, and makes its import quiet."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if name != "tensorflow":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        if spec is not None and spec.loader is not None:
+            execute = spec.loader.exec_module
+
+            def execute_quietly(module: ModuleType) -> None:
+                with stderr():
+                    execute(module)
+
+            spec.loader.exec_module = execute_quietly  # type: ignore[method-assign]
+        return spec
+
+
+def hide_log() -> None:
+    """Hides TensorFlow's log in this process, also if Keras or a user's model imports it."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if not any(isinstance(each, _Finder) for each in sys.meta_path):
+        sys.meta_path.insert(0, _Finder())
+
+
+@contextlib.contextmanager
+def tfds_remarks() -> Iterator[None]:
+    """Hides what TFDS logs about itself, and its bars. Changes no setting for good."""
+    from tensorflow_datasets.core.utils import tqdm_utils
+
+    def keep(record: logging.LogRecord) -> bool:
+        return not _NOISE_OF_TFDS.match(record.getMessage())
+
+    logger = logging.getLogger("absl")
+    has_bars = getattr(tqdm_utils, "_active", True)
+    tqdm_utils.disable_progress_bar()
+    logger.addFilter(keep)
+    try:
+        yield
+    finally:
+        logger.removeFilter(keep)
+        tqdm_utils.display_progress_bar(has_bars)
