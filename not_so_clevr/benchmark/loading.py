@@ -9,11 +9,10 @@ import numpy as np
 
 from not_so_clevr.benchmark import environment
 from not_so_clevr.checks import UserError
-from not_so_clevr.dataset import devices
+from not_so_clevr.dataset import devices, quiet
 from not_so_clevr.dataset.batches import Arrays
 from not_so_clevr.dataset.config import NotSoClevrConfig
 from not_so_clevr.dataset.examples import Drawn
-from not_so_clevr.dataset.generate import quiet
 from not_so_clevr.dataset.tasks import Task
 
 
@@ -49,7 +48,7 @@ def load(
     devices.leave_gpus()
     only = tfds.decode.PartialDecoding(dict.fromkeys(("label", *task.features), True))
     name = f"not_so_clevr/{config.name}"
-    with quiet():
+    with quiet.logs():
         loaded = tfds.load(name, batch_size=-1, data_dir=data_dir, decoders=only)
 
     splits: dict[str, Arrays | Drawn] = {}

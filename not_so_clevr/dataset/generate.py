@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
-import logging
 import pathlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import tensorflow_datasets as tfds
-from tensorflow_datasets.core.utils import tqdm_utils
 
+from not_so_clevr.dataset import quiet
 from not_so_clevr.dataset.config import NotSoClevrConfig
 from not_so_clevr.dataset.not_so_clevr_dataset_builder import Builder, import_beam
 
@@ -45,31 +44,9 @@ def generate(
         KeyboardInterrupt: naming the data set that was interrupted.
     """
     builders = [Builder(config=config, data_dir=data_dir, device=device) for config in configs]
-    with quiet():
+    with quiet.logs():
         _generate_all(builders, beam_pipeline_options, on_progress)
     return builders
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Silences the log messages and bars of TFDS and Beam, but not the logging of others."""
-    root, bars = logging.getLogger(), tqdm_utils._active
-    levels = {logger: logger.level for logger in map(logging.getLogger, ("absl", "apache_beam"))}
-    for logger in levels:
-        logger.setLevel(logging.CRITICAL)
-    root.addFilter(_is_critical)  # Beam uses it, too; its level would silence every logger.
-    tfds.disable_progress_bar()
-    try:
-        yield
-    finally:
-        tfds.display_progress_bar(bars)
-        root.removeFilter(_is_critical)
-        for logger, level in levels.items():
-            logger.setLevel(level)
-
-
-def _is_critical(record: logging.LogRecord) -> bool:
-    return record.levelno >= logging.CRITICAL
 
 
 def _generate_all(
