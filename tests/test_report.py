@@ -341,8 +341,8 @@ def test_a_history_that_is_none_is_a_problem(tmp_path, history):
 def test_only_the_best_models_are_drawn_and_all_are_in_the_leaderboard():
     runs = [result(f"net{k:02}", wrong=k / 20) for k in range(15)]
     text = report.page(runs, ["runs"])
-    assert "The figures show the best 12 models; the leaderboard has 3 more." in text
-    assert text.count("Map of errors of") == 12
+    assert "The figures show the best 10 models; the leaderboard has 5 more." in text
+    assert text.count("Map of errors of") == 10
     assert "Map of errors of net00:" in text
     assert "Map of errors of net14:" not in text
     assert '<th scope="row" data-value="net14"' in text
