@@ -1,11 +1,11 @@
 """Runs as events: one after the other, none keeps another back; and what a run shows meanwhile."""
 
+import concurrent.futures
+import contextlib
 import dataclasses
 import inspect
-import os
+import io
 import pty
-import subprocess
-import sys
 
 import filelock
 import keras
@@ -155,29 +155,22 @@ def test_a_verbosity_that_is_unknown_is_told(value):
         benchmark.run(linear, data="memory", verbose=value, **SMALL)
 
 
-CODE = f"""
-from not_so_clevr import benchmark
-from not_so_clevr.benchmark import progress
-progress._SECONDS = 0
-options = dict(data="memory", settings={{"epochs": 2}}, **{SMALL!r})
-benchmark.run("coordconv", **VERBOSE, **options)
-"""
-
-
-def shown(verbose, terminal):
-    """What a script prints on standard error, which is a terminal or a pipe."""
-    code = CODE.replace("VERBOSE", repr(verbose))
-    environment = subprocesses.environment(COLUMNS="160", TERM="xterm")
-    command = [sys.executable, "-c", code]
+def shown(verbose, terminal, monkeypatch):
+    """What a run prints on standard error, which is a terminal or a file."""
+    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(progress, "_SECONDS", 0)
+    options = {"data": "memory", "settings": {"epochs": 2}, **SMALL, **verbose}
     if not terminal:
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-        return done.stderr
+        with contextlib.redirect_stderr(io.StringIO()) as printed:
+            benchmark.run("coordconv", **options)
+        return printed.getvalue()
     main, other = pty.openpty()
-    process = subprocess.Popen(command, env=environment, stderr=other)
-    os.close(other)
-    text = subprocesses.read_terminal(main)
-    assert process.wait() == 0
-    return text
+    with concurrent.futures.ThreadPoolExecutor() as reader:
+        text = reader.submit(subprocesses.read_terminal, main)
+        with open(other, "w") as stream, contextlib.redirect_stderr(stream):
+            benchmark.run("coordconv", **options)
+        return text.result(60)
 
 
 BAR, LINES = "10/10 steps, epoch 2 of 2, loss ", "seed0: epoch 2 of 2, loss "
@@ -192,8 +185,8 @@ BAR, LINES = "10/10 steps, epoch 2 of 2, loss ", "seed0: epoch 2 of 2, loss "
         ({"verbose": 1}, False, LINES),
     ],
 )
-def test_a_run_shows_how_far_it_is_where_somebody_looks(verbose, terminal, expected):
-    text = shown(verbose, terminal)
+def test_a_run_shows_how_far_it_is_where_somebody_looks(verbose, terminal, expected, monkeypatch):
+    text = shown(verbose, terminal, monkeypatch)
     assert [words for words in (BAR, LINES) if words in text] == [expected] * bool(expected)
 
 
