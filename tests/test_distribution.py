@@ -34,12 +34,14 @@ from not_so_clevr import benchmark
 def on_each_backend(cases):
     """Cases (backend, ...) for pytest: without the backends that are not installed."""
     installed = [keras.backend.backend(), *subprocesses.other_backends()]
-    for case in cases:
-        if case[0] in installed:
-            yield pytest.param(*case, marks=[pytest.mark.slow] * (case[0] != installed[0]))
+    return [
+        pytest.param(*case, marks=[pytest.mark.slow] * (case[0] != installed[0]))
+        for case in cases
+        if case[0] in installed
+    ]
 
 
-BACKENDS = list(on_each_backend([("tensorflow",), ("jax",)]))
+BACKENDS = on_each_backend([("tensorflow",), ("jax",)])
 
 
 def run(code, backend):
