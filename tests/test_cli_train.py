@@ -301,7 +301,7 @@ def test_the_reference_stands_beside_a_result(folder):
         r"\| regression \| quadrant \| coordconv \| 10 \| 100 % \| 100 % \| 100 % \| 10 of 10 \|",
         result.stdout,
     )
-    assert "| regression | quadrant | coordconv-epochs=1 | 1 |" in result.stdout
+    assert "| regression | quadrant | coordconv-epochs=1 (yours) | 1 |" in result.stdout
 
 
 def test_a_killed_command_resumes(folder):

@@ -253,7 +253,7 @@ def test_a_run_that_is_replaced_meanwhile_is_no_error(tmp_path, monkeypatch):
         result(seed=seed).write(tmp_path / f"seed{seed}")
 
     def read(file, read=Result.read):
-        if file.parent.name == "seed0":
+        if file.parent.name == "seed0" and file.parent.exists():
             file.parent.rename(tmp_path / f"seed0{results.REPLACED}")
         return read(file)
 
