@@ -20,9 +20,11 @@ def check_convolutions(network: keras.Model, x: npt.NDArray[Any], name: str) -> 
     """Raises UserError, one sentence, if TensorFlow would convolve wrongly (docs/layers.md)."""
     if keras.backend.backend() != "tensorflow" or devices.keras_gpu():
         return
-    if os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0" or (graph := _graph(network, x)) is None:
+    if os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0":
         return
-    for operation in graph.get_operations():
+    # Not in training: what a model does only then must not run, or fail, before the training.
+    graph = _graph(network, x, training=False)
+    for operation in graph.get_operations() if graph else ():
         if operation.type in ("Conv2D", "Conv3D") and _is_wrong(operation):
             raise UserError(
                 f"{name} has a convolution ({operation.name}) of one channel to one column with "
@@ -49,7 +51,10 @@ def check_resumable(
     network: keras.Model, x: npt.NDArray[Any], name: str, saved: Iterable[keras.Variable]
 ) -> None:
     """Raises UserError, one sentence, if a network has a state that checkpoints do not save."""
-    if keras.backend.backend() != "tensorflow" or (graph := _graph(network, x)) is None:
+    if (
+        keras.backend.backend() != "tensorflow"
+        or (graph := _graph(network, x, training=True)) is None
+    ):
         return
     nodes = list(graph.as_graph_def().node)
     for function in graph.as_graph_def().library.function:
@@ -66,13 +71,13 @@ def check_resumable(
         )
 
 
-def _graph(network: keras.Model, x: npt.NDArray[Any]) -> Any:
-    """Returns the graph of a network in training; None if it has none."""
+def _graph(network: keras.Model, x: npt.NDArray[Any], *, training: bool) -> Any:
+    """Returns the graph of a network, in training or not; None if it has none."""
     import tensorflow as tf
 
     parameters = inspect.signature(network.call).parameters
-    training = {"training": True} if "training" in parameters else {}
+    options = {"training": training} if "training" in parameters else {}
     try:
-        return tf.function(lambda x: network(x, **training)).get_concrete_function(x).graph
+        return tf.function(lambda x: network(x, **options)).get_concrete_function(x).graph
     except Exception:  # It may run eagerly only; or training raises the same error, and explains.
         return None
