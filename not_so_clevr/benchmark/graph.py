@@ -61,7 +61,9 @@ def check_resumable(
         nodes += function.node_def
     unsaved = {node.op for node in nodes if node.op.startswith(_DRAWS)}
 
-    known = {variable.value.ref() for variable in saved}
+    values = [variable.value for variable in saved]
+    copies = [copy for value in values for copy in getattr(value, "values", [])]  # Of each device
+    known = {variable.ref() for variable in (*values, *copies)}
     unsaved |= {each.name for each in graph.variables if each.ref() not in known}
     if unsaved:
         raise UserError(

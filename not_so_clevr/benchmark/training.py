@@ -230,7 +230,8 @@ class _Training:
     def _describe_training(self) -> bool:
         """Completes the environment; returns whether a callback changed the learning rate."""
         about, optimizer = self.environment["training"], self.network.optimizer
-        about |= {"steps": int(optimizer.iterations), "learning_rate": self.log.rates.seen}
+        steps = int(keras.ops.convert_to_numpy(optimizer.iterations))
+        about |= {"steps": steps, "learning_rate": self.log.rates.seen}
         others = [each for each in self.options.callbacks if not _is_ours(each)]
         if others:
             about["callbacks"] = [type(each).__name__ for each in others]
