@@ -454,3 +454,13 @@ def test_a_run_that_is_replaced_while_its_folder_is_listed_is_found(tmp_path, mo
     found, problems = results.load([tmp_path])
     assert [run.seed for run in found] == [0]
     assert problems == []
+
+
+def test_a_link_that_leads_nowhere_is_told(tmp_path):
+    (tmp_path / "seed0").mkdir()
+    (tmp_path / "seed0" / results.FILE).symlink_to("nowhere")
+    result(seed=1).write(tmp_path / "seed1")
+    found, problems = results.load([tmp_path])
+    assert [run.seed for run in found] == [1]
+    assert len(problems) == 1
+    assert f"{tmp_path / 'seed0' / results.FILE}" in problems[0]

@@ -22,12 +22,14 @@ def run(script, *options):
 @pytest.mark.slow
 def test_processes_that_race_and_are_killed_lose_nothing():
     printed = run("races.py", "--processes", 4, "--kills", 4)
-    assert [line.partition(":")[0] for line in printed.splitlines()] == ["data", "runs"]
+    found = [line for line in printed.splitlines() if line.endswith(" problems")]
+    assert [line.partition(":")[0] for line in found] == ["data", "runs"]
     assert printed.count(", 0 problems") == 2
 
 
 @pytest.mark.slow
 def test_what_is_damaged_is_named_or_harmless():
     printed = run("mutations.py", "--mutations", 6)
+    found = [line for line in printed.splitlines() if line.endswith(" problems")]
     scenes = ("data", "complete", "interrupted")
-    assert printed.splitlines() == [f"{scene}: 6 mutations, 0 problems" for scene in scenes]
+    assert found == [f"{scene}: 6 mutations, 0 problems" for scene in scenes]

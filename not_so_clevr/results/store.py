@@ -122,7 +122,7 @@ def _every(
             try:
                 yield file, _read(file)
             except UserError as error:
-                if file.exists():  # Otherwise another process has deleted the run.
+                if os.path.lexists(file):  # Otherwise another process has deleted the run.
                     problems.append(str(error))
 
 
