@@ -464,3 +464,13 @@ def test_a_link_that_leads_nowhere_is_told(tmp_path):
     assert [run.seed for run in found] == [1]
     assert len(problems) == 1
     assert f"{tmp_path / 'seed0' / results.FILE}" in problems[0]
+
+
+def test_a_folder_in_place_of_a_result_is_told(tmp_path):
+    result().write(tmp_path / "seed0")
+    (tmp_path / "seed0" / results.FILE).unlink()
+    (tmp_path / "seed0" / results.FILE).mkdir()
+    found, problems = results.load([tmp_path])
+    assert found == []
+    assert len(problems) == 1
+    assert f"{tmp_path / 'seed0' / results.FILE}" in problems[0]

@@ -158,4 +158,4 @@ def _files(folder: pathlib.Path, problems: list[str]) -> list[pathlib.Path]:
 def _has_lost_result(folder: pathlib.Path) -> bool:
     """Returns whether a run has lost its result.json, and is not just being replaced."""
     rest = any((folder / name).exists() for name in (ERRORS, WEIGHTS))
-    return bool(_RUN.fullmatch(folder.name)) and rest and not (folder / FILE).exists()
+    return bool(_RUN.fullmatch(folder.name)) and rest and not (folder / FILE).is_file()
