@@ -6,6 +6,7 @@ import io
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -150,3 +151,14 @@ def read_terminal(main: int) -> str:
             break
         shown += read
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
+
+
+def browse(file: pathlib.Path, *options: str) -> tuple[str, list[str]]:
+    """Returns the page after a browser has loaded it, and what the browser logged of it."""
+    if not (browser := shutil.which("chromium")):
+        pytest.fail("There is no browser; install Debian's chromium: apt-get install chromium")
+    fixed = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--dump-dom"]
+    done = subprocess.run(
+        [browser, *fixed, *options, file.as_uri()], capture_output=True, text=True, timeout=120
+    )
+    return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]

@@ -7,8 +7,6 @@ import html.parser
 import json
 import os
 import re
-import shutil
-import subprocess
 import tracemalloc
 
 import numpy as np
@@ -423,27 +421,16 @@ def test_bad_input_gives_one_sentence_and_status_2(tmp_path, arguments, sentence
     assert [file.name for file in tmp_path.iterdir()] == ["runs"]
 
 
-def browse(file, *options):
-    """Returns the page after it was loaded, and what the browser logged of it."""
-    if not (browser := shutil.which("chromium")):
-        pytest.fail("There is no browser; install Debian's chromium: apt-get install chromium")
-    fixed = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--dump-dom"]
-    done = subprocess.run(
-        [browser, *fixed, *options, file.as_uri()], capture_output=True, text=True, timeout=120
-    )
-    return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-
-
 @pytest.mark.slow
 def test_the_page_loads_in_a_browser_without_errors(tmp_path, page, hostile):
     for name, text in (("page", page), ("hostile", hostile)):
         file = tmp_path / f"{name}.html"
         file.write_bytes(text.encode(errors="replace"))
-        loaded, logged = browse(file)
+        loaded, logged = subprocesses.browse(file)
         assert logged == []
         assert loaded.count('<th scope="col" class="model"><button>model</button></th>') == 1
     file.write_text(page.replace("</body>", "<script>alert(1)</script></body>"))
-    assert "Content Security Policy" in browse(file)[1][0]
+    assert "Content Security Policy" in subprocesses.browse(file)[1][0]
 
 
 def test_rows_are_sorted_by_how_far_off_they_are_whatever_the_metric(page):
@@ -472,7 +459,7 @@ def test_a_click_on_a_header_sorts_the_leaderboard(tmp_path, page):
             "</body>", f"<script>{script}</script></body>"
         )
     )
-    log = json.loads(re.search("<pre>(.*)</pre>", browse(file)[0])[1])
+    log = json.loads(re.search("<pre>(.*)</pre>", subprocesses.browse(file)[0])[1])
     assert log == [
         ["model", "ascending", ["computes3", "computes1", "memorises2", "paints1"], 1],
         ["model", "descending", ["paints1", "memorises2", "computes3", "computes1"], 1],
@@ -498,4 +485,7 @@ def test_nothing_sticks_out_of_a_phone(tmp_path, page, hostile):
             document.querySelector("pre").textContent = d.scrollWidth + " of " + d.clientWidth; };</script>"""
         source = json.dumps(text.encode(errors="replace").decode()).replace("</", "<\\/")
         file.write_text(frame.replace("SOURCE", source))
-        assert re.search("<pre>(.*)</pre>", browse(file)[0])[1] in ("390 of 390", "375 of 375")
+        assert re.search("<pre>(.*)</pre>", subprocesses.browse(file)[0])[1] in (
+            "390 of 390",
+            "375 of 375",
+        )
