@@ -89,7 +89,7 @@ def test_values_are_of_the_right_kind(name):
 def test_an_experiment_that_nobody_published_may_have_a_remark():
     (own,) = (each for each in published.suites()["failures"] if each.claim is None)
     assert own.id == "rendering/quadrant/tiled_conv"
-    assert own.remark == "tiled, without coordinates; nobody tells of it"
+    assert own.remark == "tiled, without coordinates; not published"
 
 
 def test_a_row_that_is_the_same_as_another_is_that_row():
