@@ -235,16 +235,21 @@ def verify_checksums(folder: pathlib.Path) -> None:
     checksums = folder / CHECKSUMS
     if not checksums.exists():
         return
-    advice = f"delete the folder {folder} and load the data set again."
     text = read(checksums, 2**26).decode(errors="replace")
     if not re.fullmatch(r"([0-9a-f]{64}  [^/\n]+\n)+", text):
-        raise OSError(f"{checksums} is damaged (it does not hold checksums); {advice}")
+        raise damaged(checksums, "it does not hold checksums")
     for line in text.splitlines():
         expected, name = line.split("  ", 1)
         file = folder / name
         found = _sha256(file) if file.exists() else "no such file"
         if found != expected:
-            raise OSError(f"{file} is damaged (SHA-256 {found}, expected {expected}); {advice}")
+            raise damaged(file, f"SHA-256 {found}, expected {expected}")
+
+
+def damaged(file: pathlib.Path, reason: str) -> OSError:
+    """Returns the error for a damaged file of a data set."""
+    advice = f"delete the folder {file.parent} and load the data set again."
+    return OSError(f"{file} is damaged ({reason}); {advice}")
 
 
 def _sha256(file: pathlib.Path) -> str:

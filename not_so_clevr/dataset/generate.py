@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import importlib
-import io
 import pathlib
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -62,7 +59,7 @@ def _generate_all(
         if builder.with_beam:
             import_beam(builder.builder_config.name)
     if missing:
-        importlib.import_module("tensorflow")  # Now, so that its log messages precede the bars.
+        quiet.import_tensorflow()  # Now: what it may still print would break up the bars.
 
     for builder in builders:
         _generate(builder, download_config, on_progress)
@@ -81,8 +78,7 @@ def _generate(builder: Builder, download_config: Any, on_progress: Progress) -> 
     count(0)
     builder.on_progress = count
     try:
-        with contextlib.redirect_stdout(io.StringIO()):  # TFDS announces a download.
-            builder.download_and_prepare(download_config=download_config)
+        builder.download_and_prepare(download_config=download_config)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             f"{name} was interrupted and nothing was kept; run the same command to start again."

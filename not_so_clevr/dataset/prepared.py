@@ -13,6 +13,7 @@ from google.protobuf.json_format import MessageToDict
 from tensorflow_datasets.core import naming
 from tensorflow_datasets.core.file_adapters import ADAPTER_FOR_FORMAT, FileFormat
 
+from not_so_clevr import files
 from not_so_clevr.dataset.config import NotSoClevrConfig, as_config
 
 INFO = "dataset_info.json"
@@ -52,7 +53,7 @@ def check_format(folder: pathlib.Path) -> None:
     """Raises OSError, one sentence, if the format of the shards is none that TFDS knows."""
     found = tfds.core.dataset_info.read_from_json(folder / INFO).file_format
     if found not in ("", *(each.value for each in FileFormat)):
-        raise _damaged(folder / INFO, f"fileFormat: {found!r} is unknown")
+        raise files.damaged(folder / INFO, f"fileFormat: {found!r} is unknown")
 
 
 def check_shards(info: tfds.core.DatasetInfo, folder: pathlib.Path) -> None:
@@ -60,7 +61,7 @@ def check_shards(info: tfds.core.DatasetInfo, folder: pathlib.Path) -> None:
     for name, split in info.splits.items():
         for shard in split.filenames:
             if not (folder / shard).exists():
-                raise _damaged(folder / INFO, f"split {name}: there is no file {shard}")
+                raise files.damaged(folder / INFO, f"split {name}: there is no file {shard}")
 
 
 def _holds(split: Any, folder: pathlib.Path, file_format: FileFormat) -> bool:
@@ -82,7 +83,7 @@ def _check_features(file: pathlib.Path, expected: Any) -> None:
         found = json.loads(file.read_text())
         names = sorted(found["featuresDict"]["features"])
     except (ValueError, KeyError, TypeError) as error:
-        raise _damaged(file, f"it does not describe features: {error!r}") from error
+        raise files.damaged(file, f"it does not describe features: {error!r}") from error
     _compare(file, "features", names, sorted(expected["featuresDict"]["features"]))
     _compare_all(file, "", found, expected)
 
@@ -98,12 +99,7 @@ def _compare_all(file: pathlib.Path, name: str, found: Any, expected: Any) -> No
 
 def _compare(file: pathlib.Path, name: str, found: Any, expected: Any) -> None:
     if found != expected:
-        raise _damaged(file, f"{name}: {found!r}, expected {expected!r}")
-
-
-def _damaged(file: pathlib.Path, reason: str) -> OSError:
-    advice = f"delete the folder {file.parent} and load the data set again."
-    return OSError(f"{file} is damaged ({reason}); {advice}")
+        raise files.damaged(file, f"{name}: {found!r}, expected {expected!r}")
 
 
 @functools.lru_cache(maxsize=16)
