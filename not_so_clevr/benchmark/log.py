@@ -10,9 +10,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from not_so_clevr.benchmark import evaluation, graph, random_state
+from not_so_clevr.benchmark import evaluation, graph
 from not_so_clevr.benchmark.experiment import Run
-from not_so_clevr.benchmark.run_folder import RunFolder
+from not_so_clevr.benchmark.run_folder import RunFolder, trained_state, variable_of_keras
 from not_so_clevr.checks import UserError
 from not_so_clevr.dataset.batches import Examples
 
@@ -113,7 +113,6 @@ class Log(keras.callbacks.Callback):
                 "seconds": total,
                 "epochs": self.epochs,
                 "rates": self.rates.seen,
-                "random": random_state.get(),
             }
             self.folder.save(self.network, log)
 
@@ -145,8 +144,8 @@ class Log(keras.callbacks.Callback):
         log = self.folder.restore(self.network, self.run.saved_recipe)
         if log:
             x, _ = self.test.xy(slice(2))
-            variables = [*self.network.variables, *self.network.optimizer.variables]
-            if (variable := random_state.variable_of_keras()) is not None:
+            variables = trained_state(self.network)
+            if (variable := variable_of_keras()) is not None:
                 variables.append(variable)
             graph.check_resumable(self.network, x, self.run.model.name, variables)
             self.epochs = log["epochs"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import pathlib
+import random
 import shutil
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -13,26 +14,23 @@ import filelock
 import keras
 import numpy as np
 import numpy.typing as npt
-import pydantic
+from pydantic import Field
 
 from not_so_clevr import files, results
-from not_so_clevr.benchmark import random_state
 from not_so_clevr.checks import UserError
 from not_so_clevr.results import Result, record
 
 _CHECKPOINT = "checkpoint.npz"
 
 
-class _Log(pydantic.BaseModel):
+class _Log(record.Strict):
     """The log of a checkpoint, as it is read."""
-
-    model_config = pydantic.ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
     recipe: dict[str, Any]
     seconds: record.Amount
     epochs: list[record.Epoch]
-    rates: dict[str, float] = {}  # Older files lack these two.
-    random: dict[str, Any] = {}
+    rates: dict[str, float] = Field(default_factory=dict)  # Older files lack these two.
+    random: dict[str, Any] = Field(default_factory=dict)
 
 
 class Busy(OSError):  # noqa: N818 - not an error: the other process completes the run.
@@ -102,8 +100,10 @@ class RunFolder:
             self.partial.mkdir(parents=True)
 
     def save(self, network: keras.Model, log: Mapping[str, Any]) -> None:
-        """Saves a log and all variables: Keras' own files leave out the random number states."""
-        arrays: dict[str, Any] = {str(k): _array(each) for k, each in enumerate(_state(network))}
+        """Saves a log, all variables and random states, which Keras' own files leave out."""
+        state = enumerate(trained_state(network))
+        arrays: dict[str, Any] = {str(k): _array(each) for k, each in state}
+        log = {**log, "random": _random_states()}
         checkpoint = self.partial / _CHECKPOINT
         with files.replacing(checkpoint) as temporary, temporary.open("wb") as stream:
             np.savez(stream, log=np.asarray(json.dumps(log)), **arrays)
@@ -113,7 +113,7 @@ class RunFolder:
         log, arrays = self._saved(settings)
         if log is None:
             return None
-        state = _state(network)
+        state = trained_state(network)
         if [array.shape for array in arrays] != [tuple(variable.shape) for variable in state]:
             raise UserError(
                 f"{self.partial / _CHECKPOINT} was saved by another network; "
@@ -123,7 +123,7 @@ class RunFolder:
             variable.assign(array)
         if log["random"]:
             with self._undamaged():
-                random_state.put(log["random"])
+                _put_random_states(log["random"])
         return log
 
     def _saved(self, settings: Any) -> tuple[dict[str, Any] | None, list[npt.NDArray[Any]]]:
@@ -220,7 +220,7 @@ def _check_epochs(epochs: list[dict[str, Any]], expected: int) -> None:
         raise ValueError("its epochs have different metrics")
 
 
-def _state(network: keras.Model) -> list[keras.Variable]:
+def trained_state(network: keras.Model) -> list[keras.Variable]:
     """Returns all that training changes: weights, statistics, random states, optimizer."""
     return [*network.variables, *network.optimizer.variables]
 
@@ -229,3 +229,52 @@ def _array(variable: keras.Variable) -> npt.NDArray[Any]:
     """Returns a variable for NumPy to save: bfloat16, which NumPy lacks, becomes float32."""
     array = keras.ops.convert_to_numpy(variable)
     return array.astype(np.float32) if array.dtype.kind == "V" else array
+
+
+def _random_states() -> dict[str, Any]:
+    """Returns the states of Python, NumPy, PyTorch and `keras.random`, for JSON.
+
+    Layers with a seed generator of their own have their state in a variable of the network.
+    """
+    version, words, gauss = random.getstate()
+    kind, keys, *rest = np.random.get_state()
+    states: dict[str, Any] = {
+        "python": [version, list(words), gauss],
+        "numpy": [kind, np.asarray(keys).tolist(), *rest],
+    }
+    if (variable := variable_of_keras()) is not None:
+        states["keras"] = keras.ops.convert_to_numpy(variable).tolist()
+    if keras.backend.backend() == "torch":
+        import torch
+
+        states["torch"] = torch.get_rng_state().tolist()
+        states["cuda"] = [each.tolist() for each in torch.cuda.get_rng_state_all()]
+    return states
+
+
+def _put_random_states(states: Mapping[str, Any]) -> None:
+    """Sets random states. Raises TypeError, ValueError or KeyError for what is none."""
+    if "keras" in states:
+        from keras.src.random import seed_generator
+
+        seed_generator.global_seed_generator().state.assign(np.asarray(states["keras"]))
+    version, words, gauss = states["python"]  # After Keras, which draws its first state from it
+    random.setstate((version, tuple(words), gauss))
+    kind, keys, *rest = states["numpy"]
+    np.random.set_state((kind, np.asarray(keys, np.uint32), *rest))
+    if "torch" in states and keras.backend.backend() == "torch":
+        import torch
+
+        torch.set_rng_state(torch.tensor(states["torch"], dtype=torch.uint8))
+        if len(states["cuda"]) == torch.cuda.device_count():
+            torch.cuda.set_rng_state_all(
+                [torch.tensor(each, dtype=torch.uint8) for each in states["cuda"]]
+            )
+
+
+def variable_of_keras() -> Any:
+    """Returns the variable that `keras.random` draws from without a seed, None if it has not."""
+    from keras.src.backend.common import global_state
+
+    generator = global_state.get_global_attribute("global_seed_generator")
+    return None if generator is None else generator.state

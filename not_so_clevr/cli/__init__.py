@@ -14,7 +14,7 @@ import typer
 
 import not_so_clevr
 from not_so_clevr.checks import UserError
-from not_so_clevr.cli import data, figure, many, results, terminal, training
+from not_so_clevr.cli import data, many, results, terminal, training
 from not_so_clevr.dataset import quiet
 from not_so_clevr.results import tables
 
@@ -82,7 +82,7 @@ _FIGURE_EXAMPLES = (
 figures = typer.Typer(help=_FIGURE, no_args_is_help=True, epilog=_examples(*_FIGURE_EXAMPLES[:1]))
 figures.callback()(lambda: None)  # Otherwise typer drops the name of its only command.
 app.add_typer(figures, name="figure")
-_add("errors", figure.errors, *_FIGURE_EXAMPLES, to=figures)
+_add("errors", results.errors, *_FIGURE_EXAMPLES, to=figures)
 
 
 def main() -> None:

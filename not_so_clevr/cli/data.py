@@ -11,7 +11,7 @@ import typer
 from not_so_clevr import files
 from not_so_clevr.benchmark import progress
 from not_so_clevr.checks import MissingPackageError, UserError
-from not_so_clevr.cli import events, options
+from not_so_clevr.cli import options, terminal
 from not_so_clevr.dataset import generate as generating
 from not_so_clevr.dataset.config import as_config
 from not_so_clevr.dataset.not_so_clevr_dataset_builder import BEAM_CANVAS_SIZE
@@ -36,7 +36,7 @@ def generate(
     data_dir: options.DataDir = None,
 ) -> None:
     """Generate data sets on disk for tfds.load. Those already there are left unchanged."""
-    with events.interruptible(), progress.generation(verbose=1) as on_progress:
+    with terminal.interruptible(), progress.generation(verbose=1) as on_progress:
         builders = generating.generate(
             configs,
             data_dir=data_dir,

@@ -18,7 +18,7 @@ from not_so_clevr.benchmark import progress
 from not_so_clevr.benchmark.events import Failed, Finished
 from not_so_clevr.benchmark.options import RunOptions
 from not_so_clevr.checks import integer
-from not_so_clevr.cli import events, options, terminal
+from not_so_clevr.cli import options, terminal
 from not_so_clevr.reproduce import grids, sweep
 from not_so_clevr.results import tables
 
@@ -54,7 +54,7 @@ def reproduce_published(
     going = reproduce.run(suites, how, rows=rows or [], seeds=seeds, budget=seconds)
     planned = _print_plan(going, only_print)
 
-    made, failures = events.follow([] if only_print else going, "this command", runs)
+    made, failures = terminal.follow([] if only_print else going, "this command", runs)
     measured = reproduce.table(planned.rows, [*planned.found, *made])
     terminal.print_reproduction(measured)
     for file in output or []:
@@ -116,7 +116,7 @@ def _follow(going: Iterable[object]) -> Sequence[sweep.Attempt]:
         return f"the sweep was interrupted; the same command continues with {left} runs."
 
     show: Callable[..., None] | None = None
-    with events.interruptible(how_to_continue), contextlib.ExitStack() as stack:
+    with terminal.interruptible(how_to_continue), contextlib.ExitStack() as stack:
         for event in going:
             match event:
                 case sweep.Going(attempts=attempts, slots=slots):

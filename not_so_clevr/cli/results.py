@@ -1,14 +1,24 @@
-"""`leaderboard` and `report`: the results of runs."""
+"""`leaderboard`, `report` and `figure errors`: the results of runs."""
 
 from __future__ import annotations
 
+import functools
 import pathlib
-from typing import Annotated
+from typing import Annotated, Any
+
+import typer
 
 from not_so_clevr import files, results
+from not_so_clevr.benchmark import registry
 from not_so_clevr.checks import MissingPackageError
 from not_so_clevr.cli import options, terminal
 from not_so_clevr.results import tables
+
+_MODEL = "Labels of the leaderboard, e.g. coordconv or my_models.build."
+_OUTPUT = "The .pdf or .png figure to write or replace."
+_WIDTH = "Inches: about 3.3 for a column of a paper, 7 for a page."
+
+_model = functools.partial(typer.Argument, autocompletion=registry.names)
 
 
 def leaderboard(
@@ -47,11 +57,7 @@ def report(
     ] = None,
 ) -> None:
     """Write a page about runs: leaderboard, maps of errors, learning curves, predictions."""
-    try:
-        from not_so_clevr import report as pages
-    except ImportError:
-        pip = "pip install 'not-so-clevr[figures]'"
-        raise MissingPackageError(f"Reports need matplotlib and Jinja2; run: {pip}") from None
+    pages = _import_report("Reports")
     tables.check_file(output, pages.FORMATS)
     if figures is not None:
         files.check_folder(figures)
@@ -65,3 +71,34 @@ def report(
         pages.write_figures(figures, found)
         print(f"The figures are in {figures.resolve()}")
     terminal.raise_problems(problems)
+
+
+def errors(
+    models: Annotated[list[str], _model(metavar="MODEL...", help=_MODEL)],
+    output: Annotated[pathlib.Path, options.output(help=_OUTPUT)],
+    config: Annotated[
+        str, options.what(help=options.CONFIG, autocompletion=options.configs)
+    ] = "quadrant",
+    width: Annotated[float, options.how(metavar="INCHES", help=_WIDTH)] = 7.0,
+    runs: options.Runs = pathlib.Path("runs"),
+) -> None:
+    """Draw where models are wrong: a row for each model, a column for each task."""
+    pages = _import_report("Figures")
+    tables.check_file(output, pages.FIGURE_FORMATS)
+
+    found, problems = pages.load([runs], none=True) if runs.exists() else ([], [])
+    figure = pages.errors_figure(models, found, config=config, width=width)
+    pages.write_figure(figure, output)
+    size = " x ".join(f"{inches:.1f}" for inches in figure.get_size_inches())
+    print(f"The figure, {size} inches, is in {output.resolve()}")
+    terminal.raise_problems(problems)
+
+
+def _import_report(who: str) -> Any:
+    """Returns `not_so_clevr.report`. Raises MissingPackageError if what it needs is missing."""
+    try:
+        from not_so_clevr import report
+    except ImportError:
+        pip = "pip install 'not-so-clevr[figures]'"
+        raise MissingPackageError(f"{who} need matplotlib and Jinja2; run: {pip}") from None
+    return report

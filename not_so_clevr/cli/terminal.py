@@ -1,24 +1,32 @@
-"""What the command prints: tables as wide as the terminal, and a line for each run."""
+"""What the command prints: tables as wide as the terminal, and the events of runs."""
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import pathlib
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import rich.box
 import rich.cells
 import rich.console
 import rich.markup
 import rich.table
+import typer
 
 from not_so_clevr import reproduce, results
 from not_so_clevr.benchmark import progress
+from not_so_clevr.benchmark.events import Failed, Finished, OutOfTime, Started
 from not_so_clevr.checks import UserError
 from not_so_clevr.reproduce import sweep
 from not_so_clevr.results import tables
 from not_so_clevr.results.leaderboard import Row
 from not_so_clevr.results.published import PUBLISHED_COLUMNS
+
+if TYPE_CHECKING:
+    from not_so_clevr.benchmark.experiment import Run
 
 WHITE = "\n\t"  # In text of several lines, e.g. of user code
 
@@ -187,3 +195,62 @@ def raise_problems(problems: Iterable[str], failures: Iterable[str] = ()) -> Non
     sentences = dict.fromkeys([*map(tables.plain, problems), *failures])
     if sentences:
         raise UserError("\nnot-so-clevr: ".join(sentences))
+
+
+@contextlib.contextmanager
+def interruptible(how_to_continue: Callable[[], str] = lambda: "interrupted.") -> Iterator[None]:
+    """After Ctrl-C, prints the interrupt's message, or else another, and exits with 130."""
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        print(f"not-so-clevr: {str(interrupt) or how_to_continue()}", file=sys.stderr)
+        raise typer.Exit(130) from None
+
+
+def follow(
+    events: Iterable[object],
+    again: str,
+    runs: pathlib.Path,
+    replaced: Sequence[Run] = (),
+) -> tuple[list[results.Result], list[str]]:
+    """Prints the events of runs; returns the results, and a sentence for each failure.
+
+    Args:
+        events: of `benchmark.runner`.
+        again: the command that continues an interrupted run.
+        runs: the folder of all runs.
+        replaced: runs that the command replaces.
+    """
+    found, failures, current = [], [], None
+    with interruptible(lambda: _how_to_continue(current, again, runs, replaced)):
+        for event in events:
+            match event:
+                case Started():
+                    current = event.run
+                case Finished():
+                    print_result(event.result)
+                    found.append(event.result)
+                case Failed():
+                    failures.append(event.message)
+                case OutOfTime():
+                    print(f"{event.run.id}: out of time; {again} continues it.", flush=True)
+    return found, failures
+
+
+def _how_to_continue(
+    run: Run | None, again: str, runs: pathlib.Path, replaced: Sequence[Run]
+) -> str:
+    """Returns which command continues the interrupted run, and which runs are still old."""
+    if run is None:
+        return "interrupted before the first run."
+    from not_so_clevr.benchmark.run_folder import RunFolder
+
+    old = [
+        each.seed
+        for each in replaced
+        if each.seed >= run.seed and RunFolder(runs, each.id).complete
+    ]
+    advice = [] if run.seed in old else [f"{again} continues it"]
+    if old:
+        advice.append(f"not yet replaced: seed {', '.join(map(str, old))}")
+    return f"{run.id} was interrupted; {'; '.join(advice)}."

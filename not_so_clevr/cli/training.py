@@ -11,7 +11,7 @@ from not_so_clevr import results
 from not_so_clevr.benchmark import registry, tracebacks
 from not_so_clevr.benchmark.options import RunOptions
 from not_so_clevr.checks import UserError, integer
-from not_so_clevr.cli import events, options, terminal
+from not_so_clevr.cli import options, terminal
 from not_so_clevr.dataset import geometry
 from not_so_clevr.dataset.config import as_config
 from not_so_clevr.results import naming
@@ -61,7 +61,7 @@ def train(
     todo = [first.with_seed(each) for each in chosen]
     how = RunOptions(data, data_dir, runs, resume, replace, tensorboard, distribute, verbose=1)
     again = "the same command with --resume" + " instead of --replace" * replace
-    made, failures = events.follow(runner.train(todo, how), again, runs, todo if replace else [])
+    made, failures = terminal.follow(runner.train(todo, how), again, runs, todo if replace else [])
     if made:
         terminal.print_leaderboard(results.leaderboard(made, results.beside(made)))
         print(f"The runs are in {runs.resolve()}")

@@ -28,9 +28,8 @@ from not_so_clevr.results.result import (
     Examples,
     Result,
 )
-from not_so_clevr.results.selection import beside, select
 from not_so_clevr.results.statistics import ENOUGH, grouped, interval, median
-from not_so_clevr.results.store import load, read_lines, reference, write_lines
+from not_so_clevr.results.store import beside, load, read_lines, reference, select, write_lines
 
 __all__ = [
     "COLUMNS",

@@ -48,20 +48,20 @@ Metrics = Annotated[
 ]
 
 
-class _Strict(pydantic.BaseModel):
+class Strict(pydantic.BaseModel):
     """Accepts only finite numbers as numbers, and no unknown key."""
 
     model_config = pydantic.ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
 
-class Splits(_Strict):
+class Splits(Strict):
     """The mean of each metric over the examples of a split."""
 
     train: Metrics
     test: Metrics
 
 
-class Epoch(_Strict):
+class Epoch(Strict):
     """An epoch of training: its loss, the metrics of test after it, and its seconds."""
 
     epoch: Annotated[int, Field(ge=1, lt=10**9)]
@@ -70,7 +70,7 @@ class Epoch(_Strict):
     seconds: Amount | None = None
 
 
-class Record(_Strict):
+class Record(Strict):
     """The outcome of a training run or an evaluation, as a file holds it; see `Result`."""
 
     schema_: Annotated[Literal[2], Field(alias="schema")]
