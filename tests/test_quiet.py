@@ -115,3 +115,25 @@ def test_a_command_prints_nothing_of_tensorflow(tmp_path):
     name = "regression/quadrant_14_square5/coordconv-epochs=1/seed0: "
     assert trained.stdout.startswith(name)
     assert all(line.startswith(name) for line in trained.stderr.splitlines())  # Progress, if slow
+
+
+@pytest.mark.parametrize("hide", [quiet.stderr, quiet.tfds_remarks, quiet.logs])
+def test_what_two_threads_hide_at_once_is_shown_again_after_the_last(hide, capfd):
+    """The first to begin is the first to end, so each would restore what the other has changed."""
+    loggers = [logging.getLogger(name) for name in (None, "absl", "apache_beam")]
+
+    def state():
+        filters = [list(logger.filters) for logger in loggers]
+        return [logger.level for logger in loggers], filters, tqdm_utils._active, os.fstat(2).st_ino
+
+    before = state()
+    one, other = hide(), hide()
+    one.__enter__()
+    other.__enter__()
+    hidden = state()
+    one.__exit__(None, None, None)
+    assert state() == hidden != before
+    other.__exit__(None, None, None)
+    assert state() == before
+    os.write(2, b"seen\n")
+    assert capfd.readouterr().err == "seen\n"

@@ -13,9 +13,10 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from types import ModuleType
-from typing import IO
+from typing import IO, Generic, TypeVar
 
 # Information, in the formats of old and new versions; and warnings and errors that say only that
 # there is no GPU or that TensorFlow registered its own parts twice.
@@ -29,6 +30,8 @@ _NOISE = re.compile(
 )
 _NOISE_OF_TFDS = re.compile(r"`FeatureConnector\.dtype` is deprecated")  # It is TFDS that uses it.
 
+_Value = TypeVar("_Value")
+
 
 def import_tensorflow() -> None:
     """Imports TensorFlow and looks for GPUs, quietly. Keeps the choice of visible GPUs open."""
@@ -38,30 +41,67 @@ def import_tensorflow() -> None:
         tf.config.get_visible_devices("GPU")
 
 
+class _Shared(Generic[_Value]):
+    """A change of the whole process that several threads may want at once.
+
+    The first one makes it, and the last one undoes it.
+    """
+
+    def __init__(self, change: Callable[[], contextlib.AbstractContextManager[_Value]]) -> None:
+        self._change = change
+        self._lock = threading.Lock()
+        self._made = contextlib.ExitStack()
+        self._users = 0
+
+    @contextlib.contextmanager
+    def __call__(self) -> Iterator[_Value]:
+        with self._lock:
+            if not self._users:
+                self._value = self._made.enter_context(self._change())
+            self._users += 1
+        try:
+            yield self._value
+        finally:
+            with self._lock:
+                self._users -= 1
+                if not self._users:
+                    self._made.close()
+
+
 @contextlib.contextmanager
 def stderr() -> Iterator[None]:
     """Holds back what is printed on stderr, then prints it without TensorFlow's information.
 
     Prints all of it after an error. Does nothing if TF_CPP_MIN_LOG_LEVEL is 0.
     """
+    with _held_stderr() as errors:
+        try:
+            yield
+        except Exception as error:
+            errors.append(error)
+            raise
+
+
+@_Shared
+@contextlib.contextmanager
+def _held_stderr() -> Iterator[list[Exception]]:
+    """Yields the list of errors; prints all that was held back if there are any."""
+    errors: list[Exception] = []
     try:
         terminal = os.dup(2)
     except OSError:  # This process has no stderr.
-        yield
+        yield errors
         return
 
     shows_all = os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "0"
     with open(terminal, "wb", buffering=0) as out, tempfile.TemporaryFile() as held:
         _redirect(out if shows_all else held)
         try:
-            yield
-        except Exception:
-            shows_all = True
-            raise
+            yield errors
         finally:
             _redirect(out)
             held.seek(0)
-            out.write(b"".join(line for line in held if shows_all or not _NOISE.match(line)))
+            out.write(b"".join(line for line in held if errors or not _NOISE.match(line)))
 
 
 def _redirect(stream: IO[bytes]) -> None:
@@ -98,6 +138,7 @@ def hide_log() -> None:
         sys.meta_path.insert(0, _Finder())
 
 
+@_Shared
 @contextlib.contextmanager
 def tfds_remarks() -> Iterator[None]:
     """Hides what TFDS logs about itself, and its bars. Changes no setting for good."""
@@ -117,6 +158,7 @@ def tfds_remarks() -> Iterator[None]:
         tqdm_utils.display_progress_bar(has_bars)
 
 
+@_Shared
 @contextlib.contextmanager
 def logs() -> Iterator[None]:
     """Silences the log messages and bars of TFDS and Beam, but not the logging of others."""
