@@ -20,7 +20,8 @@ from subprocesses import COMMAND
 
 import not_so_clevr
 from not_so_clevr.dataset import beam
-from not_so_clevr.dataset.not_so_clevr_dataset_builder import BEAM_CANVAS_SIZE, Builder
+from not_so_clevr.dataset.config import BEAM_CANVAS_SIZE
+from not_so_clevr.dataset.not_so_clevr_dataset_builder import Builder
 
 TWO_PROCESSES = "direct_running_mode=multi_processing,direct_num_workers=2"
 LARGE = f"quadrant_{BEAM_CANVAS_SIZE}_square{BEAM_CANVAS_SIZE - 3}"  # 16 examples

@@ -1,7 +1,13 @@
+import pickle
+
 import pytest
 import subprocesses
 
+import not_so_clevr
+from not_so_clevr.dataset.not_so_clevr_dataset_builder import Builder
+
 HEAVY = ["tensorflow", "keras", "jax", "torch", "matplotlib", "pandas", "rich", "typer"]
+CONFIG = "quadrant_8_square3"
 
 
 def heavy_modules_after(statement: str, **variables: object) -> str:
@@ -26,10 +32,49 @@ def test_nothing_heavy_is_imported_before_it_is_needed(statement, tmp_path):
     )  # Empty, or TFDS would find the builder there.
 
 
-def test_the_command_line_imports_no_framework_before_it_is_needed():
-    assert not {"tensorflow", "keras", "matplotlib"} & set(
-        heavy_modules_after("import not_so_clevr.cli").split()
+def test_the_command_line_imports_neither_tfds_nor_a_framework_before_it_is_needed():
+    code = """
+import sys, not_so_clevr.cli
+print(*{"tensorflow_datasets", "tensorflow", "keras", "matplotlib"} & set(sys.modules))
+"""
+    assert subprocesses.run(code) == ""
+
+
+# Whichever is imported first, and from wherever: the builder is registered once, and no import
+# fails.
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import not_so_clevr, tensorflow_datasets",
+        "import tensorflow_datasets, not_so_clevr",
+        "import not_so_clevr.dataset.not_so_clevr_dataset_builder",
+        "import importlib.util, not_so_clevr; importlib.util.find_spec('tensorflow_datasets'); "
+        "import tensorflow_datasets",
+        "import importlib, not_so_clevr; importlib.reload(not_so_clevr); "
+        "import tensorflow_datasets; importlib.reload(not_so_clevr)",
+        "import sys, not_so_clevr; first = not_so_clevr; "
+        "[sys.modules.pop(name) for name in list(sys.modules) if name.startswith('not_so_clevr')]; "
+        "import not_so_clevr, tensorflow_datasets",  # Two finders
+        "import importlib, not_so_clevr, tensorflow_datasets; importlib.reload(tensorflow_datasets)",
+        "import pickle; pickle.loads(CONFIG); pickle.loads(BUILDER)",
+        "import threading, not_so_clevr; name = 'not_so_clevr.dataset.not_so_clevr_dataset_builder'; "
+        "other = threading.Thread(target=__import__, args=[name]); other.start(); "
+        "import tensorflow_datasets; other.join()",
+    ],
+)
+def test_tfds_knows_the_data_set_whatever_is_imported_first(statement, tmp_path):
+    config = not_so_clevr.NotSoClevrConfig(split="quadrant", canvas_size=8, square_size=3)
+    builder = Builder(config=config, data_dir=tmp_path)
+    code = (
+        f"CONFIG, BUILDER = {pickle.dumps(config)!r}, {pickle.dumps(builder)!r}\n{statement}\n"
+        "import sys, tensorflow_datasets as tfds\n"
+        f"builder = tfds.builder('not_so_clevr/{CONFIG}')\n"
+        "assert type(tfds.__loader__).__module__.startswith('_frozen_importlib')\n"
+        "print(builder.info.full_name, "
+        "tfds.core.registered.list_imported_builders().count('not_so_clevr'))"
     )
+    expected = f"not_so_clevr/{CONFIG}/1.0.0 1"
+    assert subprocesses.run(code, TFDS_DATA_DIR=tmp_path).splitlines()[-1] == expected
 
 
 def test_the_picture_needs_no_tensorflow():

@@ -12,9 +12,7 @@ from not_so_clevr import files
 from not_so_clevr.benchmark import progress
 from not_so_clevr.checks import MissingPackageError, UserError
 from not_so_clevr.cli import options, terminal
-from not_so_clevr.dataset import generate as generating
-from not_so_clevr.dataset.config import as_config
-from not_so_clevr.dataset.not_so_clevr_dataset_builder import BEAM_CANVAS_SIZE
+from not_so_clevr.dataset.config import BEAM_CANVAS_SIZE, as_config
 from not_so_clevr.results import tables
 
 _FORMATS = (".png", ".pdf", ".svg")
@@ -36,6 +34,8 @@ def generate(
     data_dir: options.DataDir = None,
 ) -> None:
     """Generate data sets on disk for tfds.load. Those already there are left unchanged."""
+    from not_so_clevr.dataset import generate as generating  # Imports TFDS.
+
     with terminal.interruptible(), progress.generation(verbose=1) as on_progress:
         builders = generating.generate(
             configs,

@@ -20,9 +20,9 @@ from not_so_clevr.benchmark.options import RunOptions
 from not_so_clevr.checks import integer
 from not_so_clevr.cli import options, terminal
 from not_so_clevr.reproduce import grids, sweep
-from not_so_clevr.results import tables
+from not_so_clevr.results import published, tables
 
-_SUITES = ", ".join(options.suites())
+_SUITES = ", ".join(published.suite_names())
 _GRID = f"One of {_SUITES}; or a TOML file, e.g. grid.toml."
 _SEEDS = "Run each row with N seeds, 0 to N - 1."
 _GRID_SEEDS = f"{_SEEDS} Default: those of the file, or 3."
@@ -31,7 +31,7 @@ _ADDRESS = "A Ray cluster, e.g. 10.0.0.1:6379, or auto. Default: this machine."
 _CPUS = "CPU cores and threads of each run."
 _GPUS = "GPUs of each run; below 1, runs share a GPU."
 
-_suite = functools.partial(typer.Argument, autocompletion=options.suites)
+_suite = functools.partial(typer.Argument, autocompletion=published.suite_names)
 
 
 def reproduce_published(

@@ -45,10 +45,6 @@ def configs() -> list[str]:
     return [config.name for config in CONFIGS]
 
 
-def suites() -> list[str]:
-    return list(published.suites())
-
-
 def recipes(ctx: typer.Context) -> list[str]:
     """Returns the recipes of a bundled model. The model itself knows them, but imports Keras."""
     words = [ctx.params.get("model"), *ctx.args]  # An option without a value leaves it unparsed.

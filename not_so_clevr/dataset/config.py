@@ -8,18 +8,22 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import tensorflow_datasets as tfds
 
 from not_so_clevr.checks import UserError, did_you_mean
 from not_so_clevr.dataset import geometry, splits
 
+#: Canvases from this size on, in pixels, are generated with Apache Beam (docs/large.md).
+BEAM_CANVAS_SIZE = 512
+
 
 @dataclasses.dataclass(eq=False, kw_only=True)
-class NotSoClevrConfig(tfds.core.BuilderConfig):
+class NotSoClevrConfig:
     """A data set: canvas size, square size and split.
 
     The name is computed from the values that differ from the defaults, so different data sets never
     share a folder: `NotSoClevrConfig(split="quadrant", canvas_size=32).name == "quadrant_32"`.
+
+    TFDS takes it as a `tfds.core.BuilderConfig`, which it does not extend: that would import TFDS.
 
     Attributes:
         canvas_size: S, in pixels, 1 to 4096.
@@ -59,6 +63,10 @@ class NotSoClevrConfig(tfds.core.BuilderConfig):
         }.get(self.split, f"{self.split} split")
         size, k = self.canvas_size, self.square_size
         self.description = f"{k}x{k} squares on {size}x{size} canvases, {rule}."
+
+    def __fspath__(self) -> str:
+        """Returns the name, which is also the folder in which TFDS keeps the data set."""
+        return self.name
 
     @classmethod
     def from_name(cls, name: str) -> NotSoClevrConfig:

@@ -22,10 +22,7 @@ from google.protobuf.json_format import ParseError
 from not_so_clevr import files
 from not_so_clevr.checks import MissingPackageError, UserError
 from not_so_clevr.dataset import devices, drawing, geometry, prepared, quiet
-from not_so_clevr.dataset.config import CONFIGS, NotSoClevrConfig, as_config
-
-#: Canvases from this size on, in pixels, are generated with Apache Beam (docs/large.md).
-BEAM_CANVAS_SIZE = 512
+from not_so_clevr.dataset.config import BEAM_CANVAS_SIZE, CONFIGS, NotSoClevrConfig, as_config
 
 # What `tfds.testing.mock_data` replaces
 _PREPARE = vars(tfds.core.DatasetBuilder)["download_and_prepare"]

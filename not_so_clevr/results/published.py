@@ -38,6 +38,11 @@ class Published(NamedTuple):
 PUBLISHED_COLUMNS = Published._fields
 
 
+def suite_names() -> list[str]:
+    """Returns the names of the suites, without reading their experiments."""
+    return [name for name in _file() if name != _ELSEWHERE]
+
+
 @functools.cache
 def suites() -> dict[str, tuple[Experiment, ...]]:
     """Returns the experiments of each suite.
@@ -47,11 +52,9 @@ def suites() -> dict[str, tuple[Experiment, ...]]:
     """
     found: dict[str, tuple[Experiment, ...]] = {}
     known: dict[str, Experiment] = {}
-    for suite, rows in _file().items():
-        if suite == _ELSEWHERE:
-            continue
+    for suite in suite_names():
         experiments: list[Experiment] = []
-        for number, row in enumerate(rows, 1):
+        for number, row in enumerate(_file()[suite], 1):
             experiments += _experiments(f"{FILE}: row {number} of [[{suite}]]", row, known)
 
         known |= {each.id: each for each in experiments}
