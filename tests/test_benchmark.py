@@ -180,6 +180,7 @@ benchmark.run(test_benchmark.linear, runs={runs!r}, replace={replace}, callbacks
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "moment",
     [
@@ -206,6 +207,7 @@ def test_a_killed_run_resumes_to_the_same_weights(finished, tmp_path, moment):
     assert not (tmp_path / (result.id + results.INCOMPLETE)).exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("moment", "left"),
     [

@@ -36,7 +36,8 @@ def _test_case(name: str) -> type:
         "__module__": __name__,
     }
     case = type(f"Test_{name}", (tfds.testing.DatasetBuilderTestCase,), attributes)
-    return pytest.mark.large(case) if name.endswith("_256") else case
+    marks = {"256": pytest.mark.large, "128": pytest.mark.slow}
+    return marks.get(name[-3:], lambda case: case)(case)
 
 
 globals().update({f"Test_{config.name}": _test_case(config.name) for config in CONFIGS})

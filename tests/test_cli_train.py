@@ -190,6 +190,7 @@ def test_options_of_train_reach_the_training_and_ctrl_c_says_how_to_go_on(
     assert capsys.readouterr().err.endswith(f"not-so-clevr: {said}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("moment", "words"),
     [
@@ -304,6 +305,7 @@ def test_the_reference_stands_beside_a_result(folder):
     assert "| regression | quadrant | coordconv-epochs=1 (yours) | 1 |" in result.stdout
 
 
+@pytest.mark.slow
 def test_a_killed_command_resumes(folder):
     arguments = ["train", "coordconv", *TASK, "--set", "epochs=40", "--data", "memory"]
     environment = subprocesses.environment()
@@ -340,6 +342,7 @@ def test_a_killed_command_resumes(folder):
     ]
 
 
+@pytest.mark.slow
 def test_the_terminal_shows_a_bar(folder):
     """On a terminal: epoch, loss, the task's metric and the time left."""
     main, terminal = pty.openpty()

@@ -26,6 +26,7 @@ def prepared(request, tmp_path_factory):
 in_one_format = pytest.mark.parametrize("prepared", ["tfrecord"], indirect=True)
 
 
+@pytest.mark.slow
 def test_eight_processes_at_once_all_get_the_same(tmp_path):
     code = f"""
 import hashlib, random
@@ -45,6 +46,7 @@ print(digest.hexdigest(), len(loaded["train"]["label"]))
     assert _files(tmp_path / NAME) == {".1.0.0.lock", "1.0.0"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "moment", ["first examples", "first shard written", "complete but not yet in place"]
 )
@@ -103,6 +105,7 @@ def test_reading_before_generating_is_the_error_of_tfds(tmp_path):
         tfds.builder(NAME, data_dir=tmp_path).as_dataset()
 
 
+@pytest.mark.slow
 def test_a_full_disk_gives_one_sentence_and_leaves_nothing(tmp_path):
     code = f"""
 import resource, tensorflow_datasets as tfds, not_so_clevr
@@ -119,6 +122,7 @@ except OSError as error:
     assert _files(tmp_path / NAME) == {".1.0.0.lock"}
 
 
+@pytest.mark.slow
 def test_a_data_set_that_cannot_be_replaced_stays(tmp_path):
     folder = tmp_path / NAME / "1.0.0"
     tfds.builder(NAME, data_dir=tmp_path).download_and_prepare()

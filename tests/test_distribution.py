@@ -32,13 +32,9 @@ from not_so_clevr import benchmark
 
 
 def on_each_backend(cases):
-    """Cases (backend, ...) for pytest: without the backends that are not installed."""
+    """Cases (backend, ...) for pytest, each a process: without backends that are not installed."""
     installed = [keras.backend.backend(), *subprocesses.other_backends()]
-    return [
-        pytest.param(*case, marks=[pytest.mark.slow] * (case[0] != installed[0]))
-        for case in cases
-        if case[0] in installed
-    ]
+    return [pytest.param(*case, marks=pytest.mark.slow) for case in cases if case[0] in installed]
 
 
 BACKENDS = on_each_backend([("tensorflow",), ("jax",)])

@@ -23,6 +23,7 @@ SAID = re.compile(
 TORCH = "import torch\n"  # With which an example begins that needs PyTorch, and nothing of the examples above it
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "page", [page for page, examples in EXAMPLES.items() if examples], ids=lambda page: page.name
 )
@@ -70,6 +71,7 @@ def test_the_examples_are_found():
     }
 
 
+@pytest.mark.slow
 def test_the_examples_of_the_recipes_run(tmp_path):
     """Softmax without the pixels that are never right; what a first layer looks at; units that are dead."""
     arguments = [

@@ -26,12 +26,10 @@ def generate(size: int, folder: str) -> dict[str, float]:
     """Prepares `quadrant_S`."""
     import keras  # noqa: F401  Not counted
     import tensorflow  # noqa: F401
-    import tensorflow_datasets as tfds
 
     from not_so_clevr.dataset.config import NotSoClevrConfig
     from not_so_clevr.dataset.not_so_clevr_dataset_builder import Builder
 
-    tfds.disable_progress_bar()
     builder = Builder(config=NotSoClevrConfig(split="quadrant", canvas_size=size), data_dir=folder)
     before, started = _memory(), time.process_time()
     builder.download_and_prepare()
