@@ -39,7 +39,7 @@ def test_the_wheel_works_outside_the_checkout(tmp_path):
         "not_so_clevr/baselines/results.jsonl",
         "not_so_clevr/results/result.schema.json",
     } <= packaged
-    assert len(packaged) <= 90
+    assert len(packaged) <= 120  # Code and a small table of results, no data of runs
     assert wheel.stat().st_size <= 2**20
 
     code = f"""
