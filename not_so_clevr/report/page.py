@@ -100,7 +100,9 @@ def page(
     order = charts.labels(runs)
     rows = results.leaderboard(runs, reference)
     details = [_details(same) for same in results.grouped(runs, lambda run: run.row).values()]
-    models = collections.Counter((row.task, row.config) for row in rows if not row.reference)
+    models = collections.Counter(
+        (row.task, row.config) for row in rows if not (row.reference or row.also)
+    )
     panels = [
         _panel(best, order) | {"left_out": models[key] - MOST}
         for key, best in _panels(runs).items()
@@ -164,7 +166,8 @@ def _anchor(*names: str) -> str:
 def _panels(runs: Iterable[Result]) -> dict[tuple[str, str], list[Result]]:
     """Returns the runs of the best models of each task and config, in leaderboard order."""
     groups = results.grouped(runs, lambda run: run.row)
-    rows = results.grouped(results.leaderboard(runs), lambda row: (row.task, row.config))
+    own = (row for row in results.leaderboard(runs) if not row.also)
+    rows = results.grouped(own, lambda row: (row.task, row.config))
     return {
         key: [run for row in best[:MOST] for run in groups[row.task, row.config, row.model]]
         for key, best in rows.items()
@@ -249,7 +252,8 @@ def _curves(models: Mapping[str, Sequence[Result]]) -> str:
 
 
 def _costs(runs: Sequence[Result]) -> str:
-    rows = [{name: text for name, text, _ in _cells(row)} for row in results.leaderboard(runs)]
+    own = (row for row in results.leaderboard(runs) if not row.also)
+    rows = [{name: text for name, text, _ in _cells(row)} for row in own]
     text = "{model}: {test} right, {parameters} parameters, {time}"
     return "; ".join(text.format(**row) for row in rows)
 
@@ -267,6 +271,12 @@ def _details(runs: Sequence[Result]) -> dict[str, Any]:
         "platform": _distinct(run.environment.get("platform", "") for run in runs),
         "versions": _distinct(run.environment.get("versions", "") for run in runs),
     }
+    for name in dict.fromkeys(name for run in runs for name in run.also):
+        facts[f"on {name}"] = _distinct(
+            f"seed {run.seed}: {tables.shares(run.also[name], run.accuracy_metric)}"
+            for run in runs
+            if name in run.also
+        )
     columns = (
         "seed",
         "train",

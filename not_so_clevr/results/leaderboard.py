@@ -37,64 +37,105 @@ class Row:
         hardware: where the runs were made, each different one once, separated by `; `.
         software: what they were made with, in the same form.
         reference: whether these are reference results, shown beside those of the user.
+        also: the other data set that the same weights were measured on; "" if it is `config`. If
+            the model does not fit there, the row has no metrics: None.
     """
 
     task: str
     config: str
     model: str
     seeds: int
-    train: float
-    test: float
+    train: float | None
+    test: float | None
     test_interval: float | None
-    test_lowest: float
+    test_lowest: float | None
     perfect: int
     metric: str
     distance_metric: str
-    distance: float
+    distance: float | None
     parameters: int | None
     seconds: float | None
     hardware: str
     software: str
     reference: bool = False
+    also: str = ""
 
 
 def leaderboard(results: Iterable[Result], reference: Iterable[Result] = ()) -> list[Row]:
     """Returns a row for each task, config and label, the best of a task and config first.
 
+    Below each are the rows of the other data sets that its weights were measured on.
+
     Args:
         results: the runs.
         reference: reference results, which get rows of their own.
     """
-    rows = [
-        _row(runs, of_reference)
+    blocks = [
+        _rows(runs, of_reference)
         for of_reference, each in ((False, results), (True, reference))
         for runs in grouped(each, lambda run: run.row).values()
     ]
-    return sorted(rows, key=lambda row: (row.task, row.config, -row.test, -row.train, row.model))
+    return [row for block in sorted(blocks, key=_order) for row in block]
+
+
+def _order(block: Sequence[Row]) -> tuple[str, str, float, float, str]:
+    row = block[0]
+    return row.task, row.config, -(row.test or 0), -(row.train or 0), row.model
+
+
+def _rows(runs: Sequence[Result], reference: bool) -> list[Row]:
+    """Returns the row of some runs, and those of the other data sets they were measured on."""
+    rows = [_row(runs, reference)]
+    row = dataclasses.replace(rows[0], seconds=None, hardware="", software="")
+    for name in dict.fromkeys(name for run in runs for name in run.also):
+        found = [(run, run.also[name]) for run in runs if name in run.also]
+        moved = [
+            dataclasses.replace(run, metrics=metrics)
+            for run, metrics in found
+            if not isinstance(metrics, str)
+        ]
+        if moved:
+            rows.append(dataclasses.replace(row, also=name, **_metrics(moved)))
+        if len(moved) < len(found):
+            seeds = len(found) - len(moved)
+            rows.append(dataclasses.replace(row, also=name, **_NO_METRICS, seeds=seeds))
+    return rows
 
 
 def _row(runs: Sequence[Result], reference: bool) -> Row:
     first = runs[0]
-    test = [run.accuracy("test") for run in runs]
     return Row(
         task=first.task,
         config=first.config,
         model=first.label,
-        seeds=len(runs),
-        train=statistics.fmean(run.accuracy("train") for run in runs),
-        test=statistics.fmean(test),
-        test_interval=interval(test),
-        test_lowest=min(test),
-        perfect=sum(run.perfect for run in runs),
         metric=first.accuracy_metric,
         distance_metric=first.distance_metric,
-        distance=statistics.fmean(run.distance("test") for run in runs),
+        **_metrics(runs),
         parameters=first.parameters,
         seconds=median(run.seconds for run in runs),
         hardware=hardware(runs),
         software=software(runs),
         reference=reference,
     )
+
+
+def _metrics(runs: Sequence[Result]) -> dict[str, Any]:
+    """Returns the fields of a row that follow from the metrics of its runs."""
+    test = [run.accuracy("test") for run in runs]
+    return {
+        "seeds": len(runs),
+        "train": statistics.fmean(run.accuracy("train") for run in runs),
+        "test": statistics.fmean(test),
+        "test_interval": interval(test),
+        "test_lowest": min(test),
+        "perfect": sum(run.perfect for run in runs),
+        "distance": statistics.fmean(run.distance("test") for run in runs),
+    }
+
+
+_NO_METRICS: Mapping[str, Any] = dict.fromkeys(
+    ("train", "test", "test_interval", "test_lowest", "distance", "parameters")
+) | {"perfect": 0}
 
 
 def hardware(runs: Iterable[Result]) -> str:
@@ -125,21 +166,29 @@ def _of(name: str, text: Callable[[Any], str] = str, is_number: bool = True) -> 
     return Column(lambda row: text(getattr(row, name)), lambda row: getattr(row, name), is_number)
 
 
+def _model(row: Row) -> str:
+    return f"{row.model} -> {row.also}" if row.also else row.model
+
+
 def _test(row: Row) -> str:
+    if row.test is None:
+        return "does not fit"
     return tables.percent(row.test) + tables.interval(row.metric, row.test, row.test_interval)
 
 
 def _perfect(row: Row) -> str:
-    return f"{row.perfect} of {row.seeds}"
+    return "" if row.test is None else f"{row.perfect} of {row.seeds}"
 
 
 def _distance(row: Row) -> str:
     metric = METRICS[row.distance_metric]
+    if row.distance is None:
+        return ""
     return ("" if metric.unit else f"{metric.label} ") + tables.amount(metric.name, row.distance)
 
 
-def _shortfall(row: Row) -> float:
-    return METRICS[row.distance_metric].shortfall(row.distance)
+def _shortfall(row: Row) -> float | None:
+    return None if row.distance is None else METRICS[row.distance_metric].shortfall(row.distance)
 
 
 def _parameters(number: int | None) -> str:
@@ -149,12 +198,12 @@ def _parameters(number: int | None) -> str:
 COLUMNS: Mapping[str, Column] = {
     "task": _of("task", is_number=False),
     "config": _of("config", is_number=False),
-    "model": _of("model", is_number=False),
+    "model": Column(_model, _model, is_number=False),
     "seeds": _of("seeds"),
     "train": _of("train", tables.percent),
     "test": Column(_test, lambda row: row.test),
     "lowest": _of("test_lowest", tables.percent),
-    "perfect": Column(_perfect, lambda row: row.perfect / row.seeds),
+    "perfect": Column(_perfect, lambda row: None if row.test is None else row.perfect / row.seeds),
     "distance": Column(_distance, _shortfall),
     "parameters": _of("parameters", _parameters),
     "time": _of("seconds", tables.duration),
@@ -201,7 +250,8 @@ a pixel; every pixel of the canvas), averaged over seeds, with the 95 % confiden
 test for the worst seed. Perfect: the runs that get every example of train and test right.
 Distance: how far off the answers are on test, in pixels or as IoU, averaged over examples.
 Parameters: trainable weights. Time: the median over whole runs. The name of a model is followed by
-its recipe, unless that is the default, and by the settings that were changed."""
+its recipe, unless that is the default, and by the settings that were changed. A row such as
+net -> quadrant_128 has the results of the same weights on that data set, without training there."""
 
 
 def to_markdown(rows: Sequence[Row]) -> str:

@@ -6,7 +6,7 @@ result.schema.json beside this file is its JSON Schema, written by
 | schema | changes |
 |---|---|
 | 1 | no `schema`; the two main metrics were called `right` and `closeness` |
-| 2 | they are called `accuracy_metric` and `distance_metric` |
+| 2 | they are called `accuracy_metric` and `distance_metric`; newer files may have `also` |
 """
 
 from __future__ import annotations
@@ -89,6 +89,7 @@ class Record(Strict):
     examples_per_second: Amount | None = None
     environment: dict[str, Any] = {}
     command: str | None = None
+    also: dict[str, Splits | str] = {}
 
     @pydantic.model_validator(mode="after")
     def _check_metrics(self) -> Record:
@@ -100,8 +101,10 @@ class Record(Strict):
         if named != (task.accuracy_metric, task.distance_metric):
             raise ValueError(f"{' and '.join(named)} are not the metrics of {self.task}")
 
-        for values in (self.metrics.train, self.metrics.test):
-            _check_names(values, *named)
+        elsewhere = (each for each in self.also.values() if isinstance(each, Splits))
+        for splits in (self.metrics, *elsewhere):
+            for values in (splits.train, splits.test):
+                _check_names(values, *named)
         for epoch in self.history:
             _check_names(epoch.test, self.accuracy_metric)
         return self

@@ -64,6 +64,8 @@ class Result:
         examples_per_second: of training, without evaluation, or None.
         environment: versions, backend, device, CPU, cores, commit.
         command: what repeats the run, or None.
+        also: the name of another data set -> the metrics of the same weights there, as `metrics`;
+            or one sentence on why the model does not fit there.
         folder: where it was read from, or None.
         examples: "train" and "test" -> name -> array; see errors.npz.
     """
@@ -83,6 +85,9 @@ class Result:
     examples_per_second: float | None = None
     environment: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     command: str | None = None
+    also: Mapping[str, Mapping[str, Mapping[str, float]] | str] = dataclasses.field(
+        default_factory=dict
+    )
     folder: pathlib.Path | None = dataclasses.field(default=None, compare=False, repr=False)
     examples: Examples = dataclasses.field(default_factory=dict, compare=False, repr=False)
 
@@ -152,6 +157,10 @@ class Result:
         }
         with files.replacing(folder / ERRORS) as temporary, temporary.open("wb") as stream:
             np.savez_compressed(stream, **flat)  # type: ignore[arg-type]
+        self.write_record(folder)
+
+    def write_record(self, folder: pathlib.Path) -> None:
+        """Writes result.json. Raises OSError, naming the file, if that fails."""
         with files.replacing(folder / FILE) as temporary:
             temporary.write_text(json.dumps(self.values(), indent=1) + "\n")
 
@@ -184,13 +193,12 @@ class Result:
         return cls(**known, folder=folder)
 
     def values(self) -> dict[str, Any]:
-        """Returns the values of its record."""
+        """Returns the values of its record; `also` only if there is something."""
         from not_so_clevr.results.record import SCHEMA
 
         fields = (field.name for field in dataclasses.fields(self))
-        values = {
-            name: getattr(self, name) for name in fields if name not in ("folder", "examples")
-        }
+        left_out = ("folder", "examples") if self.also else ("folder", "examples", "also")
+        values = {name: getattr(self, name) for name in fields if name not in left_out}
         return {"schema": SCHEMA} | values
 
     def with_examples(self) -> Result:

@@ -19,8 +19,10 @@ FORMATS = (".md", ".csv", ".json")
 _FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # Their wide forms, too
 
 
-def percent(share: float) -> str:
-    """Returns a share as text; only 1 is `100 %`, nothing is rounded to it."""
+def percent(share: float | None) -> str:
+    """Returns a share as text; only 1 is `100 %`, nothing is rounded to it; "" for None."""
+    if share is None:
+        return ""
     text = f"{100 * share:.1f}"
     return "100 %" if share == 1 else f"{'99.9' if text == '100.0' else text} %"
 
@@ -46,6 +48,14 @@ def duration(seconds: float | None) -> str:
     if seconds < 100:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:.1f} h"
+
+
+def shares(metrics: Mapping[str, Mapping[str, float]] | str, metric: str) -> str:
+    """Returns `100 % of train, 97.3 % of test right`; a sentence instead of metrics as it is."""
+    if isinstance(metrics, str):
+        return metrics
+    texts = (f"{percent(values[metric])} of {split}" for split, values in metrics.items())
+    return f"{', '.join(texts)} right"
 
 
 def interval(metric: str, mean: float, half: float | None) -> str:
