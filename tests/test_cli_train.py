@@ -157,6 +157,7 @@ def test_a_data_set_is_generated_and_read_where_it_was_asked_for(arguments, tmp_
         (["--tensorboard"], {"tensorboard": True}, "tuned"),
         (["--distribute"], {"distribute": True}, "tuned"),
         (["--recipe", "article"], {}, "article"),
+        (["--also", "quadrant", "--also", "uniform"], {"also": ("quadrant", "uniform")}, "tuned"),
     ],
     ids=str,
 )
@@ -180,7 +181,9 @@ def test_options_of_train_reach_the_training_and_ctrl_c_says_how_to_go_on(
     ((asked_for, keywords),) = asked
     usual = {"runs": pathlib.Path("runs"), "data": "memory", "verbose": 1} | changed
     assert asked_for.seed == usual.pop("seed", 0)
-    assert keywords == RunOptions(**usual)
+    also = [config.name for config in keywords.also]
+    assert also == list(usual.pop("also", ()))
+    assert dataclasses.replace(keywords, also=()) == RunOptions(**usual)
     assert asked_for.recipe == registry.find("coordconv").recipe(recipe, "regression")[1]
     assert ended.value.code == 130
     instead = " instead of --replace" if "--replace" in options else ""

@@ -65,6 +65,11 @@ class Run:
         """Returns the same run with another seed. Raises UserError unless it is 0 to 2^32 - 1."""
         return dataclasses.replace(self, seed=integer("seed", seed, 0, 2**32 - 1))
 
+    def on(self, config: NotSoClevrConfig) -> Run:
+        """Returns the same run on another data set."""
+        task = as_task(self.task.name, config.canvas_size)
+        return dataclasses.replace(self, config=config, task=task)
+
     def command(self, data: str = "tfds", distribute: bool = False) -> str | None:
         """Returns the command that makes the run; None if the model cannot be found by name."""
         if not self.model.findable:

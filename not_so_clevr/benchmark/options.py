@@ -1,15 +1,16 @@
-"""How a run is made: options that change neither its id nor, except for callbacks, its result."""
+"""How a run is made: options that change neither its id nor, except for callbacks, its weights."""
 
 from __future__ import annotations
 
 import dataclasses
 import importlib.util
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from not_so_clevr import files
 from not_so_clevr.checks import MissingPackageError, UserError, one_of
+from not_so_clevr.dataset.config import NotSoClevrConfig, as_config
 
 if TYPE_CHECKING:
     import keras
@@ -35,6 +36,7 @@ class RunOptions:
     replace: bool = False
     tensorboard: bool = False
     distribute: bool = False
+    also: Sequence[str | NotSoClevrConfig] = ()
     callbacks: Sequence[keras.callbacks.Callback] = ()
     verbose: str | int = "auto"
 
@@ -44,6 +46,11 @@ class RunOptions:
         if self.runs is not None:
             files.expanded(self.runs)
         one_of("data", self.data, DATA)
+        if isinstance(self.also, (str, NotSoClevrConfig)) or not isinstance(self.also, Iterable):
+            example = "also=['quadrant_128']"
+            raise UserError(f"also must be a list of configs, got {self.also!r}; e.g. {example}.")
+        others = {config.name: config for config in map(as_config, self.also)}
+        object.__setattr__(self, "also", tuple(others.values()))
         if not isinstance(self.verbose, (str, int)) or self.verbose not in ("auto", 0, 1):
             raise UserError(f"verbose={self.verbose!r} is unknown; expected one of auto, 0, 1.")
         if self.resume and self.replace:
@@ -58,14 +65,20 @@ class RunOptions:
         """Checks that a run can be made with these options.
 
         Raises:
-            UserError: one sentence, if the data set does not fit into memory, or the run to resume
-                is damaged or has other settings.
+            UserError: one sentence, if the data set does not fit into memory, the model would also
+                be measured on the data set that it is trained on, or the run to resume is damaged
+                or has other settings.
             FileExistsError: one sentence, if the run exists, unless resumed or replaced.
             OSError: one sentence, if the folder of the run cannot be read.
         """
         from not_so_clevr.benchmark import loading
         from not_so_clevr.benchmark.run_folder import RunFolder
 
+        if run.config.name in (as_config(each).name for each in self.also):
+            raise UserError(
+                f"also={run.config.name} is what {run.model.name} is trained and measured on; "
+                "omit it, or give another config."
+            )
         if self.data == "tfds":
             loading.check_memory(run.config)
         if self.runs is not None:

@@ -48,8 +48,8 @@ def is_shown(verbose: str | int) -> bool:
 
 
 @contextlib.contextmanager
-def generation(verbose: str | int) -> Iterator[Callable[[str, int, int], None]]:
-    """Shows a bar for each data set that is generated; yields the function that updates them."""
+def examples(verbose: str | int) -> Iterator[Callable[[str, int, int], None]]:
+    """Shows a bar for each data set that is gone through; yields the function that updates them."""
     tasks: dict[str, rich.progress.TaskID] = {}
 
     def on_progress(name: str, done: int, total: int) -> None:

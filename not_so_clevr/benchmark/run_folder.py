@@ -17,6 +17,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from not_so_clevr import files, results
+from not_so_clevr.benchmark import tracebacks
 from not_so_clevr.checks import UserError
 from not_so_clevr.results import Result, record
 
@@ -166,6 +167,26 @@ class RunFolder:
                 network.save_weights(temporary)
         files.swap(self.partial, self.final)
         self.recover()
+
+    def load_weights(self, network: keras.Model) -> None:
+        """Loads the weights of a complete run. Raises UserError if that is not possible."""
+        file = self.final / results.WEIGHTS
+        if not file.exists():
+            raise UserError(f"{file} is missing; put it back, or replace the run.")
+        try:
+            if network.compiled:
+                network.optimizer.build(network.trainable_variables)
+            network.load_weights(file)
+        except Exception as error:  # A damaged file can raise anything.
+            raise UserError(
+                f"{file} does not hold the weights of this network ({tracebacks.sentence(error)}); "
+                "use the code that made it, or replace the run."
+            ) from error
+
+    def amend(self, result: Result) -> None:
+        """Writes the result of a complete run again."""
+        with self.worded():
+            result.write_record(self.final)
 
     def recover(self) -> None:
         """Deletes what a kill during `finish` left: checkpoints, or the run that was replaced."""

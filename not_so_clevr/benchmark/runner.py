@@ -73,7 +73,7 @@ def prepare(runs: Iterable[Run], options: RunOptions) -> None:
     configs = dict.fromkeys(run.config.name for run in runs)
     if options.data == "tfds" and configs:
         devices.leave_gpus()
-        with progress.generation(options.verbose) as on_progress:
+        with progress.examples(options.verbose) as on_progress:
             generate(configs, data_dir=options.data_dir, on_progress=on_progress)
 
 

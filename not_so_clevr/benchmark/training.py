@@ -24,6 +24,7 @@ from not_so_clevr.benchmark import (
     networks,
     progress,
     registry,
+    transfer,
 )
 from not_so_clevr.benchmark.experiment import Build, Run, plan
 from not_so_clevr.benchmark.log import Log
@@ -52,6 +53,7 @@ def run(
     replace: bool = False,
     tensorboard: bool = False,
     distribute: bool = False,
+    also: Sequence[str | NotSoClevrConfig] = (),
     callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: str | int = "auto",
 ) -> Result:
@@ -80,6 +82,10 @@ def run(
         tensorboard: write logs for TensorBoard into the folder of the run.
         distribute: split each batch among all GPUs (all CPU devices if there are none), on JAX or
             TensorFlow.
+        also: other configs to measure the trained weights on, e.g. `("quadrant_128",)`: they are
+            put into the network that the same function builds for that canvas, and the result has
+            its metrics, or why it does not fit, in `also`. With `resume` a complete run that lacks
+            some is measured from its saved weights.
         callbacks: Keras callbacks. At the end of an epoch they see the test metrics as
             `val_<metric>`.
         verbose: 1 shows a bar on stderr (a line every 10 s outside a terminal), 0 nothing; "auto"
@@ -107,6 +113,7 @@ def run(
         replace=replace,
         tensorboard=tensorboard,
         distribute=distribute,
+        also=also,
         callbacks=keras.tree.flatten(callbacks or []),
         verbose=verbose,
     )
@@ -127,15 +134,24 @@ def execute(run: Run, options: RunOptions) -> Result:
     ):
         options.check(run)
         if folder is not None and options.resume and folder.complete:
-            return folder.result(run.saved_recipe).with_examples()
+            network = None
+            result = folder.result(run.saved_recipe).with_examples()
+        else:
+            network, result = _train(run, options, devices, folder)
+        return transfer.complete(result, run, options, network, max(1, len(devices)), folder)
 
-        with progress.training(run.id, options.verbose) as bar:
-            training = _Training(run, options, devices, folder)
-            training.fit(bar)
-            result = training.result()
-        if folder is not None:
-            folder.finish(result, training.network)
-        return result
+
+def _train(
+    run: Run, options: RunOptions, devices: list[str], folder: RunFolder | None
+) -> tuple[keras.Model, Result]:
+    """Trains and measures a run, and completes its folder; returns its network and result."""
+    with progress.training(run.id, options.verbose) as bar:
+        training = _Training(run, options, devices, folder)
+        training.fit(bar)
+        result = training.result()
+    if folder is not None:
+        folder.finish(result, training.network)
+    return training.network, result
 
 
 class _Training:

@@ -36,7 +36,7 @@ def generate(
     """Generate data sets on disk for tfds.load. Those already there are left unchanged."""
     from not_so_clevr.dataset import generate as generating  # Imports TFDS.
 
-    with terminal.interruptible(), progress.generation(verbose=1) as on_progress:
+    with terminal.interruptible(), progress.examples(verbose=1) as on_progress:
         builders = generating.generate(
             configs,
             data_dir=data_dir,

@@ -147,11 +147,12 @@ def print_left(
 
 
 def print_result(result: results.Result) -> None:
-    shares = ", ".join(
-        f"{tables.percent(values[result.accuracy_metric])} of {split}"
-        for split, values in result.metrics.items()
-    )
-    print(f"{result.id}: {shares} right, in {result.seconds or 0:.0f} s", flush=True)
+    metric = result.accuracy_metric
+    shares = tables.shares(result.metrics, metric)
+    print(f"{result.id}: {shares}, in {result.seconds or 0:.0f} s", flush=True)
+    for name, metrics in result.also.items():
+        shares = tables.plain(tables.shares(metrics, metric))
+        print(f"{result.id} -> {name}: {shares}", flush=True)
 
 
 def sweep_table(attempts: Sequence[sweep.Attempt], slots: int) -> rich.console.RenderableType:

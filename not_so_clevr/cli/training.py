@@ -23,6 +23,7 @@ _SET = "Change a setting of the recipe or the model. Repeatable."
 _RESUME = "Continue interrupted runs, skip complete ones."
 _REPLACE = "Train again, and replace existing runs."
 _DISTRIBUTE = "Share each batch among all GPUs, with TensorFlow or JAX."
+_ALSO = "Measure the trained weights on this config, too. Repeatable."
 _TENSORBOARD = "Write logs for TensorBoard into the run's folder."
 
 
@@ -45,6 +46,10 @@ def train(
     resume: Annotated[bool, options.how("--resume", help=_RESUME)] = False,
     replace: Annotated[bool, options.how("--replace", help=_REPLACE)] = False,
     distribute: Annotated[bool, options.how("--distribute", help=_DISTRIBUTE)] = False,
+    also: Annotated[
+        list[str] | None,
+        options.how(metavar="CONFIG", help=_ALSO, autocompletion=options.configs),
+    ] = None,
     data: options.Data = "tfds",
     tensorboard: Annotated[bool, options.where("--tensorboard", help=_TENSORBOARD)] = False,
     runs: options.Runs = pathlib.Path("runs"),
@@ -54,12 +59,14 @@ def train(
     chosen = _seeds(seed, seeds)
     changed = naming.read_all(settings or [])
     checked = as_config(config)
+    how = RunOptions(
+        data, data_dir, runs, resume, replace, tensorboard, distribute, also or [], verbose=1
+    )
     from not_so_clevr.benchmark import experiment, runner
 
     found = registry.find(model)
     first = experiment.plan(found, task=task, config=checked, recipe=recipe, settings=changed)
     todo = [first.with_seed(each) for each in chosen]
-    how = RunOptions(data, data_dir, runs, resume, replace, tensorboard, distribute, verbose=1)
     again = "the same command with --resume" + " instead of --replace" * replace
     made, failures = terminal.follow(runner.train(todo, how), again, runs, todo if replace else [])
     if made:
