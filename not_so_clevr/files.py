@@ -12,6 +12,7 @@ import pathlib
 import re
 import shutil
 import stat
+import tempfile
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -106,6 +107,33 @@ def exclusive(folder: os.PathLike[str]) -> Iterator[pathlib.Path]:
             "or choose another folder with --data-dir (in Python data_dir=) "
             "or the environment variable TFDS_DATA_DIR."
         ) from error
+
+
+@contextlib.contextmanager
+def new_folder(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
+    """Yields a temporary folder, and moves it to `path` once it is complete.
+
+    Raises:
+        UserError: one sentence, if there is something at `path`.
+        OSError: one sentence that names `path`, and why it cannot be written.
+    """
+    target = expanded(path)
+    if os.path.lexists(target):
+        raise UserError(f"{target} already exists; delete it first, or choose another folder.")
+    try:
+        if not target.parent.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+        prefix = f".{target.name[-_TAIL:]}."
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=prefix) as private:
+            new = pathlib.Path(private, "new")  # Others may read it, unlike the one around it.
+            new.mkdir()
+            yield new
+            for file in new.iterdir():
+                with file.open("r+b") as stream:
+                    os.fsync(stream.fileno())  # As in `replacing`
+            new.rename(target)
+    except OSError as error:
+        raise OSError(f"Cannot write {target}: {error.strerror or error}.") from error
 
 
 def check_folder(folder: pathlib.Path) -> None:
@@ -222,7 +250,7 @@ def read_text(file: os.PathLike[str]) -> str:
 
 def write_checksums(folder: pathlib.Path) -> None:
     """Writes the SHA-256 of every file in `folder` to SHA256SUMS, in the format of `sha256sum`."""
-    lines = [f"{_sha256(file)}  {file.name}\n" for file in sorted(folder.iterdir())]
+    lines = [f"{sha256(file)}  {file.name}\n" for file in sorted(folder.iterdir())]
     (folder / CHECKSUMS).write_text("".join(lines))
 
 
@@ -241,7 +269,7 @@ def verify_checksums(folder: pathlib.Path) -> None:
     for line in text.splitlines():
         expected, name = line.split("  ", 1)
         file = folder / name
-        found = _sha256(file) if file.exists() else "no such file"
+        found = sha256(file) if file.exists() else "no such file"
         if found != expected:
             raise damaged(file, f"SHA-256 {found}, expected {expected}")
 
@@ -252,7 +280,8 @@ def damaged(file: pathlib.Path, reason: str) -> OSError:
     return OSError(f"{file} is damaged ({reason}); {advice}")
 
 
-def _sha256(file: pathlib.Path) -> str:
+def sha256(file: pathlib.Path) -> str:
+    """Returns the SHA-256 of a file, in hexadecimal. Raises OSError as `opened`."""
     digest = hashlib.sha256()
     with opened(file) as stream:
         while block := stream.read(2**20):

@@ -39,6 +39,7 @@ def test_help_lists_the_commands(run):
     output = run("--help").stdout
     for name in (
         "generate",
+        "export",
         "train",
         "reproduce",
         "sweep",
@@ -147,6 +148,12 @@ def test_generate_takes_its_folder_from_the_environment_as_tfds_does(tmp_path):
         (
             ["generate", "quadrant_32", "--data-dir", "/dev/null/below"],
             "Cannot write the data set to /dev/null/below/",
+        ),
+        (["export", "quadrnt", "-o", "a"], "Unknown config 'quadrnt' (did you mean 'quadrant'?)"),
+        (["export", "quadrant_16", "-o", "/dev/null"], "/dev/null already exists; delete it first"),
+        (
+            ["export", "quadrant_16", "-o", "/dev/null/below"],
+            "Cannot write /dev/null/below: Not a directory.",
         ),
         (
             ["show", "quadrant_9000"],

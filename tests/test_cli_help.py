@@ -159,6 +159,7 @@ NAMES = [config.name for config in CONFIGS]
         ("train conv --data ", ["tfds", "memory"]),
         ("generate quadrant uniform_3", ["uniform_32"]),
         ("show ", NAMES),
+        ("export ", NAMES),
         ("reproduce article fail", ["failures"]),
         ("sweep ", list(published.suites())),
         ("sweep paper --data m", ["memory"]),

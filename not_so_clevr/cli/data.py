@@ -1,4 +1,4 @@
-"""`generate` and `show`: data sets."""
+"""`generate`, `export` and `show`: data sets."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ _BEAM = (
     f"Options for Apache Beam, comma-separated. Default: Beam from {BEAM_CANVAS_SIZE} pixels on."
 )
 _DEVICE = "Where to draw. auto: on a GPU if Keras' backend or TensorFlow has one."
+_FOLDER = "The folder to make, with train.parquet, test.parquet, README.md and croissant.json."
 _PICTURE = f"The picture to write ({', '.join(_FORMATS)}). Default: open a window."
 
 _config = functools.partial(typer.Argument, help=options.CONFIG, autocompletion=options.configs)
@@ -48,6 +49,18 @@ def generate(
         splits = builder.info.splits.items()
         counts = " and ".join(f"{split.num_examples} {name}" for name, split in splits)
         print(f"{builder.info.full_name}: {counts} examples in {builder.data_dir}")
+
+
+def export(
+    config: Annotated[str, _config(metavar="CONFIG")],
+    output: Annotated[pathlib.Path, options.output(metavar="DIR", help=_FOLDER)],
+) -> None:
+    """Write a data set as Parquet with a card, for Hugging Face's datasets and other tools."""
+    from not_so_clevr.dataset import export as exporting
+
+    with terminal.interruptible(), progress.generation(verbose=1) as on_progress:
+        folder = exporting.export(config, output, on_progress=on_progress)
+    print(f"The data set is in {folder.resolve()}")
 
 
 def show(

@@ -21,7 +21,7 @@ from google.protobuf.json_format import ParseError
 
 from not_so_clevr import files
 from not_so_clevr.checks import MissingPackageError, UserError
-from not_so_clevr.dataset import devices, drawing, geometry, prepared, quiet
+from not_so_clevr.dataset import card, devices, drawing, geometry, prepared, quiet
 from not_so_clevr.dataset.config import BEAM_CANVAS_SIZE, CONFIGS, NotSoClevrConfig, as_config
 
 # What `tfds.testing.mock_data` replaces
@@ -68,8 +68,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     Safe to use from many processes at once, and verified when read.
     """
 
-    VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES: ClassVar = {"1.0.0": "First release."}
+    VERSION = tfds.core.Version(card.VERSION)
+    RELEASE_NOTES: ClassVar = {card.VERSION: "First release."}
     BUILDER_CONFIGS: ClassVar = list(CONFIGS)
     DEFAULT_BUILDER_CONFIG_NAME = CONFIGS[0].name
     builder_configs: ClassVar = _Configs({config.name: config for config in CONFIGS})
@@ -335,7 +335,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
                 {"image": image, "one_hot": one_hot, "label": label, "coordinates": coordinates}
             ),
             supervised_keys=("coordinates", "one_hot"),
-            homepage="https://arxiv.org/abs/1807.03247",
+            homepage=card.HOMEPAGE,
         )
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
