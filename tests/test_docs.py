@@ -20,27 +20,31 @@ VALUE = r"(?:\([\d, ]*\)|[\d.]+|True|False)"
 SAID = re.compile(
     rf"print\((.*)\)  # ({VALUE}(?: {VALUE})*).*"
 )  # What a line prints, and the values that are said to come
-TORCH = "import torch\n"  # With which an example begins that needs PyTorch, and nothing of the examples above it
+EXTRA = re.compile(
+    r"import (torch|datasets)\n"
+)  # With which an example begins that needs one more package, and nothing of the examples above it
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "page", [page for page, examples in EXAMPLES.items() if examples], ids=lambda page: page.name
+    "page",
+    [page for page, examples in EXAMPLES.items() if not all(map(EXTRA.match, examples))],
+    ids=lambda page: page.name,
 )
 def test_the_examples_run(page, tmp_path):
-    run([example for example in EXAMPLES[page] if not example.startswith(TORCH)], tmp_path)
+    run([example for example in EXAMPLES[page] if not EXTRA.match(example)], tmp_path)
 
 
 @pytest.mark.slow
-def test_the_example_with_pytorch_runs_and_is_perfect(tmp_path):
-    pytest.importorskip("torch")
-    (example,) = (
-        example
-        for examples in EXAMPLES.values()
-        for example in examples
-        if example.startswith(TORCH)
-    )
-    assert SAID.search(example)[2] == "True"
+@pytest.mark.parametrize(
+    ("page", "package"),
+    [("benchmark.md", "torch"), ("frameworks.md", "datasets"), ("frameworks.md", "torch")],
+)
+def test_an_example_with_one_more_package_runs(page, package, tmp_path):
+    pytest.importorskip(package)
+    examples = EXAMPLES[ROOT / "docs" / page]
+    (example,) = (each for each in examples if each.startswith(f"import {package}\n"))
+    assert SAID.search(example)
     run([example], tmp_path)
 
 
@@ -50,7 +54,10 @@ def run(examples: list[str], folder: pathlib.Path) -> None:
     (folder / "example.py").write_text(SAID.sub(r"print('says \2 and prints', \1)", text))
     code = f"import os, runpy; os.chdir({str(folder)!r}); runpy.run_path('example.py')"
     lines = subprocesses.run(
-        code, TFDS_DATA_DIR=folder / "tensorflow_datasets", MPLBACKEND="agg"
+        code,
+        TFDS_DATA_DIR=folder / "tensorflow_datasets",
+        HF_HOME=folder / "huggingface",
+        MPLBACKEND="agg",
     ).splitlines()
     found = [re.fullmatch(r"says (.*) and prints (.*)", line) for line in lines]
     pairs = [pair.groups() for pair in found if pair]
