@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := build/demo
 
-.PHONY: help install demo test test-slow test-large test-backends lint docs speed gpu
+.PHONY: help install demo test test-slow test-large test-backends faults lint docs speed gpu
 
 help:            ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
@@ -40,6 +40,9 @@ test-large: install  ## Run the large tests: minutes, 8 GB of memory
 test-backends: install  ## Run the tests with PyTorch as another backend
 	$(BIN)/pip install torch==2.13.0
 	$(BIN)/pytest -n 2 --dist loadfile -m 'not large'
+
+faults: install  ## Make deliberate faults in copies, and name the test that notices each
+	$(BIN)/python tests/faults/run.py
 
 lint: install    ## Check style and types
 	$(BIN)/ruff check .

@@ -106,6 +106,11 @@ def test_a_name_tells_all_of_its_config(one, other, changed):
     assert (configs[0].name == configs[1].name) == same
 
 
+def test_only_the_default_seed_is_not_in_the_name():
+    names = [NotSoClevrConfig(seed=seed).name for seed in range(3)]
+    assert names == ["uniform", "uniform_seed1", "uniform_seed2"]
+
+
 def test_a_split_can_be_replaced_by_another():
     for split in splits.SPLITS:
         assert (
