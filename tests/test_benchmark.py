@@ -118,6 +118,31 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not(finished, t
     assert other.metrics != result.metrics
 
 
+def test_a_run_is_the_literal_training():
+    def build(task):
+        flat = [keras.Input(task.input_shape), keras.layers.Flatten(), keras.layers.Dense(2)]
+        return keras.Sequential(flat)
+
+    trained = []
+    look = keras.callbacks.LambdaCallback(
+        on_train_end=lambda logs: trained.extend(look.model.get_weights())
+    )
+    settings = {"epochs": 2, "batch_size": 32, "learning_rate": 0.01}
+    benchmark.run(build, name="dense", seed=3, settings=settings, callbacks=[look], **SMALL)
+
+    x, y = tasks.Regression(16).xy(not_so_clevr.load_arrays("quadrant_16_square3")["train"])
+    keras.utils.set_random_seed(3)
+    network = build(tasks.Regression(16))
+    network.compile(keras.optimizers.Adam(0.01), "mean_squared_error")
+    for epoch in range(2):
+        order = np.random.RandomState([3, epoch]).permutation(147)
+        for start in range(0, 147, 32):
+            chosen = order[start : start + 32]
+            network.train_on_batch(x[chosen], y[chosen])
+    for ours, literal in zip(trained, network.get_weights(), strict=True):
+        np.testing.assert_allclose(ours, literal, rtol=1e-4, atol=1e-6)
+
+
 def test_tfds_and_memory_give_the_same_examples_in_the_same_order(data_dir):
     config = NotSoClevrConfig.from_name("uniform_20_square3")
     for task in tasks.TASKS.values():

@@ -31,6 +31,16 @@ def test_a_map_holds_the_mean_errors_at_the_centres():
     assert maps.error_map([result("net", task="rendering", wrong=1.0)])[8, 8] == 0.75  # 1 - IoU
 
 
+def test_a_map_lies_as_the_canvases_do():
+    cell = maps.errors([result("net", config="quadrant_lower_left_16_square3", wrong=1.0)]).axes[0]
+    (image,) = cell.images
+    assert image.get_array()[12, 3] == 3  # Row 12, column 3
+    assert image.get_array()[3, 12] == 0
+    left, right, bottom, top = image.get_extent()
+    assert (left, right, bottom, top) == (*cell.get_xlim(), *cell.get_ylim())
+    assert (left, right, bottom, top) == (-0.5, 15.5, 15.5, -0.5)  # Row 0 at the top
+
+
 def test_the_outline_of_the_quadrant_is_its_border(runs):
     (box,) = maps.errors([runs[0]]).axes[0].patches
     corners = box.get_patch_transform().transform(box.get_path().vertices[:4])

@@ -349,6 +349,17 @@ def made(rows, estimate=None, seconds=None):
     return todo
 
 
+def test_a_run_that_fails_is_tried_once_more():
+    (attempt,) = made([1])
+    assert not attempt.over
+    attempt.failure = "killed"
+    assert not attempt.over
+    attempt.number, attempt.failure = 2, ""
+    assert not attempt.over
+    attempt.failure = "killed again"
+    assert attempt.over
+
+
 def test_the_time_left():
     unknown = made([1, 1, 1])
     assert sweep.time_left(unknown, {}, 2) is None
