@@ -74,6 +74,17 @@ def test_the_leaderboard_sums_up_the_seeds():
     ]
 
 
+def test_models_are_ranked_by_test_then_train_then_name():
+    runs = [
+        result(0.2, train=1.0, model="fits train"),
+        result(0.9, train=0.5, model="generalises"),
+        result(0.2, train=0.6, model="b"),
+        result(0.2, train=0.6, model="a"),
+    ]
+    ranked = [row.model for row in results.leaderboard(runs)]
+    assert ranked == ["generalises", "fits.train", "a", "b"]
+
+
 def test_a_mean_of_seeds_that_agree_has_no_interval_in_words():
     (row,) = results.leaderboard([result(0.25, seed=k) for k in range(3)])
     assert results.cells(row)[5] == "25.0 %"
