@@ -24,7 +24,7 @@ from not_so_clevr.results import toml
 ROOT = pathlib.Path(__file__).parents[2]
 FILE = pathlib.Path(__file__).with_name("faults.toml")
 
-_SECONDS = 300  # After which the tests of a fault are stopped
+_SECONDS = 300  # After which the tests of a fault are stopped: it may make them endless
 _PYTEST = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--hypothesis-seed=0")
 _WHERE = """
 import importlib.util
@@ -72,7 +72,9 @@ def copy(folder: pathlib.Path) -> None:
     assert all(pathlib.Path(each).is_relative_to(folder) for each in found), found
 
 
-def _run(command: Sequence[str], folder: pathlib.Path) -> subprocess.CompletedProcess[str]:
+def _run(
+    command: Sequence[str], folder: pathlib.Path, seconds: float | None = None
+) -> subprocess.CompletedProcess[str]:
     """Runs a command on the package in a folder, whatever is installed."""
     ours = {"PYTHONPATH": str(folder), "MPLBACKEND": "agg", "TF_CPP_MIN_LOG_LEVEL": "3"}
     return subprocess.run(
@@ -82,20 +84,22 @@ def _run(command: Sequence[str], folder: pathlib.Path) -> subprocess.CompletedPr
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=_SECONDS,
+        timeout=seconds,
     )
 
 
-def failed(tests: Sequence[str], folder: pathlib.Path, *options: str) -> list[str]:
+def failed(
+    tests: Sequence[str], folder: pathlib.Path, *options: str, seconds: float | None = None
+) -> list[str]:
     """Returns the tests that fail in a copy.
 
     Raises:
         ValueError: if they cannot be run.
     """
     try:
-        done = _run([*_PYTEST, *options, *tests], folder)
+        done = _run([*_PYTEST, *options, *tests], folder, seconds)
     except subprocess.TimeoutExpired:
-        raise ValueError(f"its tests take more than {_SECONDS} s") from None
+        raise ValueError(f"its tests take more than {seconds} s") from None
     if done.returncode not in (0, 1):
         raise ValueError(f"its tests do not run:\n{done.stdout}")
     prefix = "FAILED "
@@ -113,7 +117,7 @@ def try_out(fault: Fault) -> str:
         copy(folder)
         file = folder / fault.file
         file.write_text(fault.applied(file.read_text()))
-        return next(iter(failed(fault.tests, folder, "-x")), "")
+        return next(iter(failed(fault.tests, folder, "-x", seconds=_SECONDS)), "")
 
 
 def red_without_fault(tests: Sequence[str]) -> list[str]:
