@@ -21,7 +21,7 @@ from google.protobuf.json_format import ParseError
 
 from not_so_clevr import files
 from not_so_clevr.checks import MissingPackageError, UserError
-from not_so_clevr.dataset import card, devices, drawing, geometry, prepared, quiet
+from not_so_clevr.dataset import card, deflate, devices, drawing, geometry, png, prepared, quiet
 from not_so_clevr.dataset.config import BEAM_CANVAS_SIZE, CONFIGS, NotSoClevrConfig, as_config
 
 # What `tfds.testing.mock_data` replaces
@@ -326,6 +326,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             encoding="zlib",
             doc="1 at the pixel of the centre, row-major.",
         )
+        one_hot.encode_example = functools.partial(_unless_encoded, one_hot.encode_example)
         label = tfds.features.ClassLabel(num_classes=size**2, doc="Index of that pixel, i * S + j.")
         coordinates = tfds.features.Tensor(
             shape=(2,), dtype=np.int64, doc="The centre (row i, column j), in pixels."
@@ -363,6 +364,11 @@ def _checked_folder(data_dir: str | os.PathLike[str] | None) -> str | None:
     return None
 
 
+def _unless_encoded(encode: Callable[[Any], Any], value: Any) -> Any:
+    """Encodes a value of a feature, but takes bytes as they are, as TFDS does for images."""
+    return value if isinstance(value, bytes) else encode(value)
+
+
 def _is_mocked() -> bool:
     """Returns whether `tfds.testing.mock_data` is in force, so that nothing needs to be on disk."""
     return vars(tfds.core.DatasetBuilder)["download_and_prepare"] is not _PREPARE
@@ -383,18 +389,17 @@ def _examples(
     on_progress: Callable[[int], object] | None,
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yields keys and examples of the chunk of a split that starts at number `start`."""
-    import tensorflow as tf
-
     config = as_config(name)
     size = config.canvas_size
     centres = _split_centres(name)[split][start : start + drawing.chunk_length(size)]
 
     images = drawing.draw_for_disk(centres, size, config.square_size, drawer)
-    pngs = tf.io.encode_png(images).numpy()  # One call, where TFDS makes one per image
-    one_hots = geometry.one_hot(centres, size)
     labels = geometry.labels(centres, size).tolist()
-    for png, one_hot, label, centre in zip(pngs, one_hots, labels, centres, strict=True):
-        yield label, {"image": png, "one_hot": one_hot, "label": label, "coordinates": centre}
+    one = np.ones(1, np.uint8)
+    for image, label, centre in zip(images, labels, centres, strict=True):
+        one_hot = deflate.compress(one, before=label, after=size**2 - label - 1)
+        encoded = {"image": png.encode(image), "one_hot": one_hot}
+        yield label, {**encoded, "label": label, "coordinates": centre}
     if on_progress:
         on_progress(len(centres))
 
