@@ -47,6 +47,7 @@ def measurements():
     ]
     names = [
         *("fill", "draw_numpy", "draw_keras", "draw_literal", "load_arrays"),
+        *("encode[ours]", "encode[tensorflow]"),
         *(f"{what}[{who}]" for what in ("prepare", "read") for who in ("ours", "straightforward")),
         *("import[tensorflow_datasets, not_so_clevr]", "import[tensorflow_datasets]"),
         *(f"prepare_size[{size}]" for size in (32, 64, 128, 256)),
@@ -75,7 +76,7 @@ def printed(benchmarks, folder, capsys):
 def test_the_tables_of_speed_have_a_row_for_each_measurement(tmp_path, capsys):
     text = printed(measurements(), tmp_path, capsys)
     assert text.startswith("2 cores of Some CPU, Python 3.12.1, Keras on jax\n\n| What | Time |")
-    tables, rows = 7, 7 + 4 + 3 + 8 + 2 + 1 + 1
+    tables, rows = 7, 8 + 4 + 3 + 8 + 2 + 1 + 1
     assert text.count("\n| ") == tables + rows
     row = (
         "| draw 3136 canvases, NumPy | 500 ms | literal recipe | 250 ms | 2.00 times slower | ≥ 100"

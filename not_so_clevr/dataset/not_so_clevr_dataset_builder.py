@@ -27,6 +27,8 @@ from not_so_clevr.dataset.config import BEAM_CANVAS_SIZE, CONFIGS, NotSoClevrCon
 # What `tfds.testing.mock_data` replaces
 _PREPARE = vars(tfds.core.DatasetBuilder)["download_and_prepare"]
 
+_CACHE_BYTES = 2**22
+
 _CHOOSE_ANOTHER = "choose another folder with --data-dir (in Python data_dir=)"
 
 
@@ -393,7 +395,12 @@ def _examples(
     size = config.canvas_size
     centres = _split_centres(name)[split][start : start + drawing.chunk_length(size)]
 
-    images = drawing.draw_for_disk(centres, size, config.square_size, drawer)
+    # NumPy draws few at a time, which are encoded while they are still in the processor's cache.
+    step = max(1, _CACHE_BYTES // size**2) if drawer == "numpy" else len(centres)
+    parts = (centres[first : first + step] for first in range(0, len(centres), step))
+    images = itertools.chain.from_iterable(
+        drawing.draw_for_disk(part, size, config.square_size, drawer) for part in parts
+    )
     labels = geometry.labels(centres, size).tolist()
     one = np.ones(1, np.uint8)
     for image, label, centre in zip(images, labels, centres, strict=True):

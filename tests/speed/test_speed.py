@@ -2,16 +2,18 @@
 
 import subprocess
 import sys
+import zlib
 
 import keras
 import literal
 import numpy as np
 import pytest
 import straightforward
+import tensorflow as tf
 import tensorflow_datasets as tfds
 
 import not_so_clevr
-from not_so_clevr.dataset import drawing, geometry
+from not_so_clevr.dataset import deflate, drawing, geometry, png
 from not_so_clevr.dataset.not_so_clevr_dataset_builder import Builder
 
 CENTRES = geometry.centres()
@@ -54,6 +56,26 @@ def test_draw_keras(benchmark):
 
 def test_draw_literal(benchmark):
     benchmark.pedantic(lambda: on_device(literal.canvases(64, 9)), rounds=3, warmup_rounds=1)
+
+
+@pytest.mark.parametrize("name", ["ours", "tensorflow"])
+def test_encode(benchmark, name):
+    """Images and one-hots of 64 examples of 512x512."""
+    centres = geometry.centres(512)[::4000]
+    images, one_hots = drawing.draw(centres, 512), geometry.one_hot(centres, 512)
+    labels = geometry.labels(centres, 512).tolist()
+    one = np.ones(1, np.uint8)
+
+    def ours():
+        for image, label in zip(images, labels, strict=True):
+            png.encode(image), deflate.compress(one, label, 512**2 - label - 1)
+
+    def tensorflow():
+        tf.io.encode_png(images).numpy()
+        for one_hot in one_hots:
+            zlib.compress(one_hot.tobytes())
+
+    benchmark.pedantic({"ours": ours, "tensorflow": tensorflow}[name], rounds=10, warmup_rounds=1)
 
 
 @pytest.mark.parametrize("name", BUILDERS)
