@@ -47,7 +47,6 @@ def measurements():
     ]
     names = [
         *("fill", "draw_numpy", "draw_keras", "draw_literal", "load_arrays"),
-        *("encode[ours]", "encode[tensorflow]"),
         *(f"{what}[{who}]" for what in ("prepare", "read") for who in ("ours", "straightforward")),
         *("import[tensorflow_datasets, not_so_clevr]", "import[tensorflow_datasets]"),
         *(f"prepare_size[{size}]" for size in (32, 64, 128, 256)),
@@ -57,6 +56,7 @@ def measurements():
         *(f"harness[{how}-{task}]" for how in ("harness", "fit") for task in TASKS[:2]),
         *(f"examples_per_second[{task}-{build}]" for task in TASKS[::2] for build in BUILDS),
         *("memory[kept]", "memory[returned]", "seconds_until_right[classification-tuned-None]"),
+        *("encode[ours]", "encode[tensorflow]"),
     ]
     info = {"backend": "jax", "canvases": 8, "bytes": 10**9, "pixels": 10**6, "examples": 800}
     info |= {"images": 1, "examples_per_second": 2000, "epochs": 5, "right": 0.5}
