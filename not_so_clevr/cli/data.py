@@ -58,7 +58,7 @@ def export(
     """Write a data set as Parquet with a card, for Hugging Face's datasets and other tools."""
     from not_so_clevr.dataset import export as exporting
 
-    with terminal.interruptible(), progress.generation(verbose=1) as on_progress:
+    with terminal.interruptible(), progress.examples(verbose=1) as on_progress:
         folder = exporting.export(config, output, on_progress=on_progress)
     print(f"The data set is in {folder.resolve()}")
 

@@ -5,7 +5,6 @@ Nothing here imports TensorFlow or TFDS.
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import pathlib
@@ -14,12 +13,11 @@ from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
-import PIL.Image
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from not_so_clevr import files
-from not_so_clevr.dataset import card
+from not_so_clevr.dataset import card, png
 from not_so_clevr.dataset.config import NotSoClevrConfig, as_config
 from not_so_clevr.dataset.examples import Drawn
 
@@ -54,7 +52,7 @@ def export(
 
     The folder holds a Parquet file for each split, with the examples of `load_arrays` in the same
     order, the card README.md, and croissant.json. It appears when all of it is complete, and has
-    the same bytes every time with the same versions of pyarrow and Pillow.
+    the same bytes every time with the same versions of pyarrow and isal.
 
     - `image`: a PNG of H x W pixels, a white shape (255) on black (0);
     - `one_hot`: a PNG of H x W pixels, 1 at the pixel of the centre, else 0;
@@ -139,14 +137,7 @@ def _batch(examples: Drawn) -> pa.RecordBatch:
 
 def _pngs(images: npt.NDArray[np.uint8]) -> pa.StructArray:
     """Returns images `[n, H, W]` as Hugging Face stores them: bytes, and a path, which is null."""
-    encoded = pa.array(map(_png, images), pa.binary())
+    encoded = pa.array(map(png.encode, images), pa.binary())
     return pa.StructArray.from_arrays(
         [encoded, pa.nulls(len(images), pa.string())], fields=list(_IMAGE)
     )
-
-
-def _png(image: npt.NDArray[np.uint8]) -> bytes:
-    """Returns an image `[H, W]` as PNG."""
-    stream = io.BytesIO()
-    PIL.Image.fromarray(image).save(stream, "PNG")
-    return stream.getvalue()

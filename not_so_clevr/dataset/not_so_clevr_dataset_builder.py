@@ -21,7 +21,7 @@ from google.protobuf.json_format import ParseError
 
 from not_so_clevr import files
 from not_so_clevr.checks import MissingPackageError, UserError
-from not_so_clevr.dataset import card, deflate, devices, drawing, geometry, png, prepared, quiet
+from not_so_clevr.dataset import card, devices, drawing, geometry, png, prepared, quiet
 from not_so_clevr.dataset.config import BEAM_CANVAS_SIZE, CONFIGS, NotSoClevrConfig, as_config
 
 # What `tfds.testing.mock_data` replaces
@@ -398,15 +398,13 @@ def _examples(
     # NumPy draws few at a time, which are encoded while they are still in the processor's cache.
     step = max(1, _CACHE_BYTES // size**2) if drawer == "numpy" else len(centres)
     parts = (centres[first : first + step] for first in range(0, len(centres), step))
-    images = itertools.chain.from_iterable(
-        drawing.draw_for_disk(part, size, config.square_size, drawer) for part in parts
-    )
-    labels = geometry.labels(centres, size).tolist()
-    one = np.ones(1, np.uint8)
-    for image, label, centre in zip(images, labels, centres, strict=True):
-        one_hot = deflate.compress(one, before=label, after=size**2 - label - 1)
-        encoded = {"image": png.encode(image), "one_hot": one_hot}
-        yield label, {**encoded, "label": label, "coordinates": centre}
+    for part in parts:
+        images = drawing.draw_for_disk(part, size, config.square_size, drawer)
+        one_hots = geometry.one_hot(part, size)
+        labels = geometry.labels(part, size).tolist()
+        for image, one_hot, label, centre in zip(images, one_hots, labels, part, strict=True):
+            encoded = {"image": png.encode(image), "one_hot": png.compress(one_hot.tobytes())}
+            yield label, {**encoded, "label": label, "coordinates": centre}
     if on_progress:
         on_progress(len(centres))
 

@@ -1,6 +1,8 @@
-"""PNG files of grey images, small and fast for canvases (`deflate`).
+"""PNG files of grey images, and compressed bytes: small and fast for canvases.
 
-Specification: https://www.w3.org/TR/png-3/.
+isal compresses a large canvas 20 times faster than zlib, and no larger for a shape of up to about 9
+pixels. Small canvases are left to zlib, which makes them smaller. PNG is specified in
+https://www.w3.org/TR/png-3/.
 """
 
 from __future__ import annotations
@@ -10,13 +12,13 @@ import zlib
 
 import numpy as np
 import numpy.typing as npt
+from isal import isal_zlib
 
 from not_so_clevr.checks import UserError
-from not_so_clevr.dataset import deflate
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GREY = (8, 0, 0, 0, 0)  # Bit depth, colour type, compression, filters, interlace
-_NONE, _UP = 0, 2  # Filters: a line as it is, and its difference from the line above
+_SMALL = 20_000  # Bytes
 
 
 def encode(image: npt.NDArray[np.uint8]) -> bytes:
@@ -34,31 +36,17 @@ def encode(image: npt.NDArray[np.uint8]) -> bytes:
             f"image must be uint8 [H, W] or [H, W, 1], got {image.dtype} {list(image.shape)}."
         )
     height, width = grey.shape
+    lines = np.zeros((height, 1 + width), np.uint8)  # Before each line, 0: it is not filtered.
+    lines[:, 1:] = grey
+
     header = struct.pack(">2I5B", width, height, *_GREY)
-    chunks = (b"IHDR" + header, b"IDAT" + _pixels(grey), b"IEND")
+    chunks = (b"IHDR" + header, b"IDAT" + compress(lines.tobytes()), b"IEND")
     return _SIGNATURE + b"".join(map(_chunk, chunks))
 
 
-def _pixels(grey: npt.NDArray[np.uint8]) -> bytes:
-    """Returns the compressed lines of an image, each with its filter before it.
-
-    If the image is large, a line equal to the one above becomes zeros, and the black lines above
-    and below all others are only counted.
-    """
-    height, width = grey.shape
-    is_large = grey.size >= deflate.SMALL
-    drawn = np.flatnonzero(grey.max(axis=1)).tolist() if is_large else range(height)
-    top, bottom = (drawn[0], drawn[-1] + 1) if drawn else (0, 0)
-    grey = grey[top:bottom]
-
-    lines = np.empty((len(grey), 1 + width), np.uint8)
-    lines[:, 0] = _NONE
-    lines[:, 1:] = grey
-    if is_large:
-        repeated = 1 + np.flatnonzero((grey[1:] == grey[:-1]).all(axis=1))
-        lines[repeated] = 0
-        lines[repeated, 0] = _UP
-    return deflate.compress(lines, top * (1 + width), (height - bottom) * (1 + width))
+def compress(data: bytes) -> bytes:
+    """Returns a zlib stream: that of zlib if there is little data, else that of isal."""
+    return zlib.compress(data, 8) if len(data) < _SMALL else isal_zlib.compress(data, 1)
 
 
 def _chunk(content: bytes) -> bytes:
