@@ -76,7 +76,7 @@ def conv(
 
     stack = networks[origin, network](16 * multiplier)
     if origin == "article":
-        to_coordinates = 2 / (task.canvas_size - 1)
+        to_coordinates = [2 / (task.height - 1), 2 / (task.width - 1)]
         stack = [layers.Rescaling(1000.0), *stack, layers.Rescaling(to_coordinates, -1.0)]
     return _model(task, stack)
 
@@ -143,7 +143,7 @@ def tiled_conv(task: Task) -> keras.Model:
     hidden = functools.partial(layers.Dense, activation="relu", kernel_initializer="he_normal")
     stack = [
         layers.Reshape((1, 1, 2)),
-        layers.UpSampling2D(task.canvas_size),
+        layers.UpSampling2D((task.height, task.width)),
         *(hidden(filters) for filters in (32, 32, 64, 64)),
         layers.Dense(1, kernel_initializer="he_normal"),
         layers.Reshape(task.output_shape),

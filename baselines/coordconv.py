@@ -128,10 +128,10 @@ def _render(
 
 
 def _logits(x: Any, task: Task, origin: str) -> Any:
-    start, half = _INITIALIZERS[origin], (task.canvas_size - 1) / 2
+    start, half = _INITIALIZERS[origin], [(task.height - 1) / 2, (task.width - 1) / 2]
     if origin != "ours":
         x = layers.Rescaling(half, offset=half)(x)  # In pixels
-    x = layers.UpSampling2D(task.canvas_size)(layers.Reshape((1, 1, 2))(x))
+    x = layers.UpSampling2D((task.height, task.width))(layers.Reshape((1, 1, 2))(x))
     x = CoordConv2D(32, 1, activation="relu", kernel_initializer=start)(x)
     for filters in (32, 64, 64):
         x = layers.Dense(filters, activation="relu", kernel_initializer=start)(x)
@@ -156,12 +156,12 @@ def _regress(task: Task, origin: str, pooling: str = "max") -> keras.Model:
     poolings = {"max": layers.GlobalMaxPooling2D, "mean": layers.GlobalAveragePooling2D}
     if pooling not in poolings:
         raise ValueError(f"pooling={pooling!r} is unknown; expected one of max, mean")
-    ours, last = origin == "ours", task.canvas_size - 1
+    ours, lasts = origin == "ours", (task.height - 1, task.width - 1)
     gain = {"ours": 4.0, "article": 1000.0, "paper": 1.0}[origin]
     scale, offset = {
         "ours": (1.0, 0.0),
-        "article": (2 / last, -1.0),
-        "paper": (2 * 64 / last, -1.0),
+        "article": ([2 / last for last in lasts], -1.0),
+        "paper": ([2 * 64 / last for last in lasts], -1.0),
     }[origin]
     padding = "valid" if origin == "article" else "same"
 

@@ -114,10 +114,11 @@ def _model(
     batch_normalization: bool = True,
 ) -> keras.Model:
     """Returns a model that applies `double`, given the filters, until one pixel is the canvas."""
-    size = task.canvas_size
+    size = task.height
     doublings = size.bit_length() - 1
-    if size != 2**doublings or doublings < 3:
-        raise ValueError(f"canvas_size must be a power of 2, at least 8, got {size}")
+    if task.width != size or size != 2**doublings or doublings < 3:
+        wrong = f"canvas_size={task.canvas_size} cannot be reached by doubling a pixel"
+        raise ValueError(f"{wrong}; expected a square canvas, its size a power of 2, at least 8")
 
     inputs = x = keras.Input(task.input_shape)
     if in_pixels:

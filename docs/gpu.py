@@ -12,9 +12,9 @@ from not_so_clevr.results import tables
 Part = Mapping[str, Any]
 
 _WAYS = {
-    "convolved_squares": "single squares, convolved",
+    "convolved": "single squares, convolved",
     "draw_on_device": "the same, called from Python with centres on the host",
-    "copied_squares": "single squares, copied",
+    "copied": "single squares, copied",
     "convolve_square": "dense, 9x9 square: two 1-D convolutions",
     "convolve_disc": "dense, 9x9 disc: one 2-D convolution",
     "bands": "not used: two products with a band matrix",

@@ -3,11 +3,11 @@
 import numpy as np
 
 
-def one_hots(canvas_size: int, square_size: int) -> np.ndarray:
-    """Returns an identity matrix, each row a canvas, padded so that every square fits: float32 `[N, S, S, 1]`."""
+def one_hots(canvas_size: int | tuple[int, int], square_size: int) -> np.ndarray:
+    """Returns an identity matrix, each row a canvas, padded so that every square fits: float32 `[N, H, W, 1]`."""
     radius = square_size // 2
-    side = canvas_size - 2 * radius
-    identity = np.eye(side**2, dtype="float32").reshape(side**2, side, side, 1)
+    height, width = np.broadcast_to(canvas_size, 2) - 2 * radius
+    identity = np.eye(height * width, dtype="float32").reshape(-1, height, width, 1)
     return np.pad(identity, ((0, 0), (radius, radius), (radius, radius), (0, 0)), "constant")
 
 

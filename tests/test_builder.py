@@ -21,6 +21,16 @@ COUNTS = {
     "quadrant_128": (10800, 3600),
     "uniform_256": (49203, 12301),
     "quadrant_256": (46128, 15376),
+    "rows": (2352, 784),
+    "columns": (2352, 784),
+    "border": (2500, 636),
+    "centre": (2352, 784),
+    "checkerboard": (1568, 1568),
+    "uniform_test50": (1568, 1568),
+    "uniform_test80": (627, 2509),
+    "uniform_test90": (314, 2822),
+    "uniform_test95": (157, 2979),
+    "uniform_test98": (63, 3073),
 } | {
     f"quadrant{which}": (2352, 784) for which in ("", "_upper_left", "_upper_right", "_lower_left")
 }
@@ -36,8 +46,11 @@ def _test_case(name: str) -> type:
         "__module__": __name__,
     }
     case = type(f"Test_{name}", (tfds.testing.DatasetBuilderTestCase,), attributes)
-    marks = {"256": pytest.mark.large, "128": pytest.mark.slow}
-    return marks.get(name[-3:], lambda case: case)(case)
+    if name.endswith("_256"):
+        return pytest.mark.large(case)
+    return (
+        case if name in ("uniform", "quadrant", "border", "uniform_32") else pytest.mark.slow(case)
+    )
 
 
 globals().update({f"Test_{config.name}": _test_case(config.name) for config in CONFIGS})
@@ -50,9 +63,9 @@ from not_so_clevr.dataset.not_so_clevr_dataset_builder import Builder
 drawer, folder = sys.argv[1:]
 devices.drawer = lambda device: drawer
 devices.keras_gpu = lambda: "a GPU"
-copied, drawing.copied_squares = drawing.copied_squares, None
+copied, drawing.copied = drawing.copied, None
 if drawer == "numpy":
-    drawing.copied_squares = copied
+    drawing.copied = copied
 builder = Builder(config="quadrant_32", data_dir=folder)
 builder.download_and_prepare()
 """

@@ -144,7 +144,10 @@ def test_generate_takes_its_folder_from_the_environment_as_tfds_does(tmp_path):
             ["generate", "quadrant_32", "--device", "gpu"],
             "device='gpu' needs a GPU, and neither Keras'",
         ),
-        (["generate", "quadrant_32_square8"], "square_size=8 is even; expected an odd number"),
+        (
+            ["generate", "quadrant_32_square8"],
+            "shape='square8' has an even size; expected an odd one",
+        ),
         (
             ["generate", "quadrant_32", "--data-dir", "/dev/null/below"],
             "Cannot write the data set to /dev/null/below/",

@@ -395,7 +395,7 @@ def test_damage_is_noticed_in_any_config(tmp_path):
         split="test",
     )
     assert len(list(mended)) == 25
-    assert tfds.builder(name, data_dir=tmp_path).builder_config.square_size == 5
+    assert tfds.builder(name, data_dir=tmp_path).builder_config.shape == "square5"
 
 
 @in_one_format

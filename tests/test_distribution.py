@@ -179,7 +179,7 @@ def test_every_batch_of_an_epoch_must_divide_evenly_where_there_is_batch_normali
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     centres = geometry.centres(5, 3).repeat(3, axis=0)
     examples = Examples(
-        Drawn(centres, NotSoClevrConfig(canvas_size=5, square_size=3)), Regression(5)
+        Drawn(centres, NotSoClevrConfig(canvas_size=5, shape="square3")), Regression(5)
     )
     network = keras.Sequential([keras.Input((5, 3)), Block()])
     assert Batches(examples, 9, 0).sizes == {9}

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from not_so_clevr.checks import UserError
-from not_so_clevr.dataset import devices, drawing, geometry
+from not_so_clevr.dataset import devices, drawing, geometry, shapes
 
 SIZES = [(64, 9), (32, 9), (33, 9), (16, 1), (12, 11), (9, 9), (1, 1)]
-WAYS = [drawing.convolved_squares, drawing.copied_squares]
+WAYS = [drawing.convolved, drawing.copied]
 
 DISC = np.hypot(*np.mgrid[-2:3, -2:3]) <= 2
 KERNELS = {
@@ -106,27 +106,59 @@ def test_a_canvas_is_the_convolution_of_its_one_hot_on_the_backend(where):
     centres = geometry.centres(20, 5)
     one_hots = geometry.one_hot(centres, 20).reshape(-1, 20, 20, 1)
     canvases = where(one_hots, np.full((5, 5), 255, np.uint8))
-    np.testing.assert_array_equal(canvases, drawing.draw(centres, 20, 5))
+    np.testing.assert_array_equal(canvases, drawing.draw(centres, 20, "square5"))
 
 
-def by_definition(centres, canvas_size, square_size):
+OWN = np.array([[1, 1, 0, 0, 0], [0, 1, 0, 0, 0], [0] * 5, [0, 1, 1, 0, 1], [0, 1, 0, 0, 0]], bool)
+NAMED = ["disc5", "cross5", "ring5", "triangle5", "square3", shapes.as_shape(OWN)]
+
+
+@pytest.mark.parametrize("gpu", [None, "a GPU"])
+@pytest.mark.parametrize("shape", NAMED)
+def test_a_shape_is_the_kernel_of_the_convolution_on_the_backend(shape, gpu, monkeypatch):
+    """Its one-hots are those of every pixel of a rectangle, so some shapes cross the border."""
+    monkeypatch.setattr(devices, "keras_gpu", lambda: gpu)
+    centres = geometry.centres((8, 11), 1)
+    one_hots = geometry.one_hot(centres, (8, 11)).reshape(-1, 8, 11, 1)
+    expected = by_scipy(one_hots, np.where(shapes.kernel(shape), 255, 0))
+    drawn = keras.ops.convert_to_numpy(drawing.draw_on_device(centres, (8, 11), shape))
+    assert drawn.dtype == np.uint8
+    np.testing.assert_array_equal(drawn, expected)
+    np.testing.assert_array_equal(drawing.draw(centres, (8, 11), shape), expected)
+
+
+def test_a_shape_may_be_given_by_its_pixels():
+    np.testing.assert_array_equal(drawing.draw([[2, 3]], (5, 8), OWN)[0, :, 1:6, 0] > 0, OWN)
+
+
+def test_a_table_of_lines_that_would_be_too_large_is_not_made(monkeypatch):
+    centres = geometry.centres((9, 12), 5)
+    expected = drawing.draw(centres, (9, 12), "triangle5")
+    monkeypatch.setattr(drawing, "_TABLE_BYTES", 6 * 12**2 - 1)
+    monkeypatch.setattr(drawing, "_convolved_lines", None)
+    np.testing.assert_array_equal(drawing.draw(centres, (9, 12), "triangle5"), expected)
+
+
+def by_definition(centres, size, k):
     """White is every pixel at most k // 2 rows and columns from the centre."""
-    pixel = np.arange(canvas_size)
-    near = np.abs(pixel[None] - np.asarray(centres)[..., None]) <= square_size // 2  # [N, 2, S]
-    return np.where(near[:, 0, :, None] & near[:, 1, None, :], 255, 0)[..., None]
+    height, width = size
+    rows, columns = np.asarray(centres).T[..., None]
+    near_rows = np.abs(np.arange(height) - rows) <= k // 2  # [N, H]
+    near_columns = np.abs(np.arange(width) - columns) <= k // 2
+    return np.where(near_rows[:, :, None] & near_columns[:, None, :], 255, 0)[..., None]
 
 
 @pytest.mark.parametrize("way", WAYS)
 @given(st.data())
 @settings(max_examples=50)
 def test_squares_are_drawn_by_the_definition_up_to_and_over_the_border(way, data):
-    canvas_size = data.draw(st.integers(1, 24))
-    square_size = 2 * data.draw(st.integers(0, (canvas_size - 1) // 2)) + 1
-    pixel = st.integers(0, canvas_size - 1)
-    centres = np.array(data.draw(st.lists(st.tuples(pixel, pixel), min_size=1, max_size=5)))
-    drawn = way(np, *centres.T, canvas_size, square_size)
+    height, width = size = data.draw(st.tuples(st.integers(1, 24), st.integers(1, 24)))
+    k = 2 * data.draw(st.integers(0, (min(size) - 1) // 2)) + 1
+    pixels = st.tuples(st.integers(0, height - 1), st.integers(0, width - 1))
+    centres = np.array(data.draw(st.lists(pixels, min_size=1, max_size=5)))
+    drawn = way(np, *centres.T, size, f"square{k}")
     assert drawn.dtype == np.uint8
-    np.testing.assert_array_equal(drawn, by_definition(centres, canvas_size, square_size))
+    np.testing.assert_array_equal(drawn, by_definition(centres, size, k))
 
 
 @pytest.mark.parametrize("gpu", [None, "a GPU"])
@@ -134,25 +166,31 @@ def test_squares_are_drawn_by_the_definition_up_to_and_over_the_border(way, data
 def test_both_ways_equal_the_literal_recipe_on_the_backend(size, gpu, monkeypatch):
     monkeypatch.setattr(devices, "keras_gpu", lambda: gpu)
     recipe = keras.ops.convert_to_numpy(literal.canvases(*size)) * 255
-    drawn = keras.ops.convert_to_numpy(drawing.draw_on_device(geometry.centres(*size), *size))
+    what = geometry.centres(*size), size[0], f"square{size[1]}"
+    drawn = keras.ops.convert_to_numpy(drawing.draw_on_device(*what))
     assert drawn.dtype == np.uint8
     np.testing.assert_array_equal(drawn, recipe)
-    np.testing.assert_array_equal(drawing.draw(geometry.centres(*size), *size), recipe)
+    np.testing.assert_array_equal(drawing.draw(*what), recipe)
 
 
 @pytest.mark.parametrize("gpu", [None, "a GPU"])
 def test_squares_over_the_border_are_cut_off_on_the_backend(gpu, monkeypatch):
     monkeypatch.setattr(devices, "keras_gpu", lambda: gpu)
     centres = [[0, 0], [0, 31], [31, 16]]
-    drawn = keras.ops.convert_to_numpy(drawing.draw_on_device(centres, 32, 9))
-    np.testing.assert_array_equal(drawn, by_definition(centres, 32, 9))
+    drawn = keras.ops.convert_to_numpy(drawing.draw_on_device(centres, 32))
+    np.testing.assert_array_equal(drawn, by_definition(centres, (32, 32), 9))
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_tensorflow_draws_the_same_whatever_the_backend(way):
     centres = tf.constant(geometry.centres(20, 5))
-    drawn = way(tf.experimental.numpy, centres[:, 0], centres[:, 1], 20, 5)
-    np.testing.assert_array_equal(drawn, by_definition(geometry.centres(20, 5), 20, 5))
+    for shape in ("square5", "triangle5"):
+        drawn = way(tf.experimental.numpy, centres[:, 0], centres[:, 1], (20, 20), shape)
+        expected = drawing.convolve(
+            geometry.one_hot(geometry.centres(20, 5), 20).reshape(-1, 20, 20, 1),
+            255 * shapes.kernel(shape),
+        )
+        np.testing.assert_array_equal(drawn, expected)
 
 
 @pytest.mark.parametrize("gpu", [None, "a GPU"])
@@ -163,14 +201,15 @@ def test_a_gpu_convolves_and_a_cpu_copies(gpu, monkeypatch):
         drawing, "_compiled", lambda backend, way, *sizes: ways.append(way) or (lambda *_: None)
     )
     drawing.draw_on_device([[1, 2]])
-    assert ways == [drawing.convolved_squares if gpu else drawing.copied_squares]
+    assert ways == [drawing.convolved if gpu else drawing.copied]
 
 
 @pytest.mark.parametrize("drawer", ["numpy", "keras", "tensorflow"])
 def test_whatever_draws_for_the_disk_gives_the_same(drawer):
-    drawn = drawing.draw_for_disk(geometry.centres(20, 5), 20, 5, drawer)
+    drawn = drawing.draw_for_disk(geometry.centres((20, 24), 5), (20, 24), "square5", drawer)
     assert isinstance(drawn, np.ndarray)
-    np.testing.assert_array_equal(drawn, by_definition(geometry.centres(20, 5), 20, 5))
+    expected = by_definition(geometry.centres((20, 24), 5), (20, 24), 5)
+    np.testing.assert_array_equal(drawn, expected)
 
 
 @pytest.mark.parametrize("backend", subprocesses.other_backends())

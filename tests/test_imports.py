@@ -63,7 +63,7 @@ print(*{"tensorflow_datasets", "tensorflow", "keras", "matplotlib"} & set(sys.mo
     ],
 )
 def test_tfds_knows_the_data_set_whatever_is_imported_first(statement, tmp_path):
-    config = not_so_clevr.NotSoClevrConfig(split="quadrant", canvas_size=8, square_size=3)
+    config = not_so_clevr.NotSoClevrConfig(split="quadrant", canvas_size=8, shape="square3")
     builder = Builder(config=config, data_dir=tmp_path)
     code = (
         f"CONFIG, BUILDER = {pickle.dumps(config)!r}, {pickle.dumps(builder)!r}\n{statement}\n"

@@ -51,15 +51,17 @@ def test_the_outline_of_the_quadrant_is_its_border(runs):
 @pytest.mark.parametrize("held_out", splits.QUADRANTS)
 def test_all_test_examples_and_no_others_are_in_the_outline(split, held_out):
     held_out = held_out if split == "quadrant" else splits.HELD_OUT
-    config = NotSoClevrConfig(split=split, held_out=held_out, canvas_size=17, square_size=3)
+    config = NotSoClevrConfig(split=split, held_out=held_out, canvas_size=17, shape="square3")
     axes = Figure().subplots()
     maps._outline_test(axes, config.name)
-    assert len(axes.patches) == split.startswith("quadrant")
+    scattered = {"uniform", "uniform_uber", "checkerboard"}
+    assert len(axes.patches) == (split not in scattered)
     for box in axes.patches:
         inside = box.get_bbox().contains
         centres = config.split_centres()
-        assert [inside(j, i) for i, j in centres["test"]] == [True] * len(centres["test"])
-        assert [inside(j, i) for i, j in centres["train"]] == [False] * len(centres["train"])
+        in_box = split != "border"  # The outline of the border is its inner edge.
+        assert [inside(j, i) for i, j in centres["test"]] == [in_box] * len(centres["test"])
+        assert [inside(j, i) for i, j in centres["train"]] == [not in_box] * len(centres["train"])
 
 
 def test_all_maps_of_a_panel_have_one_scale_and_a_perfect_model_is_painted_as_one(runs):
@@ -110,7 +112,7 @@ def test_predictions_that_are_wrong_have_a_mark_of_their_own():
 def test_paintings_stand_below_true_canvases():
     run = result("net", task="rendering")
     images = [axes.images[0].get_array() for axes in maps.paintings([run]).axes]
-    true = drawing.draw(run.examples["test"]["coordinates"][:8], 16, 3)[..., 0]
+    true = drawing.draw(run.examples["test"]["coordinates"][:8], 16, "square3")[..., 0]
     rows = np.array(images).reshape(4, 4, 16, 16)
     np.testing.assert_array_equal(np.concatenate([rows[0], rows[2]]), true)
     assert not rows[[1, 3]].any()

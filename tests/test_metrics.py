@@ -25,6 +25,17 @@ def scores(name, y_pred):
     return {metric: value.mean(dtype=np.float64) for metric, value in values.items()}
 
 
+def test_distances_on_a_rectangle_are_in_pixels_along_each_axis():
+    hot = np.eye(6 * 15, dtype=np.float32)
+    true, predicted = hot[[0, 2 * 15 + 3]], hot[[4 * 15 + 3, 2 * 15 + 14]]
+    found = ops.convert_to_numpy(metrics.distance(true, predicted, (6, 15)))
+    np.testing.assert_allclose(found, [5, 11])  # 4 rows and 3 columns; 11 columns
+
+    one_pixel = np.float32([[2 / 5, 0], [0, 2 / 14], [2 / 5, 2 / 14]])
+    found = ops.convert_to_numpy(metrics.error(np.zeros((3, 2), "float32"), one_pixel, (6, 15)))
+    np.testing.assert_allclose(found, [1, 1, 2**0.5], rtol=1e-5)
+
+
 def one_hot(rows, columns):
     logits = np.full((N, SIZE, SIZE), -1, np.float32)
     logits[np.arange(N), rows, columns] = 1

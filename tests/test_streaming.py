@@ -122,7 +122,7 @@ def test_the_state_of_an_iterator_is_saved_and_restored(tmp_path):
 
 def test_a_gpu_convolves_and_gives_the_same(monkeypatch):
     expected = joined(not_so_clevr.stream(SMALL, "test", 20, epochs=1).as_numpy_iterator())
-    monkeypatch.setattr(drawing, "copied_squares", None)
+    monkeypatch.setattr(drawing, "copied", None)
     monkeypatch.setattr(devices, "tensorflow_device", lambda device: "GPU:0")
     monkeypatch.setattr(tf, "device", lambda name: contextlib.nullcontext())
     convolved = joined(not_so_clevr.stream(SMALL, "test", 20, epochs=1).as_numpy_iterator())
@@ -224,7 +224,7 @@ def test_no_thread_is_waited_for_that_tunes():
 
 def test_batches_drawn_ahead_do_not_pile_up_when_the_reader_pauses(monkeypatch):
     """As during an evaluation after each epoch: the batches drawn ahead are memory."""
-    copied_squares, drawn = drawing.copied_squares, tf.Variable(0)
+    copied_squares, drawn = drawing.copied, tf.Variable(0)
 
     def slow_and_counted(*arguments):
         drawn.assign_add(1)
@@ -233,7 +233,7 @@ def test_batches_drawn_ahead_do_not_pile_up_when_the_reader_pauses(monkeypatch):
             return copied_squares(*arguments)
 
     work = tf.zeros((500, 500))
-    monkeypatch.setattr(drawing, "copied_squares", slow_and_counted)
+    monkeypatch.setattr(drawing, "copied", slow_and_counted)
     iterator = iter(not_so_clevr.stream("uniform_16_square3", "train", 4))
     for pause in range(1, 7):
         for _ in range(60):

@@ -42,6 +42,28 @@ def test_coordinates_are_on_the_scale_of_coordconv():
     assert tasks.Regression(64).scaled(np.array([[0, 63]])).tolist() == [[-1, 1]]
 
 
+@pytest.mark.parametrize("name", tasks.TASKS)
+def test_on_a_rectangle_each_coordinate_is_scaled_along_its_own_axis(name):
+    """The released code of the paper divides by the other side (facts of the original layer)."""
+    arrays = not_so_clevr.load_arrays("quadrant_12x30_triangle5")["test"]
+    task = tasks.as_task(name, (12, 30))
+    i, j = arrays["coordinates"].T
+    expected = np.stack([2 * i / 11 - 1, 2 * j / 29 - 1], axis=-1)
+    np.testing.assert_allclose(task.scaled(arrays["coordinates"]), expected, atol=1e-6)
+    assert task.scaled(np.array([[0, 0], [11, 29]])).tolist() == [[-1, -1], [1, 1]]
+
+    x, y = task.xy(arrays)
+    assert (x.shape[1:], y.shape[1:]) == (task.input_shape, task.output_shape)
+    assert {tuple(shape) for shape in (x.shape[1:3], y.shape[1:3])} <= {(2,), (12, 30), (360,)}
+    perfect = {"iou": 1, "distance": 0, "error": 0}
+    answer = y if name == "regression" else 2 * y - 1
+    for metric, function in task.metrics.items():
+        values = keras.ops.convert_to_numpy(function(y, answer))
+        np.testing.assert_allclose(values, perfect.get(metric, 1), atol=1e-5)
+    if name != "rendering":
+        np.testing.assert_allclose(task.pixels(answer), arrays["coordinates"], atol=1e-4)
+
+
 def test_targets_are_zeros_and_ones():
     _, canvases = tasks.Rendering(20).xy(ARRAYS)
     assert set(np.unique(canvases)) == {0, 1}

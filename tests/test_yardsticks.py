@@ -36,7 +36,7 @@ def measurements():
     """Every measurement of the suite as pytest-benchmark writes it, with made-up times."""
     of_devices = [
         f"device[{what}-{size}]"
-        for what in ("convolved_squares", "copied_squares", "fill")
+        for what in ("convolved", "copied", "fill")
         for size in (64, 256, 1024)
     ]
     of_layers = [

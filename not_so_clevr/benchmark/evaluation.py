@@ -116,7 +116,7 @@ def _check_answers(result: Result, task: Task, name: str) -> None:
         )
     if task.name != "regression":
         return
-    last = max(task.canvas_size - 1, 1)
+    last = np.maximum([task.height - 1, task.width - 1], 1)
     predicted, centres = (
         np.concatenate([columns[column] for columns in result.examples.values()])
         for column in (results.PREDICTED, "coordinates")
@@ -129,7 +129,7 @@ def _check_answers(result: Result, task: Task, name: str) -> None:
     }
     error = _mean_distance(predicted, centres)
     for reading, pixels in readings.items():
-        if _mean_distance(pixels, centres) < min(error / 4, task.canvas_size / 8):
+        if _mean_distance(pixels, centres) < min(error / 4, min(task.height, task.width) / 8):
             raise UserError(
                 f"{name} answers {reading}: {error:.3g} px off as it is; "
                 "expected (row, column) from -1 to 1."

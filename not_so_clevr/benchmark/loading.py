@@ -18,7 +18,7 @@ from not_so_clevr.dataset.tasks import Task
 
 def check_memory(config: NotSoClevrConfig) -> None:
     """Raises UserError, one sentence, if a data set read from disk does not fit into memory."""
-    pixels = config.num_examples * config.canvas_size**2
+    pixels = config.num_examples * config.height * config.width
     needed = 2 * pixels  # Canvases or one-hot targets, twice while they are sorted
     available = environment.memory()
     if available is not None and needed > available:

@@ -3,13 +3,14 @@
 A canvas is the "same" convolution of a one-hot pixel with a kernel (Liu et al. 2018, arXiv
 1807.03247, section 3). `convolve` is that definition, for any one-hots and any kernel.
 
-The data set has one square per canvas. One-hot and square are separable, so the canvas is the outer
-product of two one-dimensional convolutions. Two ways to compute it give the same bits:
+The data set has one shape per canvas, whose rows are D different lines (`shapes.factors`), one for
+a square. The one-hot is separable, so the canvas is the sum of D outer products of one-dimensional
+convolutions. Two ways to compute it give the same bits:
 
-- `convolved_squares` convolves and multiplies. It reads almost nothing and writes each canvas
-  once. Used on a GPU.
-- `copied_squares` copies the convolved lines from a table of S lines, shifts of one another. Used
-  on a CPU, where copying is faster than multiplying.
+- `convolved` convolves and multiplies. It reads almost nothing and writes each canvas once. Used on
+  a GPU.
+- `copied` copies the convolved lines from a table of D x W lines, shifts of one another. Used on a
+  CPU, where copying is faster than multiplying.
 
 `draw` copies with NumPy and imports no framework. `draw_on_device` uses `keras.ops` and picks the
 faster way for the device.
@@ -25,12 +26,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from not_so_clevr.checks import UserError, integer
-from not_so_clevr.dataset import devices, geometry
+from not_so_clevr.checks import UserError
+from not_so_clevr.dataset import devices, geometry, shapes
+from not_so_clevr.dataset.geometry import CanvasSize
 
 WHITE = 255
 
 _CHUNK_BYTES = 64 * 2**20
+_TABLE_BYTES = 64 * 2**20  # Of `copied`, at most
 
 
 def convolve(one_hots: Any, kernel: npt.ArrayLike) -> Any:
@@ -58,7 +61,7 @@ def convolve(one_hots: Any, kernel: npt.ArrayLike) -> Any:
 
     canvases = library.array(images, "float32")
     for factor in _factors(weights.astype(np.float64)):
-        canvases = _convolved(library, canvases, factor.astype(np.float32))
+        canvases = _convolved(library, canvases, factor.astype(np.float32)[..., None])
 
     if _dtype(images).startswith(("bool", "int", "uint")) and weights.dtype.kind in "bui":
         return library.floor(canvases + 0.5)  # `round` of TensorFlow's NumPy does not work.
@@ -67,41 +70,42 @@ def convolve(one_hots: Any, kernel: npt.ArrayLike) -> Any:
 
 def draw(
     centres: npt.ArrayLike,
-    canvas_size: int = geometry.CANVAS_SIZE,
-    square_size: int = geometry.SQUARE_SIZE,
+    canvas_size: CanvasSize = geometry.CANVAS_SIZE,
+    shape: str | npt.ArrayLike = shapes.SHAPE,
 ) -> npt.NDArray[np.uint8]:
-    """Draws a white square (255) on a black canvas (0) around each centre, with NumPy.
+    """Draws a white shape (255) on a black canvas (0) around each centre, with NumPy.
 
-    A square that crosses the border is cut off there, as in any "same" convolution. The squares of
+    A shape that crosses the border is cut off there, as in any "same" convolution. The shapes of
     the data set never do.
 
     Args:
         centres: integer pixels (row i, column j), `[N, 2]`.
-        canvas_size: S, in pixels.
-        square_size: k, in pixels, odd.
+        canvas_size: in pixels, one number or (height H, width W).
+        shape: a name, e.g. "disc9", or booleans `[k, k]`, k odd; see `shapes`.
 
     Returns:
-        uint8 `[N, S, S, 1]`.
+        uint8 `[N, H, W, 1]`.
 
     Raises:
-        UserError: if a size is bad, or `centres` holds anything but integer pixels of the canvas.
+        UserError: if a size or the shape is bad, or `centres` holds anything but integer pixels of
+            the canvas.
     """
-    canvas_size, square_size = geometry.check_sizes(canvas_size, square_size)
-    rows, columns = geometry.check_centres(centres, canvas_size).T
-    return copied_squares(np, rows, columns, canvas_size, square_size)
+    size, shape = _checked_sizes(canvas_size, shape)
+    rows, columns = geometry.check_centres(centres, size).astype(np.int32).T
+    return copied(np, rows, columns, size, shape)
 
 
 def draw_on_device(
     centres: npt.ArrayLike,
-    canvas_size: int = geometry.CANVAS_SIZE,
-    square_size: int = geometry.SQUARE_SIZE,
+    canvas_size: CanvasSize = geometry.CANVAS_SIZE,
+    shape: str | npt.ArrayLike = shapes.SHAPE,
 ) -> Any:
-    """Draws the same squares as `draw` with `keras.ops`, on the default device of Keras' backend.
+    """Draws the same canvases as `draw` with `keras.ops`, on the default device of Keras' backend.
 
     Convolves on a GPU and copies on a CPU. Compiled on TensorFlow and JAX.
 
     Returns:
-        A tensor of the backend, uint8 `[N, S, S, 1]`, in the device's memory: pass at most
+        A tensor of the backend, uint8 `[N, H, W, 1]`, in the device's memory: pass at most
         `chunk_length` centres at a time.
 
     Raises:
@@ -109,86 +113,115 @@ def draw_on_device(
     """
     import keras
 
-    canvas_size, square_size = geometry.check_sizes(canvas_size, square_size)
-    rows, columns = geometry.check_centres(centres, canvas_size).astype(np.int32).T
-    way = convolved_squares if devices.keras_gpu() else copied_squares
-    return _compiled(keras.backend.backend(), way, canvas_size, square_size)(rows, columns)
+    size, shape = _checked_sizes(canvas_size, shape)
+    rows, columns = geometry.check_centres(centres, size).astype(np.int32).T
+    way = convolved if devices.keras_gpu() else copied
+    return _compiled(keras.backend.backend(), way, size, shape)(rows, columns)
 
 
 def draw_for_disk(
-    centres: npt.NDArray[np.int64], canvas_size: int, square_size: int, drawer: str
+    centres: npt.NDArray[np.int64], canvas_size: CanvasSize, shape: str, drawer: str
 ) -> npt.NDArray[np.uint8]:
-    """Draws the same squares as `draw`, with what `devices.drawer` chose, into host memory."""
+    """Draws the same canvases as `draw`, with what `devices.drawer` chose, into host memory."""
     if drawer == "numpy":
-        return draw(centres, canvas_size, square_size)
+        return draw(centres, canvas_size, shape)
     if drawer == "keras":
         from keras import ops
 
-        return ops.convert_to_numpy(draw_on_device(centres, canvas_size, square_size))
+        return ops.convert_to_numpy(draw_on_device(centres, canvas_size, shape))
 
     import tensorflow as tf
 
-    library, (rows, columns) = tf.experimental.numpy, centres.T
+    size, (rows, columns) = geometry.height_width(canvas_size), centres.T
     with tf.device(devices.tensorflow_device()):
-        squares = convolved_squares(library, rows, columns, canvas_size, square_size)
-        return squares.numpy()
+        return convolved(tf.experimental.numpy, rows, columns, size, shape).numpy()
 
 
-def chunk_length(canvas_size: int = geometry.CANVAS_SIZE) -> int:
+def chunk_length(canvas_size: CanvasSize = geometry.CANVAS_SIZE) -> int:
     """Returns how many canvases fit in 64 MiB. Raises UserError if `canvas_size` is bad."""
-    return _CHUNK_BYTES // integer("canvas_size", canvas_size, 1, geometry.MAX_CANVAS_SIZE) ** 2
+    height, width = geometry.height_width(canvas_size)
+    return _CHUNK_BYTES // (height * width)
 
 
-def convolved_squares(
-    library: Any, rows: Any, columns: Any, canvas_size: int, square_size: int
-) -> Any:
-    """Draws white squares as outer products of convolved lines: uint8 `[N, S, S, 1]`.
+def convolved(library: Any, rows: Any, columns: Any, size: tuple[int, int], shape: str) -> Any:
+    """Draws white shapes as outer products of convolved lines: uint8 `[N, H, W, 1]`.
 
     `library` is NumPy, `keras.ops` or `tf.experimental.numpy`; `rows` and `columns` are the
-    coordinates of the centres in pixels, integers `[N]`.
+    coordinates of the centres in pixels, integers `[N]`; `size` is (H, W); `shape` a valid name.
     """
-    pixels = np.arange(canvas_size, dtype=np.int32)
-    row_hot = library.equal(rows[:, None], pixels)[:, :, None, None]
-    column_hot = library.equal(columns[:, None], pixels)[:, None, :, None]
+    height, width = (np.arange(length, dtype=np.int32) for length in size)
+    row_hot = library.equal(rows[:, None], height)[:, :, None, None]
+    column_hot = library.equal(columns[:, None], width)[:, None, :, None]
 
-    vertical = np.ones((square_size, 1), np.float32)
-    row_lines = _convolved(library, library.array(row_hot, "float32"), vertical)
-    column_lines = _convolved(library, library.array(column_hot, "float32"), vertical.T)
+    shape_rows, shape_lines = shapes.factors(shape)  # [k, D], [D, k]
+    row_lines = _convolved(library, library.array(row_hot, "float32"), shape_rows[:, None])
+    column_lines = _convolved(library, library.array(column_hot, "float32"), shape_lines.T[None])
 
     # Some GPU algorithms round, and a one may come out as 0.9999999: add 0.5 before truncating.
-    row_lines = library.array(row_lines + 0.5, "uint8")
-    column_lines = library.array(WHITE * column_lines + 0.5, "uint8")
-    return row_lines * column_lines  # [N, S, 1, 1] * [N, 1, S, 1]
+    row_lines = library.array(row_lines + 0.5, "uint8")  # [N, H, 1, D]
+    column_lines = library.array(WHITE * column_lines + 0.5, "uint8")  # [N, 1, W, D]
+    if len(shape_lines) == 1:
+        return row_lines * column_lines
+
+    left = library.array(row_lines[:, :, 0], "float32")
+    right = library.transpose(library.array(column_lines[:, 0], "float32"), (0, 2, 1))
+    return library.array(library.matmul(left, right) + 0.5, "uint8")[..., None]
 
 
-def copied_squares(
-    library: Any, rows: Any, columns: Any, canvas_size: int, square_size: int
-) -> Any:
-    """Draws squares by copying lines. Arguments and result as for `convolved_squares`.
+def copied(library: Any, rows: Any, columns: Any, size: tuple[int, int], shape: str) -> Any:
+    """Draws white shapes by copying lines. Arguments and result as for `convolved`.
 
-    Row p of a canvas is a line of the table: the square's white columns if p is a row of the
-    square, else the last line, which is black.
+    Row p of a canvas is a line of the table: that of the shape's row there, shifted to the centre,
+    or a black one.
     """
-    lines = _convolved_lines(canvas_size, square_size)
-    white_rows = library.take(lines[..., 0] > 0, rows, axis=0)  # [N, S]
-    chosen = library.where(white_rows, columns[:, None], canvas_size)
+    _, width = size
+    if (len(shapes.factors(shape)[1]) + 1) * width**2 > _TABLE_BYTES:
+        return convolved(library, rows, columns, size, shape)
+
+    lines, starts = _convolved_lines(width, shape), _line_starts(size, shape)
+    chosen = library.add(library.take(starts, rows, axis=0), columns[:, None])  # [N, H]
     return library.take(lines, chosen, axis=0)
 
 
 @functools.lru_cache(maxsize=8)
-def _convolved_lines(canvas_size: int, square_size: int) -> npt.NDArray[np.uint8]:
-    """Returns each one-hot line convolved with k whites, then a black line: `[S + 1, S, 1]`."""
-    radius = square_size // 2
-    lines = np.zeros((canvas_size + 1, canvas_size, 1), np.uint8)
-    for pixel in range(canvas_size):
-        lines[pixel, max(pixel - radius, 0) : pixel + radius + 1] = WHITE
+def _convolved_lines(width: int, shape: str) -> npt.NDArray[np.uint8]:
+    """Returns the D lines of a shape, and a black one, around each column: `[(D + 1) * W, W, 1]`.
+
+    Line d * W + j is the convolution of the d-th line with the one-hot line of column j.
+    """
+    _, shape_lines = shapes.factors(shape)
+    kinds, size = shape_lines.shape
+    wide = np.zeros((kinds + 1, width, width + size - 1), np.uint8)
+    for column in range(width):
+        wide[:kinds, column, column : column + size] = WHITE * shape_lines
+
+    lines = wide[..., size // 2 : size // 2 + width].reshape(-1, width, 1)
     lines.setflags(write=False)
     return lines
 
 
+@functools.lru_cache(maxsize=8)
+def _line_starts(size: tuple[int, int], shape: str) -> npt.NDArray[np.int32]:
+    """Returns where the lines of row p of a canvas begin in the table, by centre row: `[H, H]`.
+
+    It is d * W if row p is the d-th line of a shape centred in that row, or D * W if it is black.
+    """
+    height, width = size
+    shape_rows, shape_lines = shapes.factors(shape)
+    radius = len(shape_rows) // 2
+    kinds = np.where(shape_rows.any(axis=1), shape_rows.argmax(axis=1), len(shape_lines))
+
+    starts = np.full((height, height), len(shape_lines) * width, np.int32)
+    for row in range(height):
+        first, end = max(row - radius, 0), min(row + radius + 1, height)
+        starts[row, first:end] = width * kinds[first - row + radius : end - row + radius]
+    starts.setflags(write=False)
+    return starts
+
+
 @functools.lru_cache(maxsize=16)
 def _compiled(
-    backend: str, way: Callable[..., Any], canvas_size: int, square_size: int
+    backend: str, way: Callable[..., Any], size: tuple[int, int], shape: str
 ) -> Callable[[Any, Any], Any]:
     """Returns a function of int32 rows and columns that draws, compiled where the backend can."""
     from keras import ops
@@ -199,29 +232,44 @@ def _compiled(
 
         library = tf.experimental.numpy  # Its `take` is faster: no check for negative indices.
 
-    def draw_squares(rows: Any, columns: Any) -> Any:
-        return way(library, rows, columns, canvas_size, square_size)
+    def draw_shapes(rows: Any, columns: Any) -> Any:
+        return way(library, rows, columns, size, shape)
 
     if backend == "tensorflow":
         line = tf.TensorSpec([None], tf.int32)
-        return tf.function(draw_squares, input_signature=[line, line])
+        return tf.function(draw_shapes, input_signature=[line, line])
     if backend == "jax":
         import jax
 
-        return jax.jit(draw_squares)
-    return lambda rows, columns: draw_squares(*map(ops.convert_to_tensor, (rows, columns)))
+        return jax.jit(draw_shapes)
+    return lambda rows, columns: draw_shapes(*map(ops.convert_to_tensor, (rows, columns)))
+
+
+def _checked_sizes(
+    canvas_size: CanvasSize, shape: str | npt.ArrayLike
+) -> tuple[tuple[int, int], str]:
+    """Returns (H, W) and the name of the shape. Raises UserError if one is bad, or it is larger."""
+    shape = shapes.as_shape(shape)
+    size, _ = geometry.check_sizes(canvas_size, shapes.size(shape))
+    return size, shape
 
 
 def _convolved(library: Any, images: Any, kernel: npt.NDArray[np.float32]) -> Any:
-    """Returns the "same" convolution of float32 images `[N, H, W, 1]` with a kernel `[a, b]`."""
+    """Returns the "same" convolution of float32 images with D kernels: `[N, H, W, D]`.
+
+    Args:
+        library: as for `convolved`.
+        images: `[N, H, W, 1]`.
+        kernel: `[a, b, D]`, a and b odd.
+    """
     flipped = kernel[::-1, ::-1]
     if library is np:
-        pads = [(length // 2, length // 2) for length in kernel.shape]
+        pads = [(length // 2, length // 2) for length in kernel.shape[:2]]
         padded = np.pad(images[..., 0], [(0, 0), *pads])
-        windows = np.lib.stride_tricks.sliding_window_view(padded, kernel.shape, axis=(1, 2))
-        return np.einsum("nhwab,ab->nhw", windows, flipped)[..., None]
+        windows = np.lib.stride_tricks.sliding_window_view(padded, kernel.shape[:2], axis=(1, 2))
+        return np.einsum("nhwab,abd->nhwd", windows, flipped)
 
-    filters = np.ascontiguousarray(flipped)[:, :, None, None]
+    filters = np.ascontiguousarray(flipped)[:, :, None]
     if hasattr(library, "conv"):  # keras.ops
         with _full_precision():
             return library.conv(images, filters, padding="same", data_format="channels_last")

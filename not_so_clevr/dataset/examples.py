@@ -35,11 +35,13 @@ class Drawn(Mapping[str, Any]):
         size = self.config.canvas_size
         draw = drawing.draw_on_device if self.on_device else drawing.draw
         if name == "image":
-            return draw(self.centres, size, self.config.square_size)
+            return draw(self.centres, size, self.config.shape)
         if name == "one_hot" and self.on_device:
             from keras import ops
 
-            return ops.reshape(draw(self.centres, size, 1), (-1, size**2)) // drawing.WHITE
+            pixels = self.config.height * self.config.width
+            white = draw(self.centres, size, "square1")
+            return ops.reshape(white, (-1, pixels)) // drawing.WHITE
         if name == "one_hot":
             return geometry.one_hot(self.centres, size)
         return {"label": geometry.labels(self.centres, size), "coordinates": self.centres}[name]
@@ -63,14 +65,14 @@ def load_arrays(
         config: a config or its name.
 
     Returns:
-        "train" and "test", each with n examples on canvases of S x S pixels:
+        "train" and "test", each with n examples on canvases of H x W pixels:
 
-        - `image`: uint8 `[n, S, S, 1]`, a white square (255) on black (0);
-        - `one_hot`: uint8 `[n, S * S]`, 1 at the pixel of the centre;
-        - `label`: int64 `[n]`, the index of that pixel, i * S + j;
+        - `image`: uint8 `[n, H, W, 1]`, a white shape (255) on black (0);
+        - `one_hot`: uint8 `[n, H * W]`, 1 at the pixel of the centre;
+        - `label`: int64 `[n]`, the index of that pixel, i * W + j;
         - `coordinates`: int64 `[n, 2]`, the centre (row i, column j) in pixels.
 
-        Both splits together take 2 N S² bytes for N examples: 26 MB for the default, 8 GB for
+        Both splits together take 2 N H W bytes for N examples: 26 MB for the default, 8 GB for
         `quadrant_256`. `streaming.stream_batches` draws one batch at a time.
 
     Raises:

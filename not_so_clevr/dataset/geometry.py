@@ -1,80 +1,121 @@
-"""Geometry: canvas and square sizes, centres, labels and one-hot targets.
+"""Geometry: canvas sizes, centres, labels and one-hot targets.
 
-A canvas has S x S pixels. A square has k x k pixels, k odd, and lies wholly on the canvas, so its
-centre (row i, column j) is in r..S-1-r with r = k // 2. There are N = (S - 2r)^2 centres.
+A canvas has H x W pixels. A shape has k x k pixels, k odd, and lies wholly on the canvas, so its
+centre (row i, column j) is in r..H-1-r and r..W-1-r with r = k // 2. There are
+N = (H - 2r)(W - 2r) centres.
 """
 
 from __future__ import annotations
+
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from not_so_clevr.checks import UserError, integer
 
+#: A canvas in pixels: one number for a square one, or (height, width).
+CanvasSize: TypeAlias = "int | tuple[int, int]"
+
 CANVAS_SIZE = 64
-SQUARE_SIZE = 9
+SHAPE_SIZE = 9
 MAX_CANVAS_SIZE = 4096
 
 
-def check_sizes(canvas_size: int, square_size: int) -> tuple[int, int]:
-    """Returns both sizes in pixels as Python ints.
+def height_width(canvas_size: CanvasSize) -> tuple[int, int]:
+    """Returns height H and width W in pixels as Python ints.
 
-    Raises UserError unless `square_size` is odd and 1 <= square_size <= canvas_size <= 4096.
+    Raises UserError unless `canvas_size` is an integer from 1 to 4096 or a pair of them.
     """
-    canvas_size = integer("canvas_size", canvas_size, 1, MAX_CANVAS_SIZE)
-    square_size = integer("square_size", square_size, 1, MAX_CANVAS_SIZE)
-    if square_size > canvas_size:
-        raise UserError(
-            f"square_size={square_size} does not fit on a canvas of {canvas_size} pixels; expected "
-            f"an odd number up to {canvas_size}, e.g. config 'quadrant_{canvas_size}_square1'."
+    if isinstance(canvas_size, (tuple, list)):
+        if len(canvas_size) != 2:
+            raise UserError(
+                f"canvas_size={canvas_size!r} has {len(canvas_size)} numbers; expected one, or "
+                "(height, width)."
+            )
+        height, width = (
+            integer(f"canvas_size={canvas_size!r}: {name}", value, 1, MAX_CANVAS_SIZE)
+            for name, value in zip(("height", "width"), canvas_size, strict=True)
         )
-    if square_size % 2 == 0:
+        return height, width
+    side = integer("canvas_size", canvas_size, 1, MAX_CANVAS_SIZE)
+    return side, side
+
+
+def check_canvas_size(canvas_size: CanvasSize) -> CanvasSize:
+    """Returns one number for a square canvas, else (height, width). Raises as `height_width`."""
+    height, width = height_width(canvas_size)
+    return height if height == width else (height, width)
+
+
+def size_text(canvas_size: CanvasSize) -> str:
+    """Returns a valid canvas size as names and messages have it: "64" or "48x80"."""
+    height, width = height_width(canvas_size)
+    return str(height) if height == width else f"{height}x{width}"
+
+
+def check_sizes(canvas_size: CanvasSize, shape_size: int) -> tuple[tuple[int, int], int]:
+    """Returns (height, width) and the size of the shape, in pixels, as Python ints.
+
+    Raises UserError unless `shape_size` is odd and the shape fits on the canvas.
+    """
+    height, width = height_width(canvas_size)
+    shape_size = integer("shape_size", shape_size, 1, MAX_CANVAS_SIZE)
+    if shape_size > min(height, width):
+        canvas = size_text(canvas_size)
         raise UserError(
-            f"square_size={square_size} is even; expected an odd number, so that the square has a "
+            f"shape_size={shape_size} does not fit on a canvas of {canvas} pixels; expected an odd "
+            f"number up to {min(height, width)}, e.g. config 'quadrant_{canvas}_square1'."
+        )
+    if shape_size % 2 == 0:
+        raise UserError(
+            f"shape_size={shape_size} is even; expected an odd number, so that the shape has a "
             "centre pixel."
         )
-    return canvas_size, square_size
+    return (height, width), shape_size
 
 
 def centres(
-    canvas_size: int = CANVAS_SIZE, square_size: int = SQUARE_SIZE
+    canvas_size: CanvasSize = CANVAS_SIZE, shape_size: int = SHAPE_SIZE
 ) -> npt.NDArray[np.int64]:
     """Returns every centre (row i, column j) in pixels, row-major: int64 `[N, 2]`.
 
     Raises:
         UserError: as for `check_sizes`.
     """
-    canvas_size, square_size = check_sizes(canvas_size, square_size)
-    radius = square_size // 2
-    line = np.arange(radius, canvas_size - radius, dtype=np.int64)
-    return np.stack(np.meshgrid(line, line, indexing="ij"), axis=-1).reshape(-1, 2)
+    (height, width), shape_size = check_sizes(canvas_size, shape_size)
+    radius = shape_size // 2
+    rows, columns = (np.arange(radius, n - radius, dtype=np.int64) for n in (height, width))
+    return np.stack(np.meshgrid(rows, columns, indexing="ij"), axis=-1).reshape(-1, 2)
 
 
-def labels(centres: npt.ArrayLike, canvas_size: int = CANVAS_SIZE) -> npt.NDArray[np.int64]:
-    """Returns the index i * S + j of each centre's pixel: int64 `[N]` from centres `[N, 2]`.
+def labels(centres: npt.ArrayLike, canvas_size: CanvasSize = CANVAS_SIZE) -> npt.NDArray[np.int64]:
+    """Returns the index i * W + j of each centre's pixel: int64 `[N]` from centres `[N, 2]`.
 
     Raises:
         UserError: unless `centres` holds integer pixels of the canvas.
     """
-    canvas_size = integer("canvas_size", canvas_size, 1, MAX_CANVAS_SIZE)
+    _, width = height_width(canvas_size)
     rows, columns = check_centres(centres, canvas_size).T
-    return rows * canvas_size + columns
+    return rows * width + columns
 
 
-def one_hot(centres: npt.ArrayLike, canvas_size: int = CANVAS_SIZE) -> npt.NDArray[np.uint8]:
-    """Returns one-hot targets, 1 at index i * S + j: uint8 `[N, S * S]` from centres `[N, 2]`.
+def one_hot(centres: npt.ArrayLike, canvas_size: CanvasSize = CANVAS_SIZE) -> npt.NDArray[np.uint8]:
+    """Returns one-hot targets, 1 at index i * W + j: uint8 `[N, H * W]` from centres `[N, 2]`.
 
     Raises:
         UserError: as for `labels`.
     """
     hot = labels(centres, canvas_size)
-    targets = np.zeros((len(hot), int(canvas_size) ** 2), np.uint8)  # NumPy's integers overflow.
+    height, width = height_width(canvas_size)
+    targets = np.zeros((len(hot), height * width), np.uint8)
     targets[np.arange(len(hot)), hot] = 1
     return targets
 
 
-def check_centres(centres: npt.ArrayLike, canvas_size: int) -> npt.NDArray[np.int64]:
+def check_centres(centres: npt.ArrayLike, canvas_size: CanvasSize) -> npt.NDArray[np.int64]:
     """Returns centres as int64 `[N, 2]`. Raises UserError unless they are pixels of the canvas."""
+    size = height_width(canvas_size)
     expected = "centres must be integers of shape [N, 2]"
     try:
         array = np.asarray(centres)
@@ -82,9 +123,10 @@ def check_centres(centres: npt.ArrayLike, canvas_size: int) -> npt.NDArray[np.in
         raise UserError(f"{expected}, got rows of different lengths.") from None
     if array.ndim != 2 or array.shape[1] != 2 or not np.issubdtype(array.dtype, np.integer):
         raise UserError(f"{expected}, got shape {array.shape} and dtype {array.dtype}.")
-    if array.size and not 0 <= array.min() <= array.max() < canvas_size:
-        raise UserError(
-            f"centres must be pixels of the canvas, 0 to {canvas_size - 1}, "
-            f"got {array.min()} to {array.max()}."
-        )
+    for name, length, line in zip(("rows", "columns"), size, array.T, strict=True):
+        if line.size and not 0 <= line.min() <= line.max() < length:
+            raise UserError(
+                f"centres must be pixels of the canvas, {name} 0 to {length - 1}, "
+                f"got {line.min()} to {line.max()}."
+            )
     return array.astype(np.int64)

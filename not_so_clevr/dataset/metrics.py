@@ -1,7 +1,7 @@
 """Metrics: functions of y_true and y_pred that return one number for each example, float32 `[B]`.
 
 The caller takes the mean over all examples. The functions are written in `keras.ops`, so they take
-NumPy arrays and tensors of Keras' backend. S is the canvas size; distances are Euclidean, in
+NumPy arrays and tensors of Keras' backend. A canvas has H x W pixels; distances are Euclidean, in
 pixels. All raise UserError if y_true and y_pred differ in shape. The first call imports Keras; this
 module does not.
 """
@@ -13,7 +13,10 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from not_so_clevr.checks import UserError
+from not_so_clevr.dataset.geometry import CanvasSize, height_width
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +24,7 @@ class Metric:
     """A metric and how to read its values.
 
     Attributes:
-        function: of y_true and y_pred, and for regression the canvas size; returns `[B]`.
+        function: of y_true and y_pred, and for distances the canvas size; returns `[B]`.
         unit: "%" for a share that is shown in percent, "px" for a distance, "" for a plain number.
         higher_is_better: whether 1 is perfect; otherwise 0 is.
     """
@@ -65,32 +68,32 @@ def accuracy(y_true: Any, y_pred: Any) -> Any:
     """Classification: 1 where the pixel with the highest logit is the right one, else 0.
 
     Args:
-        y_true: one-hot, `[B, S * S]`.
-        y_pred: logits (or probabilities), `[B, S * S]`.
+        y_true: one-hot, `[B, H * W]`.
+        y_pred: logits (or probabilities), `[B, H * W]`.
     """
     _check(y_true, y_pred)
     return _float(ops.argmax(y_true, axis=-1) == ops.argmax(y_pred, axis=-1))
 
 
-def distance(y_true: Any, y_pred: Any) -> Any:
+def distance(y_true: Any, y_pred: Any, canvas_size: CanvasSize | None = None) -> Any:
     """Classification: distance from the pixel with the highest logit to the right one.
 
-    Arguments as for `accuracy`.
+    Arguments as for `accuracy`, and `canvas_size` as for `error`; by default the canvas is square.
     """
     _check(y_true, y_pred)
-    size = round(y_true.shape[-1] ** 0.5)
+    width = round(y_true.shape[-1] ** 0.5) if canvas_size is None else height_width(canvas_size)[1]
     true, predicted = ops.argmax(y_true, axis=-1), ops.argmax(y_pred, axis=-1)
-    rows, columns = true // size - predicted // size, true % size - predicted % size
+    rows, columns = true // width - predicted // width, true % width - predicted % width
     return ops.sqrt(_float(rows * rows + columns * columns))
 
 
-def error(y_true: Any, y_pred: Any, canvas_size: int) -> Any:
+def error(y_true: Any, y_pred: Any, canvas_size: CanvasSize) -> Any:
     """Regression: distance between predicted and true coordinates, without rounding.
 
     Args:
         y_true: coordinates (row i, column j) on the [-1, 1] scale, `[B, 2]`.
         y_pred: the same, predicted.
-        canvas_size: S, in pixels.
+        canvas_size: in pixels, one number or (height H, width W).
     """
     _check(y_true, y_pred)
     return ops.sqrt(
@@ -98,7 +101,7 @@ def error(y_true: Any, y_pred: Any, canvas_size: int) -> Any:
     )
 
 
-def within_half_pixel(y_true: Any, y_pred: Any, canvas_size: int) -> Any:
+def within_half_pixel(y_true: Any, y_pred: Any, canvas_size: CanvasSize) -> Any:
     """Regression: 1 where `error` is below half a pixel, else 0; stricter than `pair_accuracy`.
 
     Arguments as for `error`.
@@ -106,7 +109,7 @@ def within_half_pixel(y_true: Any, y_pred: Any, canvas_size: int) -> Any:
     return _float(error(y_true, y_pred, canvas_size) < 0.5)
 
 
-def pair_accuracy(y_true: Any, y_pred: Any, canvas_size: int) -> Any:
+def pair_accuracy(y_true: Any, y_pred: Any, canvas_size: CanvasSize) -> Any:
     """Regression: 1 where both coordinates, rounded to whole pixels, are right, else 0.
 
     Arguments as for `error`.
@@ -114,7 +117,7 @@ def pair_accuracy(y_true: Any, y_pred: Any, canvas_size: int) -> Any:
     return _float(ops.all(_rounded_right(y_true, y_pred, canvas_size), axis=-1))
 
 
-def coordinate_accuracy(y_true: Any, y_pred: Any, canvas_size: int) -> Any:
+def coordinate_accuracy(y_true: Any, y_pred: Any, canvas_size: CanvasSize) -> Any:
     """Regression: the share (0, 1/2 or 1) of the two rounded coordinates that are right.
 
     Its mean is the article's accuracy. Arguments as for `error`.
@@ -126,8 +129,8 @@ def iou(y_true: Any, y_pred: Any) -> Any:
     """Rendering: intersection over union of the white pixels; white is a logit above 0.
 
     Args:
-        y_true: canvases, 0 or 1, `[B, S, S, 1]`.
-        y_pred: logits, `[B, S, S, 1]`.
+        y_true: canvases, 0 or 1, `[B, H, W, 1]`.
+        y_pred: logits, `[B, H, W, 1]`.
     """
     _check(y_true, y_pred)
     true, predicted = y_true > 0.5, y_pred > 0
@@ -161,11 +164,12 @@ def _float(array: Any) -> Any:
     return ops.cast(array, "float32")
 
 
-def _pixels(coordinates: Any, canvas_size: int) -> Any:
-    return (_float(coordinates) + 1) * ((canvas_size - 1) / 2)
+def _pixels(coordinates: Any, canvas_size: CanvasSize) -> Any:
+    half = (np.array(height_width(canvas_size), "float32") - 1) / 2
+    return (_float(coordinates) + 1) * half
 
 
-def _rounded_right(y_true: Any, y_pred: Any, canvas_size: int) -> Any:
+def _rounded_right(y_true: Any, y_pred: Any, canvas_size: CanvasSize) -> Any:
     _check(y_true, y_pred)
     return ops.round(_pixels(y_pred, canvas_size)) == ops.round(_pixels(y_true, canvas_size))
 

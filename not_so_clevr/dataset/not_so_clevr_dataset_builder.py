@@ -21,7 +21,7 @@ from google.protobuf.json_format import ParseError
 
 from not_so_clevr import files
 from not_so_clevr.checks import MissingPackageError, UserError
-from not_so_clevr.dataset import card, devices, drawing, geometry, png, prepared, quiet
+from not_so_clevr.dataset import card, devices, drawing, geometry, png, prepared, quiet, shapes
 from not_so_clevr.dataset.config import BEAM_CANVAS_SIZE, CONFIGS, NotSoClevrConfig, as_config
 
 # What `tfds.testing.mock_data` replaces
@@ -65,7 +65,7 @@ class _ExampleWriter(tfds.core.ExampleWriter):
 
 
 class Builder(tfds.core.GeneratorBasedBuilder):
-    """One example for each place where the square fits on the canvas; see README.md.
+    """One example for each place where the shape fits on the canvas; see README.md.
 
     Safe to use from many processes at once, and verified when read.
     """
@@ -125,7 +125,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 
     @property
     def _is_large(self) -> bool:
-        return self.builder_config.canvas_size >= BEAM_CANVAS_SIZE
+        return self.builder_config.height * self.builder_config.width >= BEAM_CANVAS_SIZE**2
 
     @classmethod
     def get_builder_config(cls, name: str, version: str | None = None) -> NotSoClevrConfig:
@@ -316,20 +316,24 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         return _ExampleWriter(file_format=self.info.file_format)
 
     def _info(self) -> tfds.core.DatasetInfo:
-        size = self.builder_config.canvas_size
+        config = self.builder_config
+        height, width = config.height, config.width
+        name, side = shapes.word(config.shape), "S" if height == width else "W"
         image = tfds.features.Image(
-            shape=(size, size, 1),
+            shape=(height, width, 1),
             encoding_format="png",
-            doc="White square (255) on black canvas (0).",
+            doc=f"White {name} (255) on black canvas (0).",
         )
         one_hot = tfds.features.Tensor(
-            shape=(size**2,),
+            shape=(height * width,),
             dtype=np.uint8,
             encoding="zlib",
             doc="1 at the pixel of the centre, row-major.",
         )
         one_hot.encode_example = functools.partial(_unless_encoded, one_hot.encode_example)
-        label = tfds.features.ClassLabel(num_classes=size**2, doc="Index of that pixel, i * S + j.")
+        label = tfds.features.ClassLabel(
+            num_classes=height * width, doc=f"Index of that pixel, i * {side} + j."
+        )
         coordinates = tfds.features.Tensor(
             shape=(2,), dtype=np.int64, doc="The centre (row i, column j), in pixels."
         )
@@ -396,10 +400,14 @@ def _examples(
     centres = _split_centres(name)[split][start : start + drawing.chunk_length(size)]
 
     # NumPy draws few at a time, which are encoded while they are still in the processor's cache.
-    step = max(1, _CACHE_BYTES // size**2) if drawer == "numpy" else len(centres)
+    step = (
+        max(1, _CACHE_BYTES // (config.height * config.width))
+        if drawer == "numpy"
+        else len(centres)
+    )
     parts = (centres[first : first + step] for first in range(0, len(centres), step))
     for part in parts:
-        images = drawing.draw_for_disk(part, size, config.square_size, drawer)
+        images = drawing.draw_for_disk(part, size, config.shape, drawer)
         one_hots = geometry.one_hot(part, size)
         labels = geometry.labels(part, size).tolist()
         for image, one_hot, label, centre in zip(images, one_hots, labels, part, strict=True):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from not_so_clevr.dataset import drawing
+from not_so_clevr.dataset import drawing, shapes
 from not_so_clevr.dataset.config import NotSoClevrConfig, as_config
 
 if TYPE_CHECKING:
@@ -49,17 +49,17 @@ def _plot_map(figure: SubFigure, config: NotSoClevrConfig, centres: _Centres) ->
     from matplotlib.colors import ListedColormap
     from matplotlib.patches import Patch
 
-    split_map = np.zeros((config.canvas_size, config.canvas_size), np.uint8)
+    split_map = np.zeros((config.height, config.width), np.uint8)
     for value, split in enumerate(COLORS, start=1):
         split_map[tuple(centres[split].T)] = value
 
     axes = figure.subplots()
     colors = [_NO_CENTRE, *COLORS.values()]
     axes.imshow(split_map, cmap=ListedColormap(colors), vmin=0, vmax=2, interpolation="nearest")
-    axes.set(title="Centres of the square", xlabel="column j", ylabel="row i")
+    axes.set(title=f"Centres of the {shapes.word(config.shape)}", xlabel="column j", ylabel="row i")
 
     texts = [f"{split}: {len(centres[split]):,} examples" for split in COLORS]
-    texts.insert(0, "none: the square would not fit")
+    texts.insert(0, f"none: the {shapes.word(config.shape)} would not fit")
     handles = [Patch(color=color, label=text) for color, text in zip(colors, texts, strict=True)]
     axes.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.14), frameon=False)
 
@@ -73,7 +73,7 @@ def _plot_examples(figure: SubFigure, config: NotSoClevrConfig, centres: _Centre
     for row, (split, color) in zip(grid, COLORS.items(), strict=True):
         row[0].set_ylabel(split, fontsize=13)
         chosen = centres[split][random.permutation(len(centres[split]))[:_EXAMPLES]]
-        images = drawing.draw(chosen, config.canvas_size, config.square_size)
+        images = drawing.draw(chosen, config.canvas_size, config.shape)
 
         for cell, (i, j), image in zip(row, chosen.tolist(), images, strict=False):
             cell.imshow(image, cmap="gray", vmin=0, vmax=drawing.WHITE, interpolation="nearest")

@@ -42,8 +42,8 @@ def stream(
         batch_size: B, examples in a batch.
         seed: seed of the order, 0 to 2^32 - 1; if None, every epoch is in row-major order.
         task: "classification", "regression" or "rendering" for (x, y) as in `tasks`. If None,
-            examples as from `tfds.load`: `image` uint8 `[B, S, S, 1]`, `one_hot` uint8
-            `[B, S * S]`, `label` int64 `[B]`, `coordinates` int64 `[B, 2]`.
+            examples as from `tfds.load`: `image` uint8 `[B, H, W, 1]`, `one_hot` uint8
+            `[B, H * W]`, `label` int64 `[B]`, `coordinates` int64 `[B, 2]`.
         epochs: number of epochs; endless if None.
         device: what draws, e.g. "CPU" or "GPU:1". If None or "auto", the first GPU, or the CPU
             without one.
@@ -58,7 +58,7 @@ def stream(
     device = devices.tensorflow_device(device)
     count, steps = len(centres), -(-len(centres) // batch_size)
     all_centres = tf.constant(centres.astype(np.int16))  # Pixels go up to 4095.
-    way = drawing.convolved_squares if device.startswith("GPU") else drawing.copied_squares
+    way = drawing.convolved if device.startswith("GPU") else drawing.copied
 
     def draw(step: Any) -> Any:
         first = step % steps * batch_size
@@ -138,11 +138,11 @@ def _examples(coordinates: Any, way: Any, config: NotSoClevrConfig) -> dict[str,
     import tensorflow as tf
 
     rows, columns = coordinates[:, 0], coordinates[:, 1]
-    size = config.canvas_size
-    label = rows * size + columns
+    height, width = size = config.height, config.width
+    label = rows * width + columns
     return {
-        "image": way(tf.experimental.numpy, rows, columns, size, config.square_size),
-        "one_hot": tf.one_hot(label, size**2, dtype=tf.uint8),
+        "image": way(tf.experimental.numpy, rows, columns, size, config.shape),
+        "one_hot": tf.one_hot(label, height * width, dtype=tf.uint8),
         "label": label,
         "coordinates": coordinates,
     }

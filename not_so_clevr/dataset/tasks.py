@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from not_so_clevr.checks import UserError, did_you_mean, integer
+from not_so_clevr.checks import UserError, did_you_mean
 from not_so_clevr.dataset import drawing, geometry, metrics
 
 if TYPE_CHECKING:
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """A task on canvases of S x S pixels; one of `Classification`, `Regression` and `Rendering`.
+    """A task on canvases of H x W pixels; one of `Classification`, `Regression` and `Rendering`.
 
     Attributes:
-        canvas_size: S, in pixels.
+        canvas_size: in pixels: a number for a square canvas, or (height H, width W).
         name: as on the command line.
         accuracy_metric: the metric that is 1 for an example that is right, else 0.
         distance_metric: the metric that says how close the other examples are.
@@ -43,7 +43,7 @@ class Task:
         metrics: name -> function of y and predictions, returns `[B]`; see `metrics`.
     """
 
-    canvas_size: int = geometry.CANVAS_SIZE
+    canvas_size: geometry.CanvasSize = geometry.CANVAS_SIZE
 
     name: ClassVar[str]
     accuracy_metric: ClassVar[str]
@@ -51,8 +51,18 @@ class Task:
     features: ClassVar[tuple[str, ...]]
 
     def __post_init__(self) -> None:
-        size = integer("canvas_size", self.canvas_size, 1, geometry.MAX_CANVAS_SIZE)
+        size = geometry.check_canvas_size(self.canvas_size)
         object.__setattr__(self, "canvas_size", size)  # NumPy's integers would overflow.
+
+    @property
+    def height(self) -> int:
+        """H, in pixels."""
+        return geometry.height_width(self.canvas_size)[0]
+
+    @property
+    def width(self) -> int:
+        """W, in pixels."""
+        return geometry.height_width(self.canvas_size)[1]
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -93,15 +103,18 @@ class Task:
         ):
             raise UserError(
                 f"{name} has the shape {tuple(array.shape)}; expected {shape} for each example, "
-                f"because the task is for canvases of {self.canvas_size} pixels; "
+                f"because the task is for canvases of {geometry.size_text(self.canvas_size)} pixels; "
                 "give it the canvas_size of the data set."
             )
         return array
 
     def scaled(self, coordinates: Any) -> Any:
-        """Returns coordinates in pixels, integers `[..., 2]`, on the [-1, 1] scale: float32."""
-        last = self.canvas_size - 1
-        return (2 * _float32(coordinates) - last) / max(last, 1)
+        """Returns coordinates in pixels, integers `[..., 2]`, on the [-1, 1] scale: float32.
+
+        Each is scaled along its own axis: -1 is the first row or column, and 1 the last.
+        """
+        last = np.array([self.height - 1, self.width - 1], np.float32)
+        return (2 * _float32(coordinates) - last) / np.maximum(last, 1)
 
 
 class Classification(Task):
@@ -118,7 +131,7 @@ class Classification(Task):
 
     @property
     def output_shape(self) -> tuple[int, ...]:
-        return (self.canvas_size**2,)
+        return (self.height * self.width,)
 
     @property
     def loss(self) -> keras.losses.Loss:
@@ -128,7 +141,8 @@ class Classification(Task):
 
     @property
     def metrics(self) -> dict[str, Callable[[Any, Any], Any]]:
-        return {"accuracy": metrics.accuracy, "distance": metrics.distance}
+        distance = functools.partial(metrics.distance, canvas_size=self.canvas_size)
+        return {"accuracy": metrics.accuracy, "distance": distance}
 
     def xy(self, examples: Mapping[str, Any]) -> tuple[Any, Any]:
         return self.scaled(examples["coordinates"]), self._feature(
@@ -136,9 +150,8 @@ class Classification(Task):
         )
 
     def pixels(self, predictions: npt.NDArray[np.float32]) -> npt.NDArray[np.float32] | None:
-        return np.stack(np.divmod(predictions.argmax(axis=-1), self.canvas_size), axis=-1).astype(
-            np.float32
-        )
+        rows_columns = np.divmod(predictions.argmax(axis=-1), self.width)
+        return np.stack(rows_columns, axis=-1).astype(np.float32)
 
 
 class Regression(Task):
@@ -151,7 +164,7 @@ class Regression(Task):
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        return (self.canvas_size, self.canvas_size, 1)
+        return (self.height, self.width, 1)
 
     @property
     def output_shape(self) -> tuple[int, ...]:
@@ -174,14 +187,15 @@ class Regression(Task):
         return {f.__name__: functools.partial(f, canvas_size=self.canvas_size) for f in functions}
 
     def xy(self, examples: Mapping[str, Any]) -> tuple[Any, Any]:
-        one_hot = self._feature(examples, "one_hot", (self.canvas_size**2,))
+        one_hot = self._feature(examples, "one_hot", (self.height * self.width,))
         batch = [-1] * (len(one_hot.shape) - 1)  # None for a single example
         return _library(one_hot).reshape(one_hot, (*batch, *self.input_shape)), self.scaled(
             examples["coordinates"]
         )
 
     def pixels(self, predictions: npt.NDArray[np.float32]) -> npt.NDArray[np.float32] | None:
-        return (predictions + 1) * np.float32((self.canvas_size - 1) / 2)
+        half = np.array([self.height - 1, self.width - 1], np.float32) / np.float32(2)
+        return ((predictions + 1) * half).astype(np.float32)
 
 
 class Rendering(Task):
@@ -198,7 +212,7 @@ class Rendering(Task):
 
     @property
     def output_shape(self) -> tuple[int, ...]:
-        return (self.canvas_size, self.canvas_size, 1)
+        return (self.height, self.width, 1)
 
     @property
     def loss(self) -> keras.losses.Loss:
@@ -223,17 +237,19 @@ class Rendering(Task):
 TASKS = {task.name: task for task in (Classification, Regression, Rendering)}
 
 
-def as_task(task: str | Task, canvas_size: int) -> Task:
+def as_task(task: str | Task, canvas_size: geometry.CanvasSize) -> Task:
     """Returns a task, from its name or itself, on canvases of that size in pixels.
 
     Raises:
         UserError: if the task or the size is unknown, or the task has another size.
     """
     if isinstance(task, Task) and type(task) in TASKS.values():
-        if task.canvas_size != canvas_size:
+        if task.canvas_size != geometry.check_canvas_size(canvas_size):
+            sizes = map(geometry.size_text, (task.canvas_size, canvas_size))
             raise UserError(
-                f"The task is for canvases of {task.canvas_size} pixels, not {canvas_size}; "
-                "give its name instead."
+                "The task is for canvases of {} pixels, not {}; give its name instead.".format(
+                    *sizes
+                )
             )
         return task
     if not isinstance(task, str) or task not in TASKS:

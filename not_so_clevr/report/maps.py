@@ -19,7 +19,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from not_so_clevr import results
-from not_so_clevr.dataset import drawing
+from not_so_clevr.dataset import drawing, splits
 from not_so_clevr.dataset.config import as_config
 from not_so_clevr.dataset.metrics import METRICS, Metric
 from not_so_clevr.report import style
@@ -37,10 +37,10 @@ def error_map(runs: Sequence[Result]) -> npt.NDArray[np.float64]:
     """Returns the mean error over the runs for the example centred at each pixel.
 
     Returns:
-        float64 `[S, S]`: pixels, or 1 - IoU for rendering; NaN where no example has its centre.
+        float64 `[H, W]`: pixels, or 1 - IoU for rendering; NaN where no example has its centre.
     """
-    size = as_config(runs[0].config).canvas_size
-    total, count = np.zeros((2, size, size))
+    config = as_config(runs[0].config)
+    total, count = np.zeros((2, config.height, config.width))
     for run in runs:
         for columns in run.examples.values():
             pixels = tuple(columns["coordinates"].T)
@@ -103,8 +103,8 @@ def _lines(cell: Axes, run: Result) -> None:
     cell.plot(*predicted[~right].T[::-1], "x", color=_WRONG, ms=3)
     cell.plot(*predicted[right].T[::-1], ".", color=_RIGHT, ms=3)
 
-    size = as_config(run.config).canvas_size
-    cell.set(xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5), aspect="equal")
+    config = as_config(run.config)
+    cell.set(xlim=(-0.5, config.width - 0.5), ylim=(config.height - 0.5, -0.5), aspect="equal")
 
 
 def paintings(runs: Sequence[Result]) -> Figure | None:
@@ -126,7 +126,7 @@ def _canvases(part: SubFigure, run: Result) -> None:
     test, config = run.examples["test"], as_config(run.config)
     shown = test[results.SHOWN]
     centres = test["coordinates"][shown]
-    true = drawing.draw(centres, config.canvas_size, config.square_size)[..., 0]
+    true = drawing.draw(centres, config.canvas_size, config.shape)[..., 0]
 
     columns = -(-len(shown) // 2)
     grid = part.subplots(4, columns, squeeze=False)
@@ -213,14 +213,14 @@ def peak(runs: Sequence[Result]) -> float:
 
 def _cells(labels: Sequence[str], config: str, height: float) -> tuple[Figure, list[Axes]]:
     """Returns a figure with a canvas for each model, up to four in a row, titled if several."""
-    size = as_config(config).canvas_size
-    ticks = sorted({0, size // 2, size - 1})
+    about = as_config(config)
+    xticks, yticks = (sorted({0, n // 2, n - 1}) for n in (about.width, about.height))
     rows, columns = -(-len(labels) // 4), min(len(labels), 4)
     figure = Figure(figsize=(2.5 * columns, height * rows), layout="constrained")
     cells = list(figure.subplots(rows, columns, squeeze=False).flat)
 
     for cell, label in zip(cells, labels, strict=False):
-        cell.set(xticks=ticks, yticks=ticks, xlabel="column j", ylabel="row i")
+        cell.set(xticks=xticks, yticks=yticks, xlabel="column j", ylabel="row i")
         if len(labels) > 1:
             cell.set_title(style.wrapped(label, 26), fontsize=9)
     for cell in cells[len(labels) :]:
@@ -229,11 +229,15 @@ def _cells(labels: Sequence[str], config: str, height: float) -> tuple[Figure, l
 
 
 def _outline_test(axes: Axes, config: str, linewidth: float = 1.5) -> None:
-    """Outlines the test examples if they are a quadrant, not scattered."""
+    """Outlines the test examples unless they are scattered.
+
+    They fill a rectangle, except for those of `border`, around one that train fills.
+    """
     about = as_config(config)
-    if not about.split.startswith("quadrant"):
+    if about.split in splits.SCATTERED:
         return
-    centres = about.split_centres()["test"]
+    inside = "train" if about.split == "border" else "test"
+    centres = about.split_centres()[inside]
     (top, left), (bottom, right) = centres.min(axis=0) - 0.5, centres.max(axis=0) + 0.5
     halo = patheffects.withStroke(linewidth=2 * linewidth, foreground="#FFFFFF")
     box = Rectangle((left, top), right - left, bottom - top, fill=False, path_effects=[halo])

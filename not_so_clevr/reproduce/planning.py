@@ -14,6 +14,7 @@ from not_so_clevr import files, results
 from not_so_clevr.benchmark.events import Event
 from not_so_clevr.benchmark.options import RunOptions
 from not_so_clevr.checks import UserError, did_you_mean
+from not_so_clevr.dataset.geometry import CanvasSize
 from not_so_clevr.dataset.config import as_config
 from not_so_clevr.results import Result, naming, published
 from not_so_clevr.results.experiment import PERFECT, Experiment
@@ -184,7 +185,7 @@ def estimates(rows: Iterable[Row], known: Iterable[Result]) -> dict[str, float |
     return {row.id: estimate(row.run) for row in rows}
 
 
-def _canvas_size(run: Result) -> int | None:
+def _canvas_size(run: Result) -> CanvasSize | None:
     """Returns the canvas size of a run; None for a data set that is not ours."""
     try:
         return as_config(run.config).canvas_size

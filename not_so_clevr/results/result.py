@@ -216,7 +216,8 @@ class Result:
     def _columns(self, archive: zipfile.ZipFile, split: str) -> dict[str, npt.NDArray[Any]]:
         """Returns the known arrays of a split. Raises ValueError for one that is too large."""
         # Two numbers of 8 bytes for each pixel; a few canvases have fewer.
-        most = _HEADER + 16 * as_config(self.config).canvas_size ** 2
+        config = as_config(self.config)
+        most = _HEADER + 16 * config.height * config.width
         members, columns = set(archive.namelist()), {}
         for name in _READ:
             member = f"{split}/{name}.npy"
@@ -230,7 +231,7 @@ class Result:
 
     def _check(self, columns: Mapping[str, npt.NDArray[Any]]) -> None:
         """Raises an error unless the arrays of a split have the right shapes and values."""
-        size = as_config(self.config).canvas_size
+        config = as_config(self.config)
         coordinates, n = columns["coordinates"], len(columns["coordinates"])
         shown = columns.get(SHOWN, np.arange(n))
 
@@ -238,7 +239,8 @@ class Result:
         if PREDICTED in columns:
             shapes[PREDICTED] = (n, 2)
         if PAINTED in columns:
-            shapes |= {"iou": (n,), SHOWN: (len(shown),), PAINTED: (len(shown), size, size)}
+            shapes |= {"iou": (n,), SHOWN: (len(shown),)}
+            shapes[PAINTED] = (len(shown), config.height, config.width)
         for name, shape in shapes.items():
             array = columns[name]
             if (
@@ -248,9 +250,10 @@ class Result:
             ):
                 raise UserError(name)
 
-        for indices, limit in ((coordinates, size), (shown, n)):
+        canvas = (config.height, config.width)
+        for indices, limit in ((coordinates, canvas), (shown, n)):
             whole = np.issubdtype(indices.dtype, np.integer)
-            if not (whole and indices.size and 0 <= indices.min() <= indices.max() < limit):
+            if not (whole and indices.size and indices.min() >= 0 and (indices < limit).all()):
                 raise UserError("coordinates")
 
 

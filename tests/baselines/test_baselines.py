@@ -168,6 +168,20 @@ def test_every_recipe_trains_and_every_model_can_be_saved(name, task, recipe, tm
     assert all(np.isfinite(value) for split in result.metrics.values() for value in split.values())
 
 
+@pytest.mark.parametrize("task", ["classification", "regression", "rendering"])
+def test_coordconv_solves_each_task_on_a_rectangle(task):
+    """Divided by the wrong side, coordinates of the wider axis would be off by half the canvas."""
+    changes = {"classification": {"epochs": 12}, "rendering": {"epochs": 30}}.get(task, {})
+    result = benchmark.run(
+        "coordconv",
+        task=task,
+        config="quadrant_14x30_square5",
+        settings={"batch_size": 8} | changes,
+        data="memory",
+    )
+    assert result.perfect
+
+
 def test_the_first_model_of_the_readme_is_right():
     """The tuned CoordConv on regression, as `make demo` trains it; the other promises are in baselines/results.jsonl."""
     result = benchmark.run("coordconv", task="regression", config="quadrant", data="memory", seed=3)
@@ -220,7 +234,7 @@ def test_handing_on_copies_channels():
             "classification",
             48,
             {},
-            "canvas_size must be a power of 2, at least 8, got 48",
+            "canvas_size=48 cannot be reached by doubling a pixel",
         ),
         (
             "conv",

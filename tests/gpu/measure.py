@@ -24,7 +24,7 @@ from keras import ops
 from not_so_clevr import benchmark, stream_batches
 from not_so_clevr.baselines import coordconv
 from not_so_clevr.benchmark import environment
-from not_so_clevr.dataset import devices, drawing, geometry, tasks
+from not_so_clevr.dataset import devices, drawing, geometry, shapes, tasks
 from not_so_clevr.dataset.batches import Batches, Examples
 from not_so_clevr.dataset.config import as_config
 from not_so_clevr.dataset.examples import Drawn
@@ -93,8 +93,8 @@ def draw(sizes: Sizes) -> dict[str, Any]:
     for size in sizes.canvases:
         centres = _centres(size, sizes.bytes // size**2)
         rows, columns = map(ops.convert_to_tensor, centres.astype(np.int32).T.copy())
-        for way in (drawing.convolved_squares, drawing.copied_squares):
-            compiled = drawing._compiled(BACKEND, way, size, geometry.SQUARE_SIZE)
+        for way in (drawing.convolved, drawing.copied):
+            compiled = drawing._compiled(BACKEND, way, (size, size), shapes.SHAPE)
             call = functools.partial(compiled, rows, columns)
             record(found, f"{way.__name__}_{size}", call, len(centres), size**2, sizes)
         call = functools.partial(drawing.draw_on_device, centres, size)

@@ -106,7 +106,7 @@ def preparing(measured: Measured) -> Lines:
 
 def on_the_device(measured: Measured) -> Lines:
     def row(size: int) -> str:
-        whats = ("convolved_squares", "copied_squares", "fill")
+        whats = ("convolved", "copied", "fill")
         seconds = [measured.seconds(f"device[{what}-{size}]") for what in whats]
         info = [measured.info(f"device[{what}-{size}]") for what in whats]
         rates = [f"{info[k]['canvases'] / seconds[k]:,.0f}" for k in (0, 1)]

@@ -13,7 +13,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 import not_so_clevr
-from not_so_clevr.dataset import drawing, geometry, png
+from not_so_clevr.dataset import drawing, geometry, png, shapes
 from not_so_clevr.dataset.not_so_clevr_dataset_builder import Builder
 
 CENTRES = geometry.centres()
@@ -129,7 +129,7 @@ def test_import(benchmark, modules):
 
 
 @pytest.mark.parametrize("size", [64, 256, 1024])
-@pytest.mark.parametrize("what", ["convolved_squares", "copied_squares", "fill"])
+@pytest.mark.parametrize("what", ["convolved", "copied", "fill"])
 def test_device(benchmark, size, what):
     chunk = geometry.centres(size)[: drawing.chunk_length(size)]
     shape = (len(chunk), size, size, 1)
@@ -139,7 +139,7 @@ def test_device(benchmark, size, what):
         call = lambda: on_device(keras.ops.full(shape, 255, dtype="uint8"))  # noqa: E731
     else:
         way = getattr(drawing, what)
-        draw = drawing._compiled(keras.backend.backend(), way, size, geometry.SQUARE_SIZE)
+        draw = drawing._compiled(keras.backend.backend(), way, (size, size), shapes.SHAPE)
         call = lambda: on_device(draw(rows, columns))  # noqa: E731
 
     benchmark.pedantic(call, rounds=20, warmup_rounds=3)
