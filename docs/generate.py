@@ -19,6 +19,7 @@ import values
 from data import Data, load, pages
 
 from not_so_clevr import files, reproduce, results
+from not_so_clevr.dataset import quiet
 from not_so_clevr.results import Result, tables
 from not_so_clevr.results.leaderboard import Row
 
@@ -215,6 +216,7 @@ def main(arguments: Sequence[str], root: pathlib.Path = ROOT) -> str | None:
     """Writes what is out of date; with --check, returns a sentence for each page and figure."""
     if arguments and list(arguments) != ["--check"]:
         return f"{' '.join(arguments)} is not an option; use --check or nothing."
+    quiet.hide_log()
     try:
         data = load(root)
         texts, figures = stale(root, data), drawings.stale(root, data.reference)

@@ -7,6 +7,7 @@ import re
 import signal
 import sys
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import run_files
@@ -18,9 +19,12 @@ from tensorflow_datasets.core import constants
 import not_so_clevr
 from not_so_clevr import benchmark
 from not_so_clevr.benchmark import run_folder
+from not_so_clevr.checks import UserError
 from not_so_clevr.cli import data, options
 from not_so_clevr.dataset import picture
+from not_so_clevr.dataset.config import as_config
 from not_so_clevr.dataset.not_so_clevr_dataset_builder import Builder
+from not_so_clevr.dataset.splits import SPLITS
 
 FILE = pathlib.Path(__file__).parents[1] / "baselines" / "results.jsonl"
 
@@ -384,7 +388,17 @@ def test_show_writes_the_picture(tmp_path, run):
     assert list(picture.parent.iterdir()) == [picture]
 
 
-@pytest.mark.parametrize("config", ["quadrant", "uniform_10", "quadrant_33_square5"])
+@pytest.mark.parametrize(
+    "config",
+    [
+        "quadrant",
+        "uniform_10",
+        "quadrant_33_square5",
+        "border_20x30_triangle5",
+        "columns_16_bitmap3_5e80",
+        *(f"{split}_24x18" for split in SPLITS),
+    ],
+)
 def test_the_picture_shows_the_split_and_true_examples(config):
     arrays = not_so_clevr.load_arrays(config)
     split_map, *examples = [axes.images[0] for axes in picture.figure(config).axes if axes.images]
@@ -393,11 +407,44 @@ def test_the_picture_shows_the_split_and_true_examples(config):
         coordinates = arrays[split]["coordinates"]
         assert np.argwhere(colours == value).tolist() == coordinates.tolist()
         for _ in range(min(4, len(coordinates))):
-            image = examples.pop(0)
-            i, j = map(int, image.axes.get_title().strip("()").split(","))
-            drawn = arrays[split]["image"][(coordinates == (i, j)).all(axis=1)]
-            np.testing.assert_array_equal(image.get_array()[None, ..., None], drawn)
+            assert_is_an_example(examples.pop(0), arrays[split])
     assert not examples
+    plt.close("all")
+
+
+def assert_is_an_example(image, arrays):
+    i, j = map(int, image.axes.get_title().strip("()").split(","))
+    drawn = arrays["image"][(arrays["coordinates"] == (i, j)).all(axis=1)]
+    np.testing.assert_array_equal(image.get_array()[None, ..., None], drawn)
+
+
+@pytest.mark.parametrize("number", [2, 5, 6, 7])
+def test_the_picture_of_several_data_sets_shows_the_split_and_an_example_of_each(number):
+    configs = [as_config(f"{split}_20x24_disc5") for split in SPLITS][:number]
+    shown = picture.figure(*configs).axes
+    maps = [axes for axes in shown if "/" in axes.get_title()]
+    examples = [axes for axes in shown if axes.get_title().startswith("(")]
+    assert [axes.get_title().split("\n")[0] for axes in maps] == [each.name for each in configs]
+    for config, above, below in zip(configs, maps, examples, strict=True):
+        arrays = not_so_clevr.load_arrays(config)
+        colours = above.images[0].get_array()
+        for value, split in ((1, "train"), (2, "test")):
+            found = np.argwhere(colours == value).tolist()
+            assert found == arrays[split]["coordinates"].tolist()
+        assert_is_an_example(below.images[0], arrays["test"])
+    plt.close("all")
+
+
+def test_show_draws_several_configs_in_one_picture(tmp_path, run):
+    file = tmp_path / "splits.png"
+    result = run("show", "rows", "border_48x80_disc9", "centre_16_bitmap3_5e80", "-o", file)
+    assert result.stdout == f"The picture is in {file}\n"
+    assert Image.open(file).size == (990, 675)
+
+
+def test_a_picture_of_nothing_is_refused():
+    with pytest.raises(UserError, match="no config to show; expected one or more"):
+        picture.figure()
 
 
 @pytest.mark.parametrize(

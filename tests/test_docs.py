@@ -1,6 +1,10 @@
-"""Every Python example of the README and the docs runs, each page from top to bottom in one process."""
+"""Every Python example of the README and the docs runs, each page from top to bottom in one process.
+
+Tables of counts agree with the data sets.
+"""
 
 import json
+import math
 import pathlib
 import re
 import subprocess
@@ -9,6 +13,12 @@ import sys
 import h5py
 import pytest
 import subprocesses
+from hypothesis import given
+from hypothesis import strategies as st
+
+from not_so_clevr.checks import UserError
+from not_so_clevr.dataset import shapes, splits
+from not_so_clevr.dataset.config import CONFIGS, NotSoClevrConfig, as_config
 
 ROOT = pathlib.Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -113,3 +123,86 @@ def test_the_examples_of_the_recipes_run(tmp_path):
     assert [total for _, _, total in counts] == ["32", "32", "64", "64"]
     assert int(counts[0][0]) < 32
     assert 27 <= int(counts[1][0]) < 32
+
+
+def table(page, head):
+    """The cells of the rows of the first table of a page whose head begins with these words."""
+    _, _, below = (ROOT / "docs" / page).read_text().partition(f"\n| {head}")
+    rows = below.split("\n\n")[0].splitlines()[2:]
+    return [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows]
+
+
+def counts(config):
+    return {split: len(centres) for split, centres in config.split_centres().items()}
+
+
+def test_the_counts_of_the_splits_are_those_of_the_configs():
+    rows = {name.strip("`"): cells for name, *cells in table("splits.md", "Split | Test centres")}
+    for name, (*_, said) in rows.items():
+        train, test = map(int, said.split(" / "))
+        assert counts(as_config(name)) == {"train": train, "test": test}, name
+    on_page = {config.name for config in CONFIGS if config.canvas_size == 64} - {
+        name for name in map("quadrant_{}".format, splits.QUADRANTS[1:])
+    }
+    assert rows.keys() == on_page
+
+
+FORMULAS = {
+    name.strip("`"): re.match("`(.*?)`", cell)[1]
+    for name, cell in table("splits.md", "Split | Number")
+}
+
+
+def border_width(n, m):
+    """The width of `border`, as its page says."""
+    real = (n + m - math.sqrt((n + m) ** 2 - 0.8 * n * m)) / 4
+    share = lambda w: n * m - max(0, n - 2 * w) * max(0, m - 2 * w)  # noqa: E731
+    widths = max(1, math.floor(real)), max(1, math.ceil(real))
+    return min(widths, key=lambda w: abs(5 * share(w) - n * m))
+
+
+def test_every_split_that_has_a_formula_is_on_the_page():
+    quadrants = [f"quadrant_{each}" for each in splits.QUADRANTS[1:]]
+    assert FORMULAS.keys() == {*splits.SPLITS, *quadrants} - {"uniform_uber"}
+
+
+@given(
+    st.sampled_from(sorted(FORMULAS)),
+    st.tuples(st.integers(5, 70), st.integers(5, 70)),
+    st.sampled_from(["square1", "disc3", "cross5", "square9"]),
+    st.integers(1, 99),
+)
+def test_the_formulas_of_the_splits_count_right(name, size, shape, p):
+    split, _, held_out = name.partition("_")
+    options = {"split": name if name in splits.SPLITS else split}
+    if held_out in splits.QUADRANTS:
+        options["held_out"] = held_out
+    if name == "uniform":
+        options["test_percent"] = p
+    try:
+        found = counts(NotSoClevrConfig(canvas_size=size, shape=shape, **options))
+    except UserError:  # The shape does not fit, or train or test is empty.
+        return
+    n, m = (length - shapes.size(shape) + 1 for length in size)
+    names = {"n": n, "m": m, "p": p, "q": lambda x: (x + 2) // 4, "w": border_width(n, m)}
+    assert found["test"] == eval(FORMULAS[name], names)
+    assert sum(found.values()) == n * m
+
+
+def test_the_counts_of_the_configs_are_those_of_the_configs():
+    for names, _, said in table("dataset.md", "Config"):
+        own = re.findall(r"`([a-z0-9_]+)`", names)
+        first = own[0].partition("_test")[0]
+        own = [f"{first}{name}" if name.startswith("_") else name for name in own]
+        found = [f"{c['train']} / {c['test']}" for c in map(counts, map(as_config, own))]
+        if " to " in said:
+            assert said == f"{found[0]} to {found[-1]}"
+        else:
+            assert list(dict.fromkeys(found)) == said.split(", "), own
+
+
+def test_the_table_of_shapes_is_right():
+    rows = table("dataset.md", "Shape | White")
+    assert [name.strip("`") for name, *_ in rows] == list(shapes.SHAPES)
+    for name, _, count in rows:
+        assert shapes.kernel(f"{name.strip('`')}9").sum() == int(count)

@@ -47,7 +47,7 @@ def _add(name: str, command: Callable[..., None], *examples: str, to: typer.Type
 
 _add("generate", data.generate, "generate quadrant uniform_32", "generate quadrant_48 --device cpu")
 _add("export", data.export, "export quadrant -o quadrant/")
-_add("show", data.show, "show quadrant", "show uniform_32 --output uniform_32.png")
+_add("show", data.show, "show quadrant", "show rows columns border centre --output splits.png")
 _add(
     "train",
     training.train,

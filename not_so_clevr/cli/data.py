@@ -17,7 +17,8 @@ from not_so_clevr.results import tables
 
 _FORMATS = (".png", ".pdf", ".svg")
 _BEAM = (
-    f"Options for Apache Beam, comma-separated. Default: Beam from {BEAM_CANVAS_SIZE} pixels on."
+    "Options for Apache Beam, comma-separated. Default: Beam from "
+    f"{BEAM_CANVAS_SIZE}x{BEAM_CANVAS_SIZE} pixels on."
 )
 _DEVICE = "Where to draw. auto: on a GPU if Keras' backend or TensorFlow has one."
 _FOLDER = "The folder to make, with train.parquet, test.parquet, README.md and croissant.json."
@@ -64,11 +65,14 @@ def export(
 
 
 def show(
-    config: Annotated[str, _config(metavar="CONFIG")],
+    configs: Annotated[list[str], _config(metavar="CONFIG...")],
     output: Annotated[pathlib.Path | None, options.output(help=_PICTURE)] = None,
 ) -> None:
-    """Show some examples and a map of the split: which centres are train and which are test."""
-    checked = as_config(config)
+    """Show examples and maps of splits: which centres are train and which are test.
+
+    Several configs share one picture.
+    """
+    checked = [as_config(config) for config in configs]
     if output is not None:
         tables.check_file(output, _FORMATS)
     try:
@@ -78,7 +82,7 @@ def show(
         raise MissingPackageError(f"Pictures need matplotlib; run: {pip}") from None
     from not_so_clevr.dataset.picture import figure
 
-    picture = figure(checked)
+    picture = figure(*checked)
     if output is not None:
         with files.replacing(output) as temporary:
             picture.savefig(temporary, format=output.suffix[1:], dpi=150)
@@ -86,5 +90,5 @@ def show(
     elif picture.canvas.required_interactive_framework is not None:
         plt.show()
     else:
-        instead = f"write a file instead: --output {checked.name}.png"
+        instead = f"write a file instead: --output {checked[0].name}.png"
         raise UserError(f"There is no display to open a window on; {instead}")

@@ -14,10 +14,14 @@ from not_so_clevr import files
 from not_so_clevr.benchmark.options import DATA
 from not_so_clevr.checks import UserError
 from not_so_clevr.dataset.config import CONFIGS
+from not_so_clevr.dataset.splits import SPLITS
 from not_so_clevr.results import published
 
 TASKS = ["classification", "regression", "rendering"]
-CONFIG = f"One of {', '.join(each.name for each in CONFIGS)}, or any size, e.g. quadrant_48."
+CONFIG = (
+    f"A split: {', '.join(SPLITS[:-1])} or {SPLITS[-1]}. What differs from the default "
+    "follows: quadrant_48, rows_48x80_disc9, uniform_test50_seed1."
+)
 
 
 def path(text: str) -> pathlib.Path:

@@ -89,8 +89,8 @@ class NotSoClevrConfig:
             hint = did_you_mean(name, _NAMES.split())
 
         raise UserError(
-            f"Unknown config {name!r}{hint}; expected one of {', '.join(_NAMES.split())}, "
-            "or any SPLIT[_QUADRANT][_testPERCENT][_SIZE][_SHAPE][_seedSEED], e.g. 'quadrant_48', "
+            f"Unknown config {name!r}{hint}; expected one of {', '.join(splits.SPLITS)}, "
+            "or SPLIT[_QUADRANT][_testPERCENT][_SIZE][_SHAPE][_seedSEED], e.g. 'quadrant_48', "
             "'rows_48x80_disc9' or 'uniform_test50_48_square5_seed1'."
         )
 

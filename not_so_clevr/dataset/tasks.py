@@ -2,12 +2,13 @@
 
 | task             | x                              | y                          | model output |
 |------------------|--------------------------------|----------------------------|--------------|
-| `classification` | coordinates `[2]`              | one-hot `[S * S]`          | pixel logits |
-| `regression`     | one-hot image `[S, S, 1]`      | coordinates `[2]`          | coordinates  |
-| `rendering`      | coordinates `[2]`              | canvas, 0/1, `[S, S, 1]`   | pixel logits |
+| `classification` | coordinates `[2]`              | one-hot `[H * W]`          | pixel logits |
+| `regression`     | one-hot image `[H, W, 1]`      | coordinates `[2]`          | coordinates  |
+| `rendering`      | coordinates `[2]`              | canvas, 0/1, `[H, W, 1]`   | pixel logits |
 
 All are float32. Coordinates (row i, column j) go from -1 at the first pixel of the canvas to 1 at
-the last, as in CoordConv. Source: Liu et al. 2018, arXiv 1807.03247, sections 3 and 4.
+the last, each along its own axis, as in CoordConv. Source: Liu et al. 2018, arXiv 1807.03247,
+sections 3 and 4.
 """
 
 from __future__ import annotations
@@ -103,8 +104,9 @@ class Task:
         ):
             raise UserError(
                 f"{name} has the shape {tuple(array.shape)}; expected {shape} for each example, "
-                f"because the task is for canvases of {geometry.size_text(self.canvas_size)} pixels; "
-                "give it the canvas_size of the data set."
+                "because the task is for canvases of "
+                f"{geometry.size_text(self.canvas_size)} pixels; give it the canvas_size of the "
+                "data set."
             )
         return array
 
@@ -199,7 +201,7 @@ class Regression(Task):
 
 
 class Rendering(Task):
-    """Coordinates -> the canvas with the square there; the loss is sigmoid cross-entropy."""
+    """Coordinates -> the canvas with the shape there; the loss is sigmoid cross-entropy."""
 
     name = "rendering"
     accuracy_metric = "exact"
@@ -245,11 +247,9 @@ def as_task(task: str | Task, canvas_size: geometry.CanvasSize) -> Task:
     """
     if isinstance(task, Task) and type(task) in TASKS.values():
         if task.canvas_size != geometry.check_canvas_size(canvas_size):
-            sizes = map(geometry.size_text, (task.canvas_size, canvas_size))
+            own, other = map(geometry.size_text, (task.canvas_size, canvas_size))
             raise UserError(
-                "The task is for canvases of {} pixels, not {}; give its name instead.".format(
-                    *sizes
-                )
+                f"The task is for canvases of {own} pixels, not {other}; give its name instead."
             )
         return task
     if not isinstance(task, str) or task not in TASKS:

@@ -41,8 +41,9 @@ def errors_figure(
     """Draws where models are wrong: a row for each model, a column for each task.
 
     A map shows the mean error over seeds for the example centred at each pixel, and the share of
-    test that is right above it. The maps of a task share a colour scale; the outline is the
-    held-out quadrant. Many models are set side by side to fit a page, if the width allows.
+    test that is right above it. The maps of a task share a colour scale; the outline divides test
+    from train, unless test is scattered. Many models are set side by side to fit a page, if the
+    width allows.
 
     Args:
         models: labels as in the leaderboard: the model, its recipe and the changed settings.

@@ -14,8 +14,8 @@ from not_so_clevr import files, results
 from not_so_clevr.benchmark.events import Event
 from not_so_clevr.benchmark.options import RunOptions
 from not_so_clevr.checks import UserError, did_you_mean
-from not_so_clevr.dataset.geometry import CanvasSize
 from not_so_clevr.dataset.config import as_config
+from not_so_clevr.dataset.geometry import CanvasSize
 from not_so_clevr.results import Result, naming, published
 from not_so_clevr.results.experiment import PERFECT, Experiment
 

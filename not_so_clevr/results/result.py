@@ -5,7 +5,7 @@ The id of a run says what it is, e.g. `classification/quadrant/coordconv/seed0`.
 - `result.json`: everything about the run, the fields of `Result`;
 - `errors.npz`: for each split, arrays such as `test/distance`: each metric, `[N]`, the coordinates
   of the centres, `[N, 2]` in pixels, and `predicted`, `[N, 2]`, where the model puts them.
-  Rendering has, instead of `predicted`, a few canvases: `painted`, uint8 `[8, S, S]`, 255 x the
+  Rendering has, instead of `predicted`, a few canvases: `painted`, uint8 `[8, H, W]`, 255 x the
   probability of white, and `shown`, `[8]`, the indices of their examples;
 - `model.weights.h5`: the weights, and the state of the optimizer.
 """
