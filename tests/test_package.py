@@ -47,7 +47,7 @@ import os; os.chdir({str(tmp_path)!r})
 import not_so_clevr, tensorflow_datasets as tfds
 assert not_so_clevr.__file__.startswith({str(site)!r}), not_so_clevr.__file__
 examples, info = tfds.load("not_so_clevr/quadrant_32", data_dir={str(tmp_path)!r}, with_info=True)
-assert "one white square" in info.description and "liu2018coordconv" in info.citation
+assert "one white shape" in info.description and "liu2018coordconv" in info.citation
 print(len(examples["test"]))
 """
     assert subprocesses.run(code, PYTHONPATH=site).splitlines()[-1] == "144"
