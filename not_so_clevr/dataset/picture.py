@@ -53,7 +53,7 @@ def _of_one(config: NotSoClevrConfig) -> Figure:
     centres = config.split_centres()
     result = plt.figure(figsize=(12, 5.2), layout="constrained")
     result.suptitle(
-        f"not_so_clevr/{textwrap.fill(config.name, 100)}", fontsize=15, fontweight="bold"
+        f"not_so_clevr/{textwrap.fill(config.name, 70)}", fontsize=15, fontweight="bold"
     )
 
     left, right = result.subfigures(1, 2, width_ratios=[1, 1.5])
@@ -81,7 +81,7 @@ def _of_several(configs: Sequence[NotSoClevrConfig]) -> Figure:
         centres = config.split_centres()
         _plot_map(above, config, centres)
         counts = " / ".join(f"{len(centres[split]):,}" for split in COLORS)
-        above.set_title(f"{textwrap.fill(config.name, 26)}\n{counts}", fontsize=10)
+        above.set_title(f"{_short(config.name)}\n{counts}", fontsize=10)
 
         above.set(xticks=[], yticks=[])
         _plot_row([below], config, centres["test"], "test", np.random.RandomState(0))
@@ -91,6 +91,11 @@ def _of_several(configs: Sequence[NotSoClevrConfig]) -> Figure:
     handles = _patches("no centre: the shape would not fit", *COLORS)
     result.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
     return result
+
+
+def _short(name: str) -> str:
+    """Returns a name in two lines at most, as that of a large bitmap has hundreds of letters."""
+    return textwrap.fill(name, 24, max_lines=2, placeholder="...")
 
 
 def _plot_map(axes: Axes, config: NotSoClevrConfig, centres: _Centres) -> None:
