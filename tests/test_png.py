@@ -70,7 +70,7 @@ def test_examples_are_about_as_large_as_those_of_tensorflow_and_zlib(size, squar
     square = min(square, size - 1 + size % 2)
     centres = geometry.centres(size, square)
     centres = centres[:: -(-len(centres) // 16)]
-    images = drawing.draw(centres, size, square)
+    images = drawing.draw(centres, size, f"square{square}")
     one_hots = geometry.one_hot(centres, size)
     ours = [len(png.encode(image)) for image in images]
     ours += [len(png.compress(one_hot.tobytes())) for one_hot in one_hots]

@@ -14,7 +14,7 @@ from not_so_clevr.dataset import geometry, shapes, splits
 
 #: Canvases with at least the square of this number of pixels are generated with Apache Beam
 #: (docs/large.md).
-BEAM_CANVAS_SIZE = 512
+BEAM_CANVAS_SIZE = 1024
 
 
 @dataclasses.dataclass(eq=False, kw_only=True)
