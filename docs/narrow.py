@@ -1,4 +1,4 @@
-"""Narrow tables for the pages: settings in a column of their own, hardware in a footnote."""
+"""Narrow tables for the pages: settings below the model, hardware in a footnote."""
 
 from __future__ import annotations
 
@@ -33,9 +33,6 @@ def _machines(columns: Sequence[str], row: Sequence[str]) -> list[str]:
 def _narrow(table: Sequence[Sequence[str]], letters: dict[str, str]) -> str:
     columns, _, *rows = table
     shown = [name for name in columns if name != "hardware"]
-    if "hardware" in columns:
-        shown.insert(shown.index("model") + 1, "settings")
-
     lines = [shown, ["---"] * len(shown)]
     used: dict[str, str] = {}
     for row in rows:
@@ -43,8 +40,8 @@ def _narrow(table: Sequence[Sequence[str]], letters: dict[str, str]) -> str:
         if "hardware" in columns:
             here = {letters[each]: each for each in _machines(columns, row)}
             used |= here
-            cells["model"], *settings = _SETTING.split(cells["model"])
-            cells["settings"] = ", ".join(settings)
+            model, *settings = _SETTING.split(cells["model"])
+            cells["model"] = "<br>".join([model, ", ".join(settings)]) if settings else model
             cells["time"] += "".join(f" <sup>{letter}</sup>" for letter in here)
         lines.append([cells[name] for name in shown])
 
