@@ -1,9 +1,12 @@
 """Ordinary convolution (Liu et al. 2018, arXiv 1807.03247, sections 3 and 4).
 
-| model        | task           | expected                                                      |
-|--------------|----------------|---------------------------------------------------------------|
-| `conv`       | regression     | fits train roughly; does not generalise to a new quadrant     |
-| `tiled_conv` | classification | must fail: all pixels look alike, so 1 guess in 4096 is right |
+| model        | task           | expected                                                       |
+|--------------|----------------|----------------------------------------------------------------|
+| `conv`       | regression     | fits train roughly; does not generalise to a new quadrant      |
+|              | localisation   | as regression                                                  |
+|              | painting       | every pixel of every canvas right: the shape is the kernel     |
+|              | detection      | every pixel right: the shape looks the same wherever it is     |
+| `tiled_conv` | classification | must fail: all pixels look alike, so 1 guess in 4096 is right  |
 
     not-so-clevr train conv --task regression --config quadrant
 
@@ -13,6 +16,7 @@ Code of the paper: uber-research/CoordConv.
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -35,32 +39,83 @@ _paper_conv = functools.partial(_article_conv, padding="same", kernel_initialize
 _paper_normalization = functools.partial(layers.BatchNormalization, momentum=0.9, epsilon=1e-5)
 
 
+_TUNED = {
+    "regression": Recipe(epochs=20, schedule="cosine"),
+    "localisation": Recipe(epochs=20, schedule="cosine"),
+    "painting": Recipe(epochs=3, learning_rate=0.1, schedule="cosine"),
+    "detection": Recipe(epochs=3, learning_rate=0.01, schedule="cosine"),
+}
+
+
 @with_recipes(
     source="Liu et al. 2018",
-    tuned={"regression": Recipe(epochs=20, schedule="cosine")},
+    tuned=_TUNED,
     article={"regression": _ARTICLE},
     article_quadrant={"regression": _ARTICLE_QUADRANT},
     paper={"regression": _PAPER},
     paper_quadrant={"regression": _PAPER.replace({"network": "quadrant"})},
 )
 def conv(
-    task: Task, *, network: str = "uniform", origin: str = "paper", multiplier: int = 1
+    task: Task,
+    *,
+    network: str | None = None,
+    origin: str | None = None,
+    multiplier: int | None = None,
+    size: int | None = None,
 ) -> keras.Model:
-    """Returns a network for regression, of the paper or the article.
+    """Returns a network without coordinates for a task.
 
     Args:
-        task: regression, on a canvas of at least 16 x 16 pixels; of 64 x 64 for the article's
-            "quadrant".
-        network: "uniform": 3x3 convolutions of 16m filters, max pooling between them, and two
-            dense layers. "quadrant": nine convolutions, partly strided, and mean pooling; in the
-            article eight, without pooling.
-        origin: "paper"; or "article", whose code has the same layers, but no padding, pooling
-            without stride, glorot_uniform, images multiplied by 1000, and answers in pixels.
-        multiplier: m.
+        task: regression or localisation, on a canvas of at least 16 x 16 pixels, of 64 x 64 for the
+            article's "quadrant"; or painting or detection, on any canvas.
+        network: for regression and localisation: "uniform", the default: 3x3 convolutions of 16m
+            filters, max pooling between them, and two dense layers; or "quadrant": nine
+            convolutions, partly strided, and mean pooling; in the article eight, without pooling.
+        origin: for regression and localisation: "paper", the default; or "article", whose code has
+            the same layers, but no padding, pooling without stride, glorot_uniform, images
+            multiplied by 1000, and answers in pixels.
+        multiplier: m; default 1.
+        size: for painting and detection: of the filters, in pixels: at least that of the shape;
+            default 9.
 
     Raises:
-        ValueError: if an argument has another value.
+        ValueError: if an argument has another value, or is not for this task.
     """
+    networks = {
+        "regression": _locate,
+        "localisation": _locate,
+        "painting": _paint,
+        "detection": _detect,
+    }
+    options = {"network": network, "origin": origin, "multiplier": multiplier, "size": size}
+    given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+    if task.name not in networks:
+        raise ValueError(f"conv is not for {task.name}; expected one of {', '.join(networks)}")
+
+    build: Any = networks[task.name]
+    for name in given:
+        if name not in inspect.signature(build).parameters:
+            raise ValueError(f"{name} is not a setting for {task.name}; leave it out")
+    return _model(task, build(task, **given))
+
+
+def _paint(task: Task, size: int = 9) -> list[layers.Layer]:
+    """One convolution: its kernel is the shape."""
+    return [layers.Conv2D(1, size, padding="same")]
+
+
+def _detect(task: Task, size: int = 9) -> list[layers.Layer]:
+    """A convolution of 8 filters that see the shape, and a 1x1 convolution: a logit per pixel."""
+    return [
+        layers.Conv2D(8, size, padding="same", activation="relu"),
+        layers.Dense(1),
+        layers.Flatten(),
+    ]
+
+
+def _locate(
+    task: Task, network: str = "uniform", origin: str = "paper", multiplier: int = 1
+) -> list[layers.Layer]:
     networks: dict[tuple[str, str], Callable[[int], list[layers.Layer]]] = {
         ("paper", "uniform"): functools.partial(_uniform, _paper_conv, 2),
         ("paper", "quadrant"): _quadrant,
@@ -78,7 +133,7 @@ def conv(
     if origin == "article":
         to_coordinates = [2 / (task.height - 1), 2 / (task.width - 1)]
         stack = [layers.Rescaling(1000.0), *stack, layers.Rescaling(to_coordinates, -1.0)]
-    return _model(task, stack)
+    return stack
 
 
 def _model(task: Task, stack: list[layers.Layer]) -> keras.Model:
@@ -131,10 +186,10 @@ def _article_quadrant(filters: int) -> list[layers.Layer]:
     ]
 
 
-_TUNED = Recipe(epochs=6, learning_rate=0.005, schedule="cosine", weight_decay=3.0)
+_TILED = Recipe(epochs=6, learning_rate=0.005, schedule="cosine", weight_decay=3.0)
 
 
-@with_recipes(source="the article", tuned={"classification": _TUNED, "rendering": _TUNED})
+@with_recipes(source="the article", tuned={"classification": _TILED, "rendering": _TILED})
 def tiled_conv(task: Task) -> keras.Model:
     """Returns the CoordConv network without coordinates: tile, then five 1x1 convolutions.
 

@@ -1,10 +1,11 @@
-"""CoordConv networks for the three tasks (Liu et al. 2018, arXiv 1807.03247, sections 3 and 4).
+"""CoordConv networks for four tasks (Liu et al. 2018, arXiv 1807.03247, sections 3 and 4).
 
 | task           | parameters | expected of train and test on `uniform` and `quadrant`, every seed |
 |----------------|------------|--------------------------------------------------------------------|
 | classification |      7,553 | every pixel right                                                  |
 | regression     |        906 | every example within half a pixel                                  |
 | rendering      |      7,553 | every pixel of every canvas right                                  |
+| localisation   |        665 | every example within half a pixel                                  |
 
     not-so-clevr train coordconv --task regression --config quadrant --seeds 10
 
@@ -12,6 +13,12 @@ The recipes `article` and `paper` follow the code of the article (ashwindcruz/co
 paper (uber-research/CoordConv), with their initialisation and scales. docs/recipes.md explains
 where they fail and why, and what `tuned` changes. 1x1 convolutions are written as `Dense`, which
 has the same function and weights.
+
+The paper has no localisation. Ours finds the shape by ordinary convolution, as `conv` does in
+detection, and reads its coordinates off the coordinate channels (`ReadCoords`). The readout does
+the work: it has no weights, so it is right wherever the convolution is, and convolution is
+equivariant. It is the soft-argmax of Levine et al. 2016 (arXiv 1504.00702) and DSNT (Nibali et al.
+2018, arXiv 1801.07372). Painting and detection need no coordinates: see `conv`.
 """
 
 from __future__ import annotations
@@ -26,7 +33,7 @@ from keras import layers
 
 from not_so_clevr.benchmark import Recipe, Task, with_recipes
 
-from .layers import CoordConv2D
+from .layers import CoordConv2D, ReadCoords
 
 _TUNED = {
     "classification": Recipe(epochs=6, learning_rate=0.005, schedule="cosine", weight_decay=3.0),
@@ -34,6 +41,7 @@ _TUNED = {
     "rendering": Recipe(
         epochs=8, batch_size=16, learning_rate=0.01, schedule="cosine", weight_decay=0.6
     ),
+    "localisation": Recipe(epochs=10, learning_rate=0.01, schedule="cosine"),
 }
 _AS_ARTICLE = Recipe(epochs=100, weight_decay=1e-3, model={"origin": "article"})
 _ARTICLE = {
@@ -66,7 +74,7 @@ def build(
     """Returns the network for a task.
 
     Args:
-        task: any.
+        task: classification, regression, rendering or localisation.
         origin: whose initialisation and scales: "ours"; or those of the code of the "article",
             glorot_uniform, or the "paper", he_normal, both with coordinates in pixels.
         pooling: for regression: "max", the default, or "mean".
@@ -74,7 +82,8 @@ def build(
             the first stage, as published; default false.
         softmax: for two stages: whether the second sees the softmax of the first over the pixels
             instead of its logits (a switch in the paper's code); default true.
-        size: of the filters of the second stage, in pixels; default 3.
+        size: of filters, in pixels. For two stages: of the second, default 3. For localisation: at
+            least that of the shape, default 9.
         multiplier: of their number; default 1.
 
     Raises:
@@ -91,7 +100,14 @@ def build(
     }
     given = {name: value for name, value in options.items() if value is not None}
 
-    networks: Any = {"classification": _classify, "regression": _regress, "rendering": _render}
+    networks: Any = {
+        "classification": _classify,
+        "regression": _regress,
+        "rendering": _render,
+        "localisation": _localise,
+    }
+    if task.name not in networks:
+        raise ValueError(f"coordconv is not for {task.name}; expected one of {', '.join(networks)}")
     network = networks[task.name]
     for name in given:
         if name not in inspect.signature(network).parameters:
@@ -182,6 +198,15 @@ def _regress(task: Task, origin: str, pooling: str = "max") -> keras.Model:
         bias_initializer=keras.initializers.Constant(-gain) if ours else "zeros",
     )(x)
     return keras.Model(inputs, layers.Rescaling(scale, offset)(poolings[pooling]()(x)))
+
+
+def _localise(task: Task, origin: str, size: int = 9) -> keras.Model:
+    """A convolution of 8 filters that see the shape, a logit per pixel, and its coordinates."""
+    if origin != "ours":
+        raise ValueError(f"origin={origin!r} has no network for localisation; leave it out")
+    inputs = keras.Input(task.input_shape)
+    x = layers.Conv2D(8, size, padding="same", activation="relu")(inputs)
+    return keras.Model(inputs, ReadCoords()(layers.Dense(1)(x)))
 
 
 @keras.saving.register_keras_serializable(package="not_so_clevr")

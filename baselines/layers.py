@@ -84,6 +84,48 @@ class AddCoords(keras.layers.Layer):
         return super().get_config() | {"radius": self.radius, "data_format": self.data_format}
 
 
+@keras.saving.register_keras_serializable(package=_PACKAGE)
+class ReadCoords(keras.layers.Layer):
+    """Returns the mean coordinates of the pixels under the softmax of each channel.
+
+    AddCoords backwards, without weights: its coordinate channels are the readout. Source: the
+    spatial softmax of Levine et al. 2016, arXiv 1504.00702; DSNT (Nibali et al. 2018, arXiv
+    1801.07372).
+
+    Input shape:
+        `[B, *spatial, C]` logits, with one to three spatial axes.
+
+    Output shape:
+        `[B, C * rank]`: the coordinates of the first channel, then those of the second.
+
+    Raises:
+        ValueError: when built, if there are not 1 to 3 spatial axes.
+
+    Examples:
+        >>> tuple(ReadCoords()(keras.ops.zeros((8, 28, 30, 3))).shape)
+        (8, 6)
+    """
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        if not 3 <= len(input_shape) <= 5:
+            raise ValueError(f"Expected an input of rank 3, 4 or 5. Received: {input_shape=}.")
+        self.input_spec = keras.layers.InputSpec(ndim=len(input_shape))
+
+    def call(self, inputs: Any) -> Any:
+        inputs = ops.cast(inputs, self.compute_dtype)
+        coordinates = coordinate_channels(inputs, False, "channels_last")
+        channels, rank = inputs.shape[-1], len(inputs.shape) - 2
+
+        logits = ops.reshape(inputs, (ops.shape(inputs)[0], -1, channels))
+        shares = ops.softmax(ops.transpose(logits, (0, 2, 1)), axis=-1)
+        means = ops.matmul(shares, ops.reshape(coordinates, (-1, rank)))
+        return ops.reshape(means, (-1, channels * rank))
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        channels = input_shape[-1]
+        return input_shape[0], None if channels is None else channels * (len(input_shape) - 2)
+
+
 class _CoordConv(keras.layers.Layer):
     """Makes a CoordConv of the Keras convolution that a class also inherits from."""
 

@@ -15,6 +15,9 @@ TASKS = {
     "classification": ("accuracy", "distance"),
     "regression": ("within_half_pixel", "error"),
     "rendering": ("exact", "iou"),
+    "localisation": ("within_half_pixel", "error"),
+    "painting": ("exact", "iou"),
+    "detection": ("accuracy", "distance"),
 }
 
 
@@ -59,9 +62,9 @@ def result(model, *, task="classification", config=CONFIG, seed=0, wrong=0.0, **
     examples = {}
     for split, centres in about.split_centres().items():
         off = 3.0 * (np.arange(len(centres)) < round(wrong * len(centres)) * (split == "test"))
-        close = 1 - off / 4 if task == "rendering" else off
+        close = 1 - off / 4 if closeness == "iou" else off
         examples[split] = {"coordinates": centres, right: 1.0 * (off == 0), closeness: close}
-        if task != "rendering":
+        if closeness != "iou":
             examples[split][results.PREDICTED] = np.float32(
                 centres - np.stack([0 * off, off], axis=1)
             )

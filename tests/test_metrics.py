@@ -52,60 +52,90 @@ def rectangles(top, bottom, left, right):
     ]
 
 
+CENTRES = [(i, j) for i in range(32, 60) for j in range(32, 60)]
 ROW, COLUMN = ARRAYS["coordinates"].T
 
 
-def test_oracles_are_perfect():
-    assert scores("classification", one_hot(ROW, COLUMN)) == {"accuracy": 1, "distance": 0}
+# A task is scored by its target, so two tasks each share their metrics.
+TO_ONE_HOT, TO_COORDINATES, TO_CANVAS = (
+    [name for name, task in tasks.TASKS.items() if task.target == target]
+    for target in ("one_hot", "coordinates", "image")
+)
+EACH = pytest.mark.parametrize(
+    ("to_one_hot", "to_coordinates", "to_canvas"),
+    list(zip(TO_ONE_HOT, TO_COORDINATES, TO_CANVAS, strict=True)),
+)
+
+
+@EACH
+def test_oracles_are_perfect(to_one_hot, to_coordinates, to_canvas):
+    assert scores(to_one_hot, one_hot(ROW, COLUMN)) == {"accuracy": 1, "distance": 0}
     expected = {"error": 0, "within_half_pixel": 1, "pair_accuracy": 1, "coordinate_accuracy": 1}
-    assert scores("regression", tasks.Regression(SIZE).xy(ARRAYS)[1]) == expected
-    assert scores("rendering", rectangles(ROW - 4, ROW + 4, COLUMN - 4, COLUMN + 4)) == {
+    assert scores(to_coordinates, tasks.Regression(SIZE).xy(ARRAYS)[1]) == expected
+    assert scores(to_canvas, rectangles(ROW - 4, ROW + 4, COLUMN - 4, COLUMN + 4)) == {
         "iou": 1,
         "pixel_accuracy": 1,
         "exact": 1,
     }
 
 
-def test_constants_score_chance():
+@EACH
+def test_constants_score_chance(to_one_hot, to_coordinates, to_canvas):
     # Of the 28 x 28 centres one is (40, 50). Its mean distance to them is a sum over the grid.
-    distance = np.mean([np.hypot(i - 40, j - 50) for i in range(32, 60) for j in range(32, 60)])
+    distance = np.mean([np.hypot(i - 40, j - 50) for i, j in CENTRES])
     expected = {"accuracy": 1 / 784, "distance": pytest.approx(distance, rel=1e-6)}
-    assert scores("classification", one_hot(40, 50)) == expected
+    assert scores(to_one_hot, one_hot(40, 50)) == expected
     # (40, 50) again: one pair of 784 is right, and of each coordinate one in 28.
     constant = np.tile(np.float32([2 * 40 / 63 - 1, 2 * 50 / 63 - 1]), (N, 1))
-    assert scores("regression", constant) == {
+    assert scores(to_coordinates, constant) == {
         "error": pytest.approx(distance, rel=1e-5),
         "within_half_pixel": pytest.approx(1 / 784),
         "pair_accuracy": pytest.approx(1 / 784),
         "coordinate_accuracy": pytest.approx(1 / 28),
     }
-    # All black: nothing of 81 white pixels is found, and 4096 - 81 pixels are right. All white: 81 of 4096 are right.
+    # The middle of the canvas is 0 on the scale of coordinates: it is nobody's centre.
+    middle = np.mean([np.hypot(i - 31.5, j - 31.5) for i, j in CENTRES])
+    assert scores(to_coordinates, np.zeros((N, 2), np.float32)) == {
+        "error": pytest.approx(middle, rel=1e-5),
+        "within_half_pixel": 0,
+        "pair_accuracy": pytest.approx(1 / 784),  # 31.5 rounds to 32.
+        "coordinate_accuracy": pytest.approx(1 / 28),
+    }
+    # The same square everywhere is right at its own centre. All black: nothing of 81 white pixels is
+    # found, and 4096 - 81 pixels are right. All white: 81 of 4096 are right.
+    overlaps = [max(9 - abs(i - 40), 0) * max(9 - abs(j - 50), 0) for i, j in CENTRES]
+    assert scores(to_canvas, rectangles(36, 44, 46, 54)) == {
+        "iou": pytest.approx(np.mean([each / (162 - each) for each in overlaps])),
+        "pixel_accuracy": pytest.approx(1 - np.mean([2 * (81 - each) for each in overlaps]) / 4096),
+        "exact": pytest.approx(1 / 784),
+    }
     black, white = rectangles(1, 0, 0, 0), rectangles(0, 63, 0, 63)
-    assert scores("rendering", black) == {
+    assert scores(to_canvas, black) == {
         "iou": 0,
         "pixel_accuracy": pytest.approx(4015 / 4096),
         "exact": 0,
     }
-    assert scores("rendering", white) == {
+    assert scores(to_canvas, white) == {
         "iou": pytest.approx(81 / 4096),
         "pixel_accuracy": pytest.approx(81 / 4096),
         "exact": 0,
     }
 
 
-def test_shifts_score_what_was_worked_out_by_hand():
-    assert scores("classification", one_hot(ROW + 1, COLUMN)) == {"accuracy": 0, "distance": 1}
-    assert scores("classification", one_hot(ROW + 3, COLUMN - 4)) == {"accuracy": 0, "distance": 5}
+@EACH
+def test_shifts_score_what_was_worked_out_by_hand(to_one_hot, to_coordinates, to_canvas):
+    assert scores(to_one_hot, one_hot(ROW + 1, COLUMN)) == {"accuracy": 0, "distance": 1}
+    assert scores(to_one_hot, one_hot(ROW + 3, COLUMN - 4)) == {"accuracy": 0, "distance": 5}
     # One pixel up: 8 of 9 lines overlap, so 72 white pixels of 81 + 9; 2 x 9 pixels are wrong.
     shifted = rectangles(ROW - 5, ROW + 3, COLUMN - 4, COLUMN + 4)
-    assert scores("rendering", shifted) == {
+    assert scores(to_canvas, shifted) == {
         "iou": pytest.approx(72 / 90),
         "pixel_accuracy": pytest.approx(1 - 18 / 4096),
         "exact": 0,
     }
     one_pixel_more = rectangles(ROW - 4, ROW + 4, COLUMN - 4, COLUMN + 4)
     one_pixel_more[:, 0, 0] = 1
-    assert scores("rendering", one_pixel_more)["exact"] == 0
+    assert scores(to_canvas, one_pixel_more)["exact"] == 0
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,9 @@ ARRAYS = not_so_clevr.load_arrays("uniform_20_square3")["test"]
         ("classification", (2,), (400,)),
         ("regression", (20, 20, 1), (2,)),
         ("rendering", (2,), (20, 20, 1)),
+        ("localisation", (20, 20, 1), (2,)),
+        ("painting", (20, 20, 1), (20, 20, 1)),
+        ("detection", (20, 20, 1), (400,)),
     ],
 )
 def test_examples_fit_the_shapes_in_numpy_and_in_tf_data(name, input_shape, output_shape):
@@ -56,33 +59,58 @@ def test_on_a_rectangle_each_coordinate_is_scaled_along_its_own_axis(name):
     assert (x.shape[1:], y.shape[1:]) == (task.input_shape, task.output_shape)
     assert {tuple(shape) for shape in (x.shape[1:3], y.shape[1:3])} <= {(2,), (12, 30), (360,)}
     perfect = {"iou": 1, "distance": 0, "error": 0}
-    answer = y if name == "regression" else 2 * y - 1
+    answer = y if task.target == "coordinates" else 2 * y - 1
     for metric, function in task.metrics.items():
         values = keras.ops.convert_to_numpy(function(y, answer))
         np.testing.assert_allclose(values, perfect.get(metric, 1), atol=1e-5)
-    if name != "rendering":
+    if task.target == "image":
+        assert task.pixels(answer) is None
+    else:
         np.testing.assert_allclose(task.pixels(answer), arrays["coordinates"], atol=1e-4)
 
 
-def test_targets_are_zeros_and_ones():
-    _, canvases = tasks.Rendering(20).xy(ARRAYS)
-    assert set(np.unique(canvases)) == {0, 1}
-    assert (canvases.sum(axis=(1, 2, 3)) == 9).all()
-    image, _ = tasks.Regression(20).xy(ARRAYS)
-    assert (image[..., 0].reshape(65, 400).argmax(axis=1) == ARRAYS["label"]).all()
+@pytest.mark.parametrize("name", tasks.TASKS)
+def test_canvases_and_one_hots_are_zeros_and_ones(name):
+    """A canvas has the 9 white pixels of a 3x3 square, a one-hot 1 at the label."""
+    task = tasks.as_task(name, 20)
+    for feature, array in zip((task.source, task.target), task.xy(ARRAYS), strict=True):
+        flat = array.reshape(65, -1)
+        if feature == "coordinates":
+            np.testing.assert_array_equal(array, task.scaled(ARRAYS["coordinates"]))
+            continue
+        assert set(np.unique(flat)) == {0, 1}
+        assert (flat.sum(axis=1) == {"image": 9, "one_hot": 1}[feature]).all()
+        if feature == "one_hot":
+            assert (flat.argmax(axis=1) == ARRAYS["label"]).all()
+
+
+def test_the_tasks_are_the_six_arrows_between_three_representations():
+    arrows = {(task.source, task.target): name for name, task in tasks.TASKS.items()}
+    assert arrows == {
+        ("coordinates", "one_hot"): "classification",
+        ("one_hot", "coordinates"): "regression",
+        ("coordinates", "image"): "rendering",
+        ("image", "coordinates"): "localisation",
+        ("one_hot", "image"): "painting",
+        ("image", "one_hot"): "detection",
+    }
 
 
 def test_losses_have_known_values():
     # Logits of 0: 1/400 for each pixel, and 1/2 for each of black and white.
-    for name, expected in (("classification", np.log(400)), ("rendering", np.log(2))):
+    expected_loss = {
+        **dict.fromkeys(("classification", "detection"), np.log(400)),
+        **dict.fromkeys(("rendering", "painting"), np.log(2)),
+    }
+    for name, expected in expected_loss.items():
         task = tasks.as_task(name, 20)
         _, y = task.xy(ARRAYS)
         assert float(task.loss(y, np.zeros_like(y))) == pytest.approx(expected, rel=1e-5)
-    task = tasks.Regression(20)
-    _, y = task.xy(ARRAYS)
-    assert float(task.loss(y, y + np.float32([0.3, -0.1]))) == pytest.approx(
-        (0.09 + 0.01) / 2, rel=1e-5
-    )
+    for task in (tasks.Regression(20), tasks.Localisation(20)):
+        _, y = task.xy(ARRAYS)
+        assert float(task.loss(y, y + np.float32([0.3, -0.1]))) == pytest.approx(
+            (0.09 + 0.01) / 2, rel=1e-5
+        )
 
 
 def test_each_task_has_a_metric_of_what_is_right_and_one_of_how_close_the_rest_is():
@@ -92,6 +120,9 @@ def test_each_task_has_a_metric_of_what_is_right_and_one_of_how_close_the_rest_i
         "classification": ("accuracy", "distance"),
         "regression": ("within_half_pixel", "error"),
         "rendering": ("exact", "iou"),
+        "localisation": ("within_half_pixel", "error"),
+        "painting": ("exact", "iou"),
+        "detection": ("accuracy", "distance"),
     }
 
 
@@ -124,6 +155,7 @@ def test_the_size_may_be_one_of_numpys_integers_which_overflow():
 def test_an_unknown_task_is_named():
     with pytest.raises(
         ValueError,
-        match="Unknown task 'painting'; expected one of classification, regression, rendering.",
+        match="Unknown task 'segmentation'; expected one of classification, regression, rendering, "
+        "localisation, painting, detection.",
     ):
-        tasks.as_task("painting", 64)
+        tasks.as_task("segmentation", 64)

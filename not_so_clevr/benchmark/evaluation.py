@@ -47,9 +47,10 @@ def evaluate(
 
     Args:
         predict: maps x, float32 `[B, *task.input_shape]` with B up to 64, to predictions
-            `[B, *task.output_shape]`: logits for classification and rendering, coordinates from -1
-            to 1 for regression; see `tasks`. Rendering calls it again for 8 canvases to keep.
-        task: "classification", "regression" or "rendering".
+            `[B, *task.output_shape]`: coordinates from -1 to 1 for regression and localisation,
+            logits for the others; see `tasks`. It is called again for 8 canvases to keep if the
+            task is rendering or painting.
+        task: the name of one of the six `tasks`, or a task.
         config: a config of the data set, or its name.
         model: the name of the model; the name of the function if None. Required with `runs` if the
             function has no name of its own (a method, a lambda).
@@ -109,12 +110,12 @@ def evaluate(
 
 def _check_answers(result: Result, task: Task, name: str) -> None:
     """Raises UserError, one sentence, if the answers are good, but on another scale."""
-    if task.name == "rendering" and all(map(_all_white, result.examples.values())):
+    if task.target == "image" and all(map(_all_white, result.examples.values())):
         raise UserError(
             f"{name} paints every pixel white; expected logits, below 0 for black, "
             "not probabilities."
         )
-    if task.name != "regression":
+    if task.target != "coordinates":
         return
     last = np.maximum([task.height - 1, task.width - 1], 1)
     predicted, centres = (
@@ -169,7 +170,7 @@ def measure(
     """
     task = splits["test"].task
     examples = {split: measure_split(predict, each, model) for split, each in splits.items()}
-    if task.name == "rendering":
+    if task.target == "image":
         examples["test"] |= _painted(predict, splits["test"], examples["test"]["iou"], model)
     return Result(
         model=model,

@@ -145,8 +145,10 @@ def _check(model: registry.Model, task: Task, recipe: Recipe, settings: Mapping[
                 f"setting {naming.write(name, value)} cannot be saved; "
                 "expected a number, a string, true, false or a list."
             ) from None
-    if recipe.loss != "task" and task.name != "rendering":
-        raise UserError(f"loss={recipe.loss!r} is for rendering; omit it for {task.name}.")
+    if recipe.loss != "task" and task.target != "image":
+        raise UserError(
+            f"loss={recipe.loss!r} is for rendering and painting; omit it for {task.name}."
+        )
 
     try:
         signature = inspect.signature(model.build)

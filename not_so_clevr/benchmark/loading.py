@@ -16,10 +16,10 @@ from not_so_clevr.dataset.examples import Drawn
 from not_so_clevr.dataset.tasks import Task
 
 
-def check_memory(config: NotSoClevrConfig) -> None:
+def check_memory(config: NotSoClevrConfig, task: Task) -> None:
     """Raises UserError, one sentence, if a data set read from disk does not fit into memory."""
     pixels = config.num_examples * config.height * config.width
-    needed = 2 * pixels  # Canvases or one-hot targets, twice while they are sorted
+    needed = 2 * pixels * len({task.source, task.target} - {"coordinates"})  # Twice while sorted
     available = environment.memory()
     if available is not None and needed > available:
         raise UserError(
@@ -46,7 +46,7 @@ def load(
     import tensorflow_datasets as tfds
 
     devices.leave_gpus()
-    only = tfds.decode.PartialDecoding(dict.fromkeys(("label", *task.features), True))
+    only = tfds.decode.PartialDecoding(dict.fromkeys(("label", task.source, task.target), True))
     name = f"not_so_clevr/{config.name}"
     with quiet.logs():
         loaded = tfds.load(name, batch_size=-1, data_dir=data_dir, decoders=only)

@@ -101,10 +101,10 @@ def _check_logits(network: keras.Model, predictions: npt.NDArray[np.float32], ru
     """Raises UserError, one sentence, if a network ends in a softmax or a sigmoid."""
     flat = predictions.reshape(len(predictions), -1)
     last = None
-    if run.task.name == "classification":
+    if run.task.target == "one_hot":
         if (flat >= 0).all() and np.allclose(flat.sum(axis=1), 1, atol=1e-3):
             last = "softmax"
-    elif run.task.name == "rendering":
+    elif run.task.target == "image":
         activations = [getattr(layer, "activation", None) for layer in network.layers]
         if keras.activations.sigmoid in activations and ((flat > 0) & (flat < 1)).all():
             last = "sigmoid"

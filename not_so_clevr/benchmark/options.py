@@ -80,7 +80,7 @@ class RunOptions:
                 "omit it, or give another config."
             )
         if self.data == "tfds":
-            loading.check_memory(run.config)
+            loading.check_memory(run.config, run.task)
         if self.runs is not None:
             folder = RunFolder(self.runs, run.id)
             if self.resume:

@@ -31,7 +31,7 @@ class Recipe:
             `weight_decay`.
         l2: coupled: adds `l2` x the sum of squares of the kernels to the loss, as
             `keras.regularizers.L2` does.
-        loss: "task" for the loss of the task; for rendering also "mean_squared_error", of the
+        loss: "task" for that of the task; to answer with canvases also "mean_squared_error", of the
             logits, as in the code of the paper.
         model: keyword arguments of the function that builds the model.
 

@@ -66,7 +66,7 @@ def run(
         build: a function that takes a `Task` and returns a `keras.Model` from `task.input_shape` to
             `task.output_shape`, or the name or path of one. A compiled model keeps its optimizer
             and loss.
-        task: "classification", "regression" or "rendering".
+        task: the name of one of the six `tasks`, or a task.
         config: a config of the data set, or its name.
         recipe: the name of one of the model's recipes; its default recipe if None.
         settings: settings of the recipe to change, see `Recipe.replace`.

@@ -17,7 +17,14 @@ from not_so_clevr.dataset.config import CONFIGS
 from not_so_clevr.dataset.splits import SPLITS
 from not_so_clevr.results import published
 
-TASKS = ["classification", "regression", "rendering"]
+TASKS = [
+    "classification",
+    "regression",
+    "rendering",
+    "localisation",
+    "painting",
+    "detection",
+]
 CONFIG = (
     f"A split: {', '.join(SPLITS[:-1])} or {SPLITS[-1]}. What differs from the default "
     "follows: quadrant_48, rows_48x80_disc9, uniform_test50_seed1."

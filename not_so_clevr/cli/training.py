@@ -17,7 +17,7 @@ from not_so_clevr.dataset.config import as_config
 from not_so_clevr.results import naming
 
 _MODEL = "A name from `not-so-clevr list`, or a path: my_pkg.my_module:build."
-_TASK = "classification, regression or rendering."
+_TASK = f"{', '.join(options.TASKS[:-1])} or {options.TASKS[-1]}."
 _RECIPE = "One of the model's recipes. Default: its first."
 _SET = "Change a setting of the recipe or the model. Repeatable."
 _RESUME = "Continue interrupted runs, skip complete ones."

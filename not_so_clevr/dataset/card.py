@@ -34,7 +34,7 @@ _RESPONSIBLE_AI = {
     "the canvas. Which of them are held out for testing is the question that a config asks.",
     "rai:personalSensitiveInformation": "None.",
     "rai:dataUseCases": "Measuring how models generalize to positions not seen in training, in "
-    "three tasks: classification, regression and rendering.",
+    "six tasks: classification, regression, rendering, localisation, painting and detection.",
     "rai:dataSocialImpact": "None is expected, as the data describe no people.",
     "rai:hasSyntheticData": True,
     "prov:wasDerivedFrom": "No other data set.",

@@ -41,7 +41,7 @@ def stream(
         split: "train" or "test".
         batch_size: B, examples in a batch.
         seed: seed of the order, 0 to 2^32 - 1; if None, every epoch is in row-major order.
-        task: "classification", "regression" or "rendering" for (x, y) as in `tasks`. If None,
+        task: the name of one of the six `tasks`, for (x, y) as described there. If None,
             examples as from `tfds.load`: `image` uint8 `[B, H, W, 1]`, `one_hot` uint8
             `[B, H * W]`, `label` int64 `[B]`, `coordinates` int64 `[B, 2]`.
         epochs: number of epochs; endless if None.
