@@ -25,7 +25,7 @@ import not_so_clevr
 from not_so_clevr import files, results
 from not_so_clevr.checks import UserError
 from not_so_clevr.dataset.config import as_config
-from not_so_clevr.report import charts, maps, style
+from not_so_clevr.report import charts, maps, style, triangle
 from not_so_clevr.results import Result, naming, tables
 from not_so_clevr.results.leaderboard import Row
 from not_so_clevr.results.published import PUBLISHED_COLUMNS, sources
@@ -37,7 +37,7 @@ MOST = 10  # Only the best models of a task and config are drawn: more look alik
 
 @dataclasses.dataclass(frozen=True)
 class Drawing:
-    """A figure of the page, its content in words, and its first model."""
+    """A figure of the page, its content in words, and its first model with a link to it."""
 
     svg: str
     text: str
@@ -64,13 +64,24 @@ def write(
 
 
 def write_figures(folder: pathlib.Path, runs: Sequence[Result]) -> list[pathlib.Path]:
-    """Writes the figures of each task and config as PNG and PDF, and returns the files.
+    """Writes the triangles, and the figures of each task and config, as PNG and PDF.
+
+    Returns:
+        The files.
 
     Raises:
         OSError: one sentence, if a file cannot be written.
     """
     written = []
     order = charts.labels(runs)
+
+    def save(figure: Figure, name: str) -> None:
+        for ending in (".png", ".pdf"):
+            written.append(folder / f"{naming.shortened(name, _LONGEST)}{ending}")
+            style.write(figure, written[-1])
+
+    if shown := triangle.configs(runs):
+        save(triangle.triangles(_some(triangle.models(runs)), shown), "triangles")
     for (task, config), best in _panels(runs).items():
         figures = {
             "errors": maps.errors(best),
@@ -81,10 +92,7 @@ def write_figures(folder: pathlib.Path, runs: Sequence[Result]) -> list[pathlib.
         }
         for kind, figure in figures.items():
             if figure is not None:
-                name = naming.shortened(naming.label(f"{kind}-{task}", config), _LONGEST)
-                for ending in (".png", ".pdf"):
-                    written.append(folder / f"{name}{ending}")
-                    style.write(figure, written[-1])
+                save(figure, naming.label(f"{kind}-{task}", config))
     return written
 
 
@@ -118,6 +126,8 @@ def page(
         has_reference=bool(reference),
         mark=results.MARK,
         marked=results.MARKED,
+        triangles=_triangles(runs),
+        more_triangles=len(triangle.models(runs)) - MOST,
         panels=panels,
         most=MOST,
         networks=len({run.model for run in runs}),
@@ -172,6 +182,21 @@ def _panels(runs: Iterable[Result]) -> dict[tuple[str, str], list[Result]]:
         key: [run for row in best[:MOST] for run in groups[row.task, row.config, row.model]]
         for key, best in rows.items()
     }
+
+
+def _some(models: Mapping[str, triangle.Rows]) -> dict[str, triangle.Rows]:
+    return dict(list(models.items())[:MOST])
+
+
+def _triangles(runs: Sequence[Result]) -> list[Drawing]:
+    """Returns the triangles of the best models, each linked to its first runs."""
+    shown = triangle.configs(runs)
+    drawings = []
+    for label, rows in _some(triangle.models(runs)).items():
+        link = _anchor(*next(iter(rows)), label)
+        svg = style.svg(triangle.triangles({label: rows}, shown), f"triangle/{link}")
+        drawings.append(Drawing(svg, triangle.text(rows, shown), label, link))
+    return drawings
 
 
 def _panel(runs: Sequence[Result], order: Sequence[str]) -> dict[str, Any]:
