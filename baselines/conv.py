@@ -42,8 +42,8 @@ _paper_normalization = functools.partial(layers.BatchNormalization, momentum=0.9
 _TUNED = {
     "regression": Recipe(epochs=20, schedule="cosine"),
     "localisation": Recipe(epochs=20, schedule="cosine"),
-    "painting": Recipe(epochs=3, learning_rate=0.1, schedule="cosine"),
-    "detection": Recipe(epochs=3, learning_rate=0.01, schedule="cosine"),
+    "painting": Recipe(epochs=2, learning_rate=0.1, schedule="cosine"),
+    "detection": Recipe(epochs=2, learning_rate=0.01, schedule="cosine"),
 }
 
 

@@ -41,7 +41,7 @@ _TUNED = {
     "rendering": Recipe(
         epochs=8, batch_size=16, learning_rate=0.01, schedule="cosine", weight_decay=0.6
     ),
-    "localisation": Recipe(epochs=5, learning_rate=0.01, schedule="cosine"),
+    "localisation": Recipe(epochs=3, learning_rate=0.01, schedule="cosine"),
 }
 _AS_ARTICLE = Recipe(epochs=100, weight_decay=1e-3, model={"origin": "article"})
 _ARTICLE = {
