@@ -153,7 +153,8 @@ def test_tfds_and_memory_give_the_same_examples_in_the_same_order(data_dir):
         for split in ("train", "test"):
             assert set(stored[split]) == {
                 "label",
-                *task.features,
+                task.source,
+                task.target,
             }  # Only what the task looks at is read.
             for name in stored[split]:
                 np.testing.assert_array_equal(memory[split][name], stored[split][name])
@@ -463,7 +464,7 @@ def test_evaluate_gives_an_oracle_full_marks_and_writes_a_run(name, tmp_path):
     def oracle(x):
         assert x.dtype == np.float32
         y = np.stack([answers[key.tobytes()] for key in x])
-        return y if name == "regression" else y - 0.5
+        return y if task.target == "coordinates" else y - 0.5
 
     result = benchmark.evaluate(
         oracle, task=name, config="quadrant_16_square3", runs=tmp_path, parameters=5, seconds=1.5
@@ -482,7 +483,7 @@ def test_evaluate_gives_an_oracle_full_marks_and_writes_a_run(name, tmp_path):
         == 1
     )
     errors = np.load(tmp_path / result.id / results.ERRORS)
-    if name == "rendering":
+    if task.target == "image":
         canvases = arrays["test"]["image"][errors["test/shown"], ..., 0]
         np.testing.assert_array_equal(errors["test/painted"] > 127, canvases > 0)
         np.testing.assert_array_equal(
@@ -532,12 +533,19 @@ def test_evaluate_asks_for_every_example_once():
 
 
 @pytest.mark.parametrize(
-    ("task", "last"), [("classification", "softmax"), ("rendering", "sigmoid")]
+    ("task", "last"),
+    [
+        ("classification", "softmax"),
+        ("detection", "softmax"),
+        ("rendering", "sigmoid"),
+        ("painting", "sigmoid"),
+    ],
 )
 def test_a_network_that_ends_in_probabilities_is_refused(task, last):
     def build(task, activation=None):
         inputs = keras.Input(task.input_shape)
-        outputs = keras.layers.Dense(int(np.prod(task.output_shape)), activation=activation)(inputs)
+        flat = keras.layers.Flatten()(inputs)
+        outputs = keras.layers.Dense(int(np.prod(task.output_shape)), activation=activation)(flat)
         return keras.Model(inputs, keras.layers.Reshape(task.output_shape)(outputs))
 
     quick = SMALL | {"task": task}
@@ -549,14 +557,15 @@ def test_a_network_that_ends_in_probabilities_is_refused(task, last):
     assert benchmark.run(build, **quick, settings={"epochs": 1}).metrics
 
 
-def test_probabilities_are_not_taken_for_logits():
+@pytest.mark.parametrize("task", ["rendering", "painting"])
+def test_probabilities_are_not_taken_for_logits(task):
     with pytest.raises(
         ValueError, match="sigmoid paints every pixel white; expected logits, below 0 for black"
     ):
         benchmark.evaluate(
             lambda x: np.full((len(x), 16, 16, 1), 0.1),
             model="sigmoid",
-            task="rendering",
+            task=task,
             config="quadrant_16_square3",
         )
 
@@ -828,7 +837,7 @@ def test_bad_models_give_one_sentence_and_leave_nothing(build, sentence, tmp_pat
         ),
         (
             {"settings": {"loss": "mean_squared_error"}},
-            "loss='mean_squared_error' is for rendering; omit it for regression.",
+            "loss='mean_squared_error' is for rendering and painting; omit it for regression.",
         ),
         (
             {"settings": {"depth": 3}},
@@ -1407,14 +1416,17 @@ def test_a_convolution_that_tensorflow_computes_wrongly_is_refused(strides, wron
         (lambda pixels: pixels + 1, "in pixels"),
     ],
 )
-def test_right_answers_on_another_scale_are_told(answer, reading, tmp_path):
+@pytest.mark.parametrize("task", ["regression", "localisation"])
+def test_right_answers_on_another_scale_are_told(answer, reading, task, tmp_path):
     def predict(x):
-        return answer(np.stack(np.divmod(x.reshape(len(x), -1).argmax(axis=1), 16), axis=1))
+        white = x.reshape(len(x), -1) > 0.5  # The middle of the square, or the hot pixel
+        middle = (white * np.arange(256)).sum(axis=1) // white.sum(axis=1)
+        return answer(np.stack(np.divmod(middle, 16), axis=1))
 
     with pytest.raises(
         ValueError, match=f"predict answers {reading}: .* px off as it is; expected"
     ):
-        benchmark.evaluate(predict, task="regression", config=SMALL["config"], runs=tmp_path)
+        benchmark.evaluate(predict, task=task, config=SMALL["config"], runs=tmp_path)
     assert not list(tmp_path.iterdir())
 
 

@@ -375,6 +375,7 @@ def test_the_command_writes_the_same_bytes_again_and_figures_for_papers(tmp_path
         "rendering": ("errors", "paintings", "curves", "costs"),
     }
     names = {f"{kind}-{task}-{CONFIG}" for task, of_task in kinds.items() for kind in of_task}
+    names.add("triangles")
     assert {file.name for file in pictures.iterdir()} == {
         f"{name}{ending}" for name in names for ending in (".png", ".pdf")
     }

@@ -13,6 +13,7 @@ from not_so_clevr.benchmark import experiment, registry
 from not_so_clevr.dataset import tasks
 from not_so_clevr.results import naming
 
+CONTROLS = ("painting", "detection")  # Without coordinates: convolution computes them.
 ALL = [
     (name, task, recipe)
     for name in registry.names()
@@ -61,6 +62,13 @@ def built(name, task, **options):
         # 16 filters of 5 x 5, 1 x 1 twice and 3 x 3 five times, 2 of 3 x 3, and batch normalisation twice
         ("conv", "regression", {"network": "quadrant"}, 416 + 2 * 272 + 5 * 2_320 + 290 + 2 * 32),
         ("tiled_conv", "classification", {}, 7_553 - 2 * 32),
+        ("conv", "localisation", {}, 72_850),
+        # One filter of 9 x 9; 8 of them, and 1 of 1 x 1: each with its bias
+        ("conv", "painting", {}, 82),
+        ("conv", "painting", {"size": 5}, 26),
+        ("conv", "detection", {}, 8 * 82 + 9),
+        ("coordconv", "localisation", {}, 8 * 82 + 9),
+        ("coordconv", "localisation", {"size": 3}, 8 * 10 + 9),
     ],
 )
 def test_parameters_are_as_published(name, task, options, parameters):
@@ -168,12 +176,13 @@ def test_every_recipe_trains_and_every_model_can_be_saved(name, task, recipe, tm
     assert all(np.isfinite(value) for split in result.metrics.values() for value in split.values())
 
 
-@pytest.mark.parametrize("task", ["classification", "regression", "rendering"])
-def test_coordconv_solves_each_task_on_a_rectangle(task):
+@pytest.mark.parametrize("task", tasks.TASKS)
+def test_each_task_is_solved_on_a_rectangle(task):
     """Divided by the wrong side, coordinates of the wider axis would be off by half the canvas."""
-    changes = {"classification": {"epochs": 12}, "rendering": {"epochs": 30}}.get(task, {})
+    epochs = {"classification": 12, "rendering": 30, "localisation": 12}
+    changes = {"epochs": epochs[task]} if task in epochs else {}
     result = benchmark.run(
-        "coordconv",
+        "conv" if task in CONTROLS else "coordconv",
         task=task,
         config="quadrant_14x30_square5",
         settings={"batch_size": 8} | changes,
@@ -264,6 +273,34 @@ def test_handing_on_copies_channels():
             {"pooling": "min"},
             "pooling='min' is unknown; expected one of max, mean",
         ),
+        (
+            "conv",
+            "painting",
+            64,
+            {"origin": "paper"},
+            "origin is not a setting for painting; leave it out",
+        ),
+        (
+            "conv",
+            "rendering",
+            64,
+            {},
+            "conv is not for rendering; expected one of regression, localisation, painting, detec",
+        ),
+        (
+            "coordconv",
+            "localisation",
+            64,
+            {"origin": "paper"},
+            "origin='paper' has no network for localisation; leave it out",
+        ),
+        (
+            "coordconv",
+            "painting",
+            64,
+            {},
+            "coordconv is not for painting; expected one of classification, regression, rendering",
+        ),
     ],
 )
 def test_bad_options_give_one_sentence(name, task, size, options, sentence):
@@ -278,9 +315,10 @@ def committed():
 
 def test_the_committed_results_keep_the_promises(committed):
     perfect = {(run.task, run.config, run.label, run.seed) for run in committed if run.perfect}
-    for task in tasks.TASKS:
+    model_of = dict.fromkeys(tasks.TASKS, "coordconv") | dict.fromkeys(CONTROLS, "conv")
+    for task, model in model_of.items():
         for config in ("uniform", "quadrant"):
-            assert {(task, config, "coordconv", seed) for seed in range(10)} <= perfect
+            assert {(task, config, model, seed) for seed in range(10)} <= perfect
     for quadrant in ("lower_left", "upper_right", "upper_left"):
         assert {
             ("classification", f"quadrant_{quadrant}", "coordconv", seed) for seed in range(5)

@@ -7,7 +7,13 @@ import subprocesses
 from keras import ops
 
 from not_so_clevr.baselines import layers
-from not_so_clevr.baselines.layers import AddCoords, CoordConv1D, CoordConv2D, CoordConv3D
+from not_so_clevr.baselines.layers import (
+    AddCoords,
+    CoordConv1D,
+    CoordConv2D,
+    CoordConv3D,
+    ReadCoords,
+)
 
 CONV = {1: keras.layers.Conv1D, 2: keras.layers.Conv2D, 3: keras.layers.Conv3D}
 COORD_CONV = {1: CoordConv1D, 2: CoordConv2D, 3: CoordConv3D}
@@ -311,6 +317,37 @@ def test_one_channel_and_one_column_of_outputs_are_convolved_as_by_hand(rank, wi
     np.testing.assert_allclose(outputs, ops.convert_to_numpy(other(twice)), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("spatial", [(7,), (1,), (7, 10), (5, 6, 7)])
+def test_read_coords_gives_those_of_the_pixel_with_nearly_all_the_weight(spatial):
+    """Channel c has its peak at another pixel; a constant one has its mean in the middle, at 0."""
+    pixels = [
+        tuple(n - 1 for n in spatial),
+        tuple(0 for _ in spatial),
+        tuple(n // 2 for n in spatial),
+    ]
+    logits = np.zeros((1, *spatial, 4), "float32")
+    for channel, pixel in enumerate(pixels):
+        logits[(0, *pixel, channel)] = 50
+    layer = ReadCoords()
+    outputs = ops.convert_to_numpy(layer(logits))
+    assert layer.compute_output_shape(logits.shape) == outputs.shape == (1, 4 * len(spatial))
+    assert layer.count_params() == 0
+    coordinates = coordinates_by_hand(spatial, radius=False)
+    expected = [coordinates[pixel] for pixel in pixels] + [np.zeros(len(spatial))]
+    np.testing.assert_allclose(outputs[0], np.concatenate(expected), atol=1e-6)
+
+
+def test_read_coords_gives_the_mean_under_the_softmax():
+    """Logits ln 3 and 0 at the ends of a line, the rest far below: 1/4 of -1 and 3/4 of 1."""
+    logits = np.full((2, 9, 1, 1), -100, "float32")
+    logits[:, [0, 8]] = 0
+    logits[0, 8] = np.log(3)
+    np.testing.assert_allclose(ReadCoords()(logits), [[0.5, 0], [0, 0]], atol=1e-6)
+    loaded = keras.layers.deserialize(keras.layers.serialize(ReadCoords(name="read")))
+    assert type(loaded) is ReadCoords
+    assert loaded.name == "read"
+
+
 def test_bad_arguments_are_named():
     for flag in ("radius", "separate"):
         with pytest.raises(
@@ -328,13 +365,17 @@ def test_bad_arguments_are_named():
     ):
         AddCoords()(np.zeros((2, 3)))
     with pytest.raises(
+        ValueError, match=r"Expected an input of rank 3, 4 or 5.* input_shape=\(2, 3\)"
+    ):
+        ReadCoords()(np.zeros((2, 3)))
+    with pytest.raises(
         ValueError, match=r"Expected an input of rank 4.* Received: input_shape=\(2, 3, 4, 5, 6\)"
     ):
         CoordConv2D(4, 3)(np.zeros((2, 3, 4, 5, 6)))
 
 
 def test_the_examples_of_the_docstrings_are_true():
-    assert doctest.testmod(layers) == (0, 4)
+    assert doctest.testmod(layers) == (0, 5)
 
 
 @pytest.mark.parametrize("backend", subprocesses.other_backends())
