@@ -37,7 +37,7 @@ def error_map(runs: Sequence[Result]) -> npt.NDArray[np.float64]:
     """Returns the mean error over the runs for the example centred at each pixel.
 
     Returns:
-        float64 `[H, W]`: pixels, or 1 - IoU for rendering; NaN where no example has its centre.
+        float64 `[H, W]`: pixels, or 1 - IoU of canvases; NaN where no example has its centre.
     """
     config = as_config(runs[0].config)
     total, count = np.zeros((2, config.height, config.width))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -89,7 +90,7 @@ def triangles(drawn: Mapping[str, Rows], shown: Sequence[str]) -> Figure:
             _draw(figure.add_axes(box), rows, config)
         if title:
             middle, name = left + _WIDTH / 4 * len(shown), tables.plain(label)
-            look = {"ha": "center", "va": "top", "fontsize": 9, "weight": "bold"}
+            look: dict[str, Any] = {"ha": "center", "va": "top", "fontsize": 9, "weight": "bold"}
             figure.text(middle / width, top / height, style.wrapped(name, 50), **look)
     return figure
 
@@ -126,7 +127,7 @@ def _arrow(axes: Axes, source: str, target: str, row: Row | None) -> None:
     along = (end - start) / np.hypot(*(end - start))
     left = np.array([-along[1], along[0]])
     free = _FREE * along
-    look = {"arrowstyle": "-|>", "mutation_scale": 7, "shrinkA": 0, "shrinkB": 0}
+    look: dict[str, Any] = {"arrowstyle": "-|>", "mutation_scale": 7, "shrinkA": 0, "shrinkB": 0}
     if row is None:
         look |= {"color": _MISSING, "linewidth": 0.8, "linestyle": (0, (2, 2))}
     else:
@@ -140,7 +141,7 @@ def _arrow(axes: Axes, source: str, target: str, row: Row | None) -> None:
     low, high = sorted((start, end), key=lambda corner: corner[1])
     share = 0.5 if is_bottom else 0.34 if inside else 0.55  # There is more room further down.
     x, y = low + share * (high - low) + (_APART + (0.04 if is_bottom else 0.11)) * left
-    place = {"ha": "center", "va": "bottom" if inside else "top"}
+    place: dict[str, Any] = {"ha": "center", "va": "bottom" if inside else "top"}
     if not is_bottom:
         place = {"ha": "left" if left[0] > 0 else "right", "va": "center"}
     label = _share(row, "\n")
