@@ -42,13 +42,14 @@ def test_a_row_is_a_model_and_a_column_a_task():
     for image, same in zip(images(figure), expected, strict=True):
         np.testing.assert_array_equal(np.ma.filled(image.get_array(), np.nan), maps.error_map(same))
     assert texts(figure)[:2] == ["bad", "0.0 % of test right"]
-    assert texts(figure)[-3:] == sorted(TASKS)
+    assert texts(figure)[-6:] == sorted(TASKS)
 
 
 def test_each_task_has_a_scale_of_its_own():
     """Up to the worst of its maps: 3 px, and 3/4 of an IoU; of perfect models up to a pixel."""
     wrong = {"classification": 1.0, "regression": 0.0, "rendering": 1.0}
-    runs = of_all_tasks("good") + [result("bad", task=k, wrong=share) for k, share in wrong.items()]
+    runs = [result("good", task=task) for task in wrong]
+    runs += [result("bad", task=task, wrong=share) for task, share in wrong.items()]
     found = [image.get_clim() for image in images(draw(["good", "bad"], runs))]
     assert found == [(0, 3), (0, 1), (0, 0.75)] * 2
 
@@ -67,7 +68,8 @@ LONG = [f"{k:02}_{'a_long_name_' * 7}"[:80] for k in range(30)]
     ("models", "tasks", "width"),
     [
         (["net"], ["regression"], 3.0),
-        (LONG[:2], list(TASKS), 3.0),
+        (LONG[:2], list(TASKS)[:3], 3.0),
+        (LONG[:2], list(TASKS), 6.0),
         (LONG[:3], ["rendering"], 3.3),
         (LONG, list(TASKS), 7.0),
     ],
@@ -126,6 +128,11 @@ def test_what_cannot_be_drawn_is_an_error(models, changes, sentence):
         draw(models, [result("net")], **changes)
 
 
+def test_six_tasks_do_not_fit_into_a_column():
+    with pytest.raises(UserError, match="width=3.3 is too narrow for the 6 tasks of these runs; "):
+        draw(["net"], of_all_tasks("net"), width=3.3)
+
+
 def test_all_runs_need_their_examples():
     runs = [result("net"), dataclasses.replace(result("net", seed=1), examples={})]
     with pytest.raises(UserError, match=f"classification/{CONFIG}/net/seed1 has only mean errors"):
@@ -142,11 +149,11 @@ def test_the_command_writes_the_figure(ending, tmp_path):
         run.write(tmp_path / "runs" / run.id)
     file = tmp_path / f"paper.{ending}"
     where = "--config", CONFIG, "--runs", tmp_path / "runs", "-o", file
-    done = command("net", "other", "--width", "3.3", *where)
+    done = command("net", "other", "--width", "6.5", *where)
     assert done.exit_code == 0, done.output
-    figure = draw(["net", "other"], of_all_tasks("net", "other"), width=3.3)
+    figure = draw(["net", "other"], of_all_tasks("net", "other"), width=6.5)
     height = figure.get_size_inches()[1]
-    said = f"The figure, 3.3 x {height:.1f} inches, is in {file}"
+    said = f"The figure, 6.5 x {height:.1f} inches, is in {file}"
     assert " ".join(done.output.split()) == said
     expected = tmp_path / f"expected.{ending}"
     report.write_figure(figure, expected)

@@ -53,7 +53,8 @@ def errors_figure(
 
     Raises:
         UserError: if a model has no runs on the config, or only runs without examples, like the
-            reference results; if the width or the config is invalid.
+            reference results; if the width or the config is invalid, or there is less than an inch
+            for each task.
     """
     if not NARROWEST <= width <= WIDEST:
         expected = f"expected a number of inches from {NARROWEST:g} to {WIDEST:g}"
@@ -65,7 +66,14 @@ def errors_figure(
     own = {run.label for run in runs}
     known = [*runs, *(run for run in results.reference() if run.label not in own)]
     by_label = style.by_label(run for run in known if run.config == name)
-    return comparison({model: _by_task(model, by_label, name) for model in models}, width)
+    rows = {model: _by_task(model, by_label, name) for model in models}
+    tasks = {task for row in rows.values() for task in row}
+    if len(tasks) > width:
+        raise UserError(
+            f"width={width:g} is too narrow for the {len(tasks)} tasks of these runs; expected an "
+            f"inch for each: {len(tasks)}, or runs of fewer tasks."
+        )
+    return comparison(rows, width)
 
 
 def _by_task(
