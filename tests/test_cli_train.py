@@ -540,8 +540,8 @@ def test_a_package_that_is_broken_hides_no_model_of_another(monkeypatch, capsys)
             "Cannot write into /dev/null/runs: /dev/null is not a folder; choose another folder.",
         ),
         (
-            ["train", "coordconv", "--task", "painting", "--config", "quadrant"],
-            "Unknown task 'painting'; expected one of",
+            ["train", "coordconv", "--task", "segmentation", "--config", "quadrant"],
+            "Unknown task 'segmentation'; expected one of",
         ),
         (
             ["train", "coordconv", "--task", "regression", "--config", "half"],
