@@ -91,7 +91,7 @@ def triangles(drawn: Mapping[str, Rows], shown: Sequence[str]) -> Figure:
         if title:
             middle, name = left + _WIDTH / 4 * len(shown), tables.plain(label)
             look: dict[str, Any] = {"ha": "center", "va": "top", "fontsize": 9, "weight": "bold"}
-            figure.text(middle / width, top / height, style.wrapped(name, 50), **look)
+            figure.text(middle / width, (top - 0.04) / height, style.wrapped(name, 50), **look)
     return figure
 
 
