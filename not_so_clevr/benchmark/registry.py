@@ -11,6 +11,7 @@ decorated with `recipe.with_recipes`; otherwise it has one recipe for every task
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import importlib
 import importlib.metadata
@@ -92,6 +93,24 @@ def names() -> list[str]:
 
 def _entry_points() -> dict[str, str]:
     return {point.name: point.value for point in importlib.metadata.entry_points(group=GROUP)}
+
+
+def recipe_names(name: str) -> list[str]:
+    """Returns the recipes of a bundled model, from its source: importing it imports Keras."""
+    module, _, function = _entry_points().get(name, "").partition(":")
+    if not module.startswith("not_so_clevr.baselines."):
+        return []
+    spec = importlib.util.find_spec(module)
+    source = pathlib.Path(spec.origin).read_text(encoding="utf-8") if spec and spec.origin else ""
+    decorators = [
+        decorator
+        for node in ast.parse(source).body
+        if isinstance(node, ast.FunctionDef) and node.name == function
+        for decorator in node.decorator_list
+        if isinstance(decorator, ast.Call)
+    ]
+    keywords = [keyword.arg for decorator in decorators for keyword in decorator.keywords]
+    return [keyword for keyword in keywords if keyword not in (None, "source")]
 
 
 def find(name: str) -> Model:

@@ -11,11 +11,11 @@ from typing import Annotated
 import typer
 
 from not_so_clevr import files
+from not_so_clevr.benchmark import registry
 from not_so_clevr.benchmark.options import DATA
 from not_so_clevr.checks import UserError
 from not_so_clevr.dataset.config import CONFIGS
 from not_so_clevr.dataset.splits import SPLITS
-from not_so_clevr.results import published
 
 TASKS = [
     "classification",
@@ -57,11 +57,8 @@ def configs() -> list[str]:
 
 
 def recipes(ctx: typer.Context) -> list[str]:
-    """Returns the recipes of a bundled model. The model itself knows them, but imports Keras."""
     words = [ctx.params.get("model"), *ctx.args]  # An option without a value leaves it unparsed.
-    experiments = (each for suite in published.suites().values() for each in suite)
-    names = {each.recipe for each in experiments if each.model in words}
-    return sorted(names - {""} | {"tuned"}) if names else []
+    return sorted(name for word in words if word for name in registry.recipe_names(word))
 
 
 what = functools.partial(typer.Option, rich_help_panel="What to run")
