@@ -303,6 +303,12 @@ class CoordConv3D(_CoordConv, keras.layers.Conv3D):
     """
 
 
+def tile_with_coordinates(inputs: Any, height: int, width: int) -> Any:
+    """Returns the inputs, `[B, C]`, at each pixel, with its coordinates: `[B, H, W, C + 2]`."""
+    x = keras.layers.Reshape((1, 1, inputs.shape[-1]))(inputs)
+    return AddCoords()(keras.layers.UpSampling2D((height, width))(x))
+
+
 def coordinate_channels(inputs: Any, radius: bool, data_format: str) -> Any:
     """Returns the coordinates of the pixels of `inputs`, as a batch of one in its dtype.
 

@@ -23,7 +23,7 @@ def test_a_model_is_found_by_its_name_and_by_its_path(name):
     [
         (
             "nope",
-            "Unknown model 'nope'; expected one of conv, coordconv, deconv, tiled_conv, upsample_conv, upsample_coordconv, or",
+            "Unknown model 'nope'; expected one of broadcast_decoder, conv, coordconv, coordgate, deconv, difference, dsnt,",
         ),
         (
             "no_such_module:build",
@@ -41,13 +41,13 @@ def test_a_model_is_found_by_its_name_and_by_its_path(name):
             "C:\\a\\b.py:build",
             r"C:\\a\\b.py is a file; expected a module: go to its folder, and give b:build.",
         ),
-        ("my models:build", "Unknown model 'my models:build'; expected one of conv, "),
+        ("my models:build", "Unknown model 'my models:build'; expected one of broadcast_decoder, "),
         (None, "model=None is not a name; expected one of conv, "),
         (
             "test_models:nothing",
             "Module 'test_models' has no function 'nothing'; expected one that takes a task.",
         ),
-        ("conv:build:more", "Unknown model 'conv:build:more'; expected one of conv, "),
+        ("conv:build:more", "Unknown model 'conv:build:more'; expected one of broadcast_decoder, "),
         ("__main__:nothing", "Module '__main__' has no function 'nothing'"),
     ],
 )

@@ -1,0 +1,76 @@
+"""Soft-argmax: the mean of the coordinates of all pixels, weighted by a softmax.
+
+| model         | source                                  | parameters | tests whether            |
+|---------------|-----------------------------------------|------------|--------------------------|
+| `soft_argmax` | Levine et al. 2016, arXiv 1504.00702    |          1 | the readout alone is all |
+| `dsnt`        | Nibali et al. 2018, arXiv 1801.07372    |        672 | it trains convolutions   |
+
+    not-so-clevr train soft_argmax --task regression --config quadrant
+
+Both should be within half a pixel on all of `uniform` and `quadrant`: the coordinates are in the
+readout, so nothing has to be learnt about places. The recipes are a start, not the outcome of a
+search.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import layers, ops
+
+from not_so_clevr.benchmark import Recipe, Task, with_recipes
+
+from .layers import coordinate_channels
+
+
+@keras.saving.register_keras_serializable(package="not_so_clevr")
+class SoftArgmax(keras.layers.Layer):
+    """The expected coordinates of a pixel drawn from the softmax of each channel.
+
+    Input shape:
+        `[B, H, W, C]`: logits.
+
+    Output shape:
+        `[B, C, 2]`: row and column, on the [-1, 1] scale of the tasks. Nibali et al. place the
+        first pixel at -1 + 1/n instead, n being the number of pixels.
+    """
+
+    def call(self, inputs: Any) -> Any:
+        coordinates = ops.reshape(coordinate_channels(inputs, False, "channels_last"), (-1, 2))
+        _, height, width, channels = inputs.shape
+        logits = ops.reshape(inputs, (-1, height * width, channels))
+        shares = ops.softmax(ops.transpose(logits, (0, 2, 1)), axis=-1)
+        return ops.matmul(shares, coordinates)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return (input_shape[0], input_shape[-1], 2)
+
+
+@with_recipes(
+    source="Levine et al. 2016",
+    tuned={"regression": Recipe(epochs=3, learning_rate=1.0, schedule="cosine")},
+)
+def soft_argmax(task: Task) -> keras.Model:
+    """Returns the soft-argmax of the image times a weight, the inverse temperature."""
+    inputs = keras.Input(task.input_shape)
+    x = layers.Dense(1, use_bias=False, kernel_initializer="ones")(inputs)
+    return keras.Model(inputs, layers.Flatten()(SoftArgmax()(x)))
+
+
+@with_recipes(
+    source="Nibali et al. 2018",
+    tuned={"regression": Recipe(epochs=3, learning_rate=0.01, schedule="cosine")},
+)
+def dsnt(task: Task) -> keras.Model:
+    """Returns two 3x3 convolutions of 8 filters, a 1x1 convolution, and the soft-argmax.
+
+    The loss is that of the task, without the paper's penalty on the shape of the heat map.
+    """
+    inputs = x = keras.Input(task.input_shape)
+    for _ in range(2):
+        x = layers.Conv2D(8, 3, padding="same", activation="relu", kernel_initializer="he_normal")(
+            x
+        )
+    x = layers.Dense(1, use_bias=False)(x)  # A bias would change no softmax.
+    return keras.Model(inputs, layers.Flatten()(SoftArgmax()(x)))
