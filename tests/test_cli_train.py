@@ -451,7 +451,7 @@ def test_a_package_that_is_broken_hides_no_model_of_another(monkeypatch, capsys)
     [
         (
             ["train", "nope", *QUICK],
-            "Unknown model 'nope'; expected one of conv, coordconv, deconv,",
+            "Unknown model 'nope'; expected one of broadcast_decoder, conv,",
         ),
         (
             ["train", "nowhere.at_all:build", *QUICK],

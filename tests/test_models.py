@@ -42,7 +42,7 @@ def test_a_model_is_found_by_its_name_and_by_its_path(name):
             r"C:\\a\\b.py is a file; expected a module: go to its folder, and give b:build.",
         ),
         ("my models:build", "Unknown model 'my models:build'; expected one of broadcast_decoder, "),
-        (None, "model=None is not a name; expected one of conv, "),
+        (None, "model=None is not a name; expected one of broadcast_decoder, "),
         (
             "test_models:nothing",
             "Module 'test_models' has no function 'nothing'; expected one that takes a task.",

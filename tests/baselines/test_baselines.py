@@ -14,8 +14,10 @@ from not_so_clevr.dataset import tasks
 from not_so_clevr.results import naming
 
 CONTROLS = {"painting", "detection"}  # Without coordinates: convolution computes them.
+# These train in every `make test`; the mechanisms of other papers, of which there are many, in `make test-slow`.
+OF_THE_PAPER = ["conv", "coordconv", "deconv", "tiled_conv", "upsample_conv", "upsample_coordconv"]
 ALL = [
-    (name, task, recipe)
+    pytest.param(name, task, recipe, marks=[] if name in OF_THE_PAPER else [pytest.mark.slow])
     for name in registry.names()
     for recipe, by_task in registry.find(name).recipes.items()
     for task in by_task

@@ -46,6 +46,10 @@ def predict(network, x):
     )
 
 
+def random_inputs(task):
+    return np.random.RandomState(0).uniform(0, 1, (3, *task.input_shape)).astype(np.float32)
+
+
 def one_hots(height, width=None):
     """Returns the images of all pixels, `[H * W, H, W, 1]`."""
     width = width or height
@@ -70,15 +74,41 @@ def convolution(inputs, filters, size=3):
 
 
 @pytest.mark.parametrize("size", [16, (16, 24)])
-@pytest.mark.parametrize("name", MECHANISMS)
-def test_each_answers_on_squares_and_rectangles(name, size):
-    model = registry.find(name)
-    assert model.tasks == MECHANISMS[name]
-    for task in (tasks.as_task(task, size) for task in model.tasks):
-        x = np.random.RandomState(0).uniform(0, 1, (3, *task.input_shape))
-        answers = predict(model.build(task), x)
+@pytest.mark.parametrize(("name", "tasks_of_it"), MECHANISMS.items())
+def test_each_answers_on_squares_and_rectangles(name, tasks_of_it, size):
+    assert registry.find(name).tasks == tasks_of_it
+    for task in (tasks.as_task(task, size) for task in tasks_of_it):
+        answers = predict(build(name, task.name, size), random_inputs(task))
         assert answers.shape == (3, *task.output_shape)
         assert np.isfinite(answers).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "options"),
+    [
+        *((name, of_it[0], {}) for name, of_it in MECHANISMS.items()),
+        ("coordgate", "regression", {}),
+        ("no_training", "regression", {}),
+        ("padded_conv", "regression", {"padding": "reflect"}),
+        ("vit", "regression", {"positions": "learned"}),
+        ("vit", "regression", {"positions": "rotary"}),
+    ],
+)
+def test_each_is_saved_and_loaded(name, task, options, tmp_path):
+    network = build(name, task, (16, 24), **options)
+    network.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    x = random_inputs(tasks.as_task(task, (16, 24)))
+    np.testing.assert_allclose(predict(loaded, x), predict(network, x), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["fourier", "padded_conv", "siren", "vit"])
+def test_the_seed_decides_the_weights(name):
+    one, other = (build(name, MECHANISMS[name][0]).get_weights() for _ in range(2))
+    assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+    keras.utils.set_random_seed(1)
+    third = registry.find(name).build(tasks.as_task(MECHANISMS[name][0], 16)).get_weights()
+    assert not np.array_equal(one[0], third[0])
 
 
 @pytest.mark.parametrize(
