@@ -5,6 +5,7 @@ import math
 import keras
 import numpy as np
 import pytest
+import subprocesses
 from keras import ops
 
 from not_so_clevr import benchmark
@@ -384,3 +385,9 @@ def test_the_solution_without_a_weight_is_right(task):
 def test_bad_options_give_one_sentence(name, task, size, options, sentence):
     with pytest.raises(ValueError, match=sentence):
         build(name, task, size, **options)
+
+
+@pytest.mark.parametrize("backend", subprocesses.other_backends())
+@pytest.mark.slow
+def test_on_the_other_backends(backend):
+    subprocesses.run_tests(__file__, "not other_backends", backend)
