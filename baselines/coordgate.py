@@ -10,8 +10,9 @@ Tests whether gates do what channels of coordinates do.
 
     not-so-clevr train coordgate --task regression --config quadrant
 
-A gated sum over the canvas can read the coordinates of a pixel off the gate. The recipes are a
-start, not the outcome of a search.
+A gated sum over the canvas can hold the exact coordinates of a pixel (a test sets these weights by
+hand). Trained by this recipe it fits train and gets about half of `quadrant_32` in regression. The
+recipes are a start, not the outcome of a search.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ Tests how much of the position leaks in at the border.
 | recipe     | padding                            | expected                                     |
 |------------|------------------------------------|----------------------------------------------|
 | `zero`     | zeros                              | knows roughly where: a few pixels off        |
-| `reflect`  | the pixels inside, mirrored        | as `zero`, weaker                            |
-| `valid`    | none: the canvas shrinks           | as `zero`: pixels near the border count less |
+| `reflect`  | the pixels inside, mirrored        | open                                         |
+| `valid`    | none: the canvas shrinks           | open: pixels near the border count less      |
 | `circular` | the pixels of the opposite border  | must fail: the same answer for every image   |
 
     not-so-clevr train padded_conv --task regression --config quadrant --recipe circular
