@@ -14,37 +14,12 @@ search.
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
-from keras import layers, ops
+from keras import layers
 
 from not_so_clevr.benchmark import Recipe, Task, with_recipes
 
-from .layers import coordinate_channels
-
-
-@keras.saving.register_keras_serializable(package="not_so_clevr")
-class SoftArgmax(keras.layers.Layer):
-    """The expected coordinates of a pixel drawn from the softmax of each channel.
-
-    Input shape:
-        `[B, H, W, C]`: logits.
-
-    Output shape:
-        `[B, C, 2]`: row and column, on the [-1, 1] scale of the tasks. Nibali et al. place the
-        first pixel at -1 + 1/n instead, n being the number of pixels.
-    """
-
-    def call(self, inputs: Any) -> Any:
-        coordinates = ops.reshape(coordinate_channels(inputs, False, "channels_last"), (-1, 2))
-        _, height, width, channels = inputs.shape
-        logits = ops.reshape(inputs, (-1, height * width, channels))
-        shares = ops.softmax(ops.transpose(logits, (0, 2, 1)), axis=-1)
-        return ops.matmul(shares, coordinates)
-
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        return (input_shape[0], input_shape[-1], 2)
+from .layers import ReadCoords
 
 
 @with_recipes(
@@ -55,7 +30,7 @@ def soft_argmax(task: Task) -> keras.Model:
     """Returns the soft-argmax of the image times a weight, the inverse temperature."""
     inputs = keras.Input(task.input_shape)
     x = layers.Dense(1, use_bias=False, kernel_initializer="ones")(inputs)
-    return keras.Model(inputs, layers.Flatten()(SoftArgmax()(x)))
+    return keras.Model(inputs, ReadCoords()(x))
 
 
 @with_recipes(
@@ -73,4 +48,4 @@ def dsnt(task: Task) -> keras.Model:
             x
         )
     x = layers.Dense(1, use_bias=False)(x)  # A bias would change no softmax.
-    return keras.Model(inputs, layers.Flatten()(SoftArgmax()(x)))
+    return keras.Model(inputs, ReadCoords()(x))

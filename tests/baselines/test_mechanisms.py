@@ -10,7 +10,7 @@ from keras import ops
 
 from not_so_clevr import benchmark
 from not_so_clevr.baselines import fields, padded_conv, vit
-from not_so_clevr.baselines.soft_argmax import SoftArgmax
+from not_so_clevr.baselines.layers import ReadCoords
 from not_so_clevr.benchmark import registry
 from not_so_clevr.dataset import tasks
 
@@ -196,7 +196,7 @@ def test_the_soft_argmax_of_a_hot_pixel_tends_to_its_coordinates(size):
 def test_each_channel_has_a_soft_argmax_of_its_own():
     logits = np.zeros((1, 5, 9, 2), np.float32)
     logits[0, 0, 8, 0] = logits[0, 4, 2, 1] = 50
-    np.testing.assert_allclose(SoftArgmax()(logits)[0], [[-1, 1], [1, -0.5]], atol=1e-5)
+    np.testing.assert_allclose(ReadCoords()(logits)[0], [-1, 1, 1, -0.5], atol=1e-5)
 
 
 def test_fourier_features_are_cosines_and_sines_of_random_frequencies():
