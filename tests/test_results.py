@@ -220,9 +220,10 @@ def test_runs_of_one_name_differ_in_their_seed_alone(tmp_path, other, words):
 
 
 def test_a_run_file_from_before_a_setting_was_there_is_as_one_with_it(tmp_path):
-    result(settings={"epochs": 2}).write(tmp_path / "seed0")
-    result(seed=1, settings={"epochs": 2, "loss": "task"}).write(tmp_path / "seed1")
-    result(seed=2, settings={"epochs": 2, "loss": "mean_squared_error"}).write(tmp_path / "seed2")
+    old = {"epochs": 2, "model": {}}
+    result(settings=old).write(tmp_path / "seed0")
+    result(seed=1, settings=old | {"loss": "task"}).write(tmp_path / "seed1")
+    result(seed=2, settings=old | {"loss": "mean_squared_error"}).write(tmp_path / "seed2")
     found, problems = results.load([tmp_path])
     assert [run.settings["loss"] for run in found] == ["task", "task"]
     assert len(problems) == 1

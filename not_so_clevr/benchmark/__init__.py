@@ -15,9 +15,20 @@ if TYPE_CHECKING:
     from not_so_clevr.benchmark.recipe import Recipe, with_recipes
     from not_so_clevr.benchmark.runner import train
     from not_so_clevr.benchmark.training import run
+    from not_so_clevr.benchmark.tuning import tune
     from not_so_clevr.dataset.tasks import Task
 
-__all__ = ["Recipe", "RunOptions", "Task", "evaluate", "plan", "run", "train", "with_recipes"]
+__all__ = [
+    "Recipe",
+    "RunOptions",
+    "Task",
+    "evaluate",
+    "plan",
+    "run",
+    "train",
+    "tune",
+    "with_recipes",
+]
 
 _MODULES = {
     "Recipe": "not_so_clevr.benchmark.recipe",
@@ -27,6 +38,7 @@ _MODULES = {
     "plan": "not_so_clevr.benchmark.experiment",
     "run": "not_so_clevr.benchmark.training",
     "train": "not_so_clevr.benchmark.runner",
+    "tune": "not_so_clevr.benchmark.tuning",
     "with_recipes": "not_so_clevr.benchmark.recipe",
 }
 

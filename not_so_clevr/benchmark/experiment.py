@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from not_so_clevr.benchmark import registry
+from not_so_clevr.benchmark import recipe_file, registry
 from not_so_clevr.benchmark.recipe import Recipe
 from not_so_clevr.checks import UserError, did_you_mean, integer
 from not_so_clevr.dataset.config import NotSoClevrConfig, as_config
@@ -34,6 +34,8 @@ class Run:
         recipe: all hyper-parameters.
         chosen: the name of the recipe before the changes; "" for the default recipe.
         settings: the changes that the user made to the recipe.
+        file: the file that the recipe was read from; "" if the model has it.
+        search: how the recipe was found, for `Result.search`; None if that is not known.
         seed: the seed of the weights and of the order of the examples.
     """
 
@@ -44,6 +46,8 @@ class Run:
     chosen: str
     settings: Mapping[str, Any]
     seed: int = 0
+    file: str = ""
+    search: Mapping[str, Any] | None = None
 
     @property
     def recipe_name(self) -> str:
@@ -55,6 +59,15 @@ class Run:
         """The id: task, config, model with changed settings, and seed."""
         label = naming.label(self.model.name, self.recipe_name)
         return naming.run_id(self.task.name, self.config.name, label, self.seed)
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The keyword arguments of the model's function; `steps` if it takes them."""
+        arguments = dict(self.recipe.model)
+        if registry.takes_steps(self.model.build):
+            count = len(self.config.split_centres()["train"])
+            arguments["steps"] = self.recipe.epochs * self.recipe.steps_per_epoch(count)
+        return arguments
 
     @functools.cached_property
     def saved_recipe(self) -> dict[str, Any]:
@@ -76,8 +89,8 @@ class Run:
             return None
         words = ["not-so-clevr", "train", self.model.name]
         words += ["--task", self.task.name, "--config", self.config.name, "--seed", str(self.seed)]
-        if self.chosen:
-            words += ["--recipe", self.chosen]
+        if self.file or self.chosen:
+            words += ["--recipe", self.file or self.chosen]
         for name, value in sorted(self.settings.items()):
             words += ["--set", naming.write(name, value)]
         if data != "tfds":
@@ -108,16 +121,25 @@ def plan(
         model = dataclasses.replace(model, name=name, findable=findable)
     config = as_config(config)
     task = as_task(task, config.canvas_size)
-    recipe, values = model.recipe(recipe, task.name)
-    chosen = "" if recipe == next(iter(model.recipes)) else recipe
+    file, search = "", None
+    if recipe is not None and recipe.endswith(recipe_file.SUFFIX):
+        file = recipe
+        chosen, values, search = recipe_file.read(file, model.name, task.name)
+    else:
+        recipe, values = model.recipe(recipe, task.name)
+        chosen = "" if recipe == next(iter(model.recipes)) else recipe
 
     if not isinstance(settings, (Mapping, type(None))):
         raise UserError(f"settings must be a dict, got {settings!r}; e.g. {{'epochs': 3}}.")
     settings = _plain(settings or {})
     values = values.replace(settings)
     values = dataclasses.replace(values, model=_plain(values.model))
+    if values.steps:
+        values = values.for_examples(len(config.split_centres()["train"]))
     _check(model, task, values, settings)
-    return Run(model, task, config, values, chosen, settings).with_seed(seed)
+    search = None if settings else search  # It found another recipe.
+    run = Run(model, task, config, values, chosen, settings, file=file, search=search)
+    return run.with_seed(seed)
 
 
 def _as_model(build: str | registry.Model | Build) -> registry.Model:
@@ -156,7 +178,8 @@ def _check(model: registry.Model, task: Task, recipe: Recipe, settings: Mapping[
         return
     _check_settings(model, signature, settings)
     try:
-        signature.bind(task, **recipe.model)
+        steps = {"steps": 1} if registry.takes_steps(model.build) else {}
+        signature.bind(task, **steps, **recipe.model)
     except TypeError as error:
         arguments = ", ".join(["a task", *recipe.model])
         raise UserError(

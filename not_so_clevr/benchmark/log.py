@@ -12,6 +12,7 @@ import numpy as np
 
 from not_so_clevr.benchmark import evaluation, graph
 from not_so_clevr.benchmark.experiment import Run
+from not_so_clevr.benchmark.recipe import averaged
 from not_so_clevr.benchmark.run_folder import RunFolder, trained_state, variable_of_keras
 from not_so_clevr.checks import UserError
 from not_so_clevr.dataset.batches import Examples
@@ -101,7 +102,8 @@ class Log(keras.callbacks.Callback):
             )
         self.rates.note()
         loss = self._loss(epoch, logs)
-        columns = evaluation.measure_split(self.predict, self.test, self.run.model.name)
+        with averaged(self.network):
+            columns = evaluation.measure_split(self.predict, self.test, self.run.model.name)
         test = evaluation.means(columns, self.run.task)
         logs.update({f"val_{metric}": value for metric, value in test.items()})
 

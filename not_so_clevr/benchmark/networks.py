@@ -17,7 +17,7 @@ from not_so_clevr.dataset.batches import Examples
 from not_so_clevr.dataset.examples import Drawn
 
 # The settings of a recipe that a compiled model ignores
-OF_THE_OPTIMIZER = set(Recipe.names()) - {"epochs", "batch_size"}
+OF_THE_OPTIMIZER = set(Recipe.names()) - {"epochs", "steps", "batch_size"}
 
 
 def check_models(runs: Iterable[Run], parts: int = 1) -> None:
@@ -56,7 +56,7 @@ def build(run: Run) -> keras.Model:
     examples = Examples(Drawn(two, run.config), task)
     x, _ = examples.xy(slice(2))
     try:
-        network = run.model.build(task, **run.recipe.model)
+        network = run.model.build(task, **run.arguments)
         predictions = network(x) if isinstance(network, keras.Model) else None
     except (Exception, SystemExit) as error:
         raise _not_built(run, error) from error

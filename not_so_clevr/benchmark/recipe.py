@@ -2,40 +2,60 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import math
 import numbers
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import keras
 
 from not_so_clevr.checks import UserError
 
-_ALLOWED = {"schedule": ("constant", "cosine", "step"), "loss": ("task", "mean_squared_error")}
+_ALLOWED = {
+    "schedule": ("constant", "cosine", "step"),
+    "loss": ("task", "mean_squared_error"),
+    "optimizer": ("adam", "sgd"),
+}
+_TABLE = re.compile(r"embed|(^|_)pos(itions?)?(_|$)")  # Names of embeddings and position tables
 
 _Build = TypeVar("_Build", bound=Callable[..., keras.Model])
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Hyper-parameters of a training with Adam, or with AdamW if there is weight decay.
+    """Hyper-parameters of a training.
 
     Attributes:
         epochs: the number of passes over the training examples.
+        steps: if not 0, the number of steps; `epochs` is then as many as have that many, so that
+            data sets of different sizes get the same number, up to the rest of an epoch.
         batch_size: the number of examples per step; the last batch of an epoch may be smaller.
         learning_rate: the initial learning rate.
         schedule: "constant"; "cosine", which decays to 0 at the last step; or "step", which divides
             the learning rate by 10 every `step_epochs` epochs.
         step_epochs: for "step" only.
+        warmup: the steps, or below 1 their share of all steps, over which the learning rate rises
+            linearly from 0; it multiplies the schedule.
+        optimizer: "adam"; or "sgd", whose momentum is `beta_1` and which ignores `beta_2`.
+        beta_1: the decay rate of the mean of the gradients.
+        beta_2: the decay rate of the mean of their squares.
+        clip: if not 0, scales all gradients of a step down to this norm, over all weights.
+        ema: if not 0, the momentum of an exponential moving average of the weights, which every
+            evaluation and the result use instead of the weights themselves.
         weight_decay: decoupled (AdamW): each step shrinks the kernels by learning rate x
             `weight_decay`.
+        decay_tables: whether `weight_decay` and `l2` also shrink embeddings and position tables.
         l2: coupled: adds `l2` x the sum of squares of the kernels to the loss, as
             `keras.regularizers.L2` does.
         loss: "task" for that of the task; to answer with canvases also "mean_squared_error", of the
             logits, as in the code of the paper.
         model: keyword arguments of the function that builds the model.
 
-    Kernels are the trainable weights with two or more dimensions.
+    Kernels are the trainable weights with two or more dimensions, without embeddings and position
+    tables: those whose name has `embed` or the word `pos` or `position`, e.g. `pos_embed`.
 
     Raises:
         UserError: one sentence, if a value is out of range.
@@ -49,6 +69,14 @@ class Recipe:
     weight_decay: float = 0.0
     l2: float = 0.0
     loss: str = "task"
+    steps: int = 0
+    warmup: float = 0.0
+    optimizer: str = "adam"
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    clip: float = 0.0
+    ema: float = 0.0
+    decay_tables: bool = False
     model: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -57,11 +85,21 @@ class Recipe:
             if not _is_number(value, numbers.Integral) or value < 1:
                 raise UserError(f"{name} must be a positive integer, got {value!r}.")
             object.__setattr__(self, name, int(value))
-        for name in ("learning_rate", "weight_decay", "l2"):
+        if not _is_number(self.steps, numbers.Integral) or self.steps < 0:
+            raise UserError(f"steps must be a non-negative integer, got {self.steps!r}.")
+        object.__setattr__(self, "steps", int(self.steps))
+        for name in ("learning_rate", "weight_decay", "l2", "warmup", "clip"):
             value = getattr(self, name)
             if not _is_number(value, numbers.Real) or not 0 <= value < 1e300:
                 raise UserError(f"{name} must be a non-negative number, got {value!r}.")
             object.__setattr__(self, name, float(value))
+        for name in ("beta_1", "beta_2", "ema"):
+            value = getattr(self, name)
+            if not _is_number(value, numbers.Real) or not 0 <= value < 1:
+                raise UserError(f"{name} must be from 0 to below 1, got {value!r}.")
+            object.__setattr__(self, name, float(value))
+        if not isinstance(self.decay_tables, bool):
+            raise UserError(f"decay_tables must be true or false, got {self.decay_tables!r}.")
         for name, allowed in _ALLOWED.items():
             value = getattr(self, name)
             if value not in allowed:
@@ -76,11 +114,28 @@ class Recipe:
         return [field.name for field in dataclasses.fields(cls) if field.name != "model"]
 
     def replace(self, settings: Mapping[str, Any]) -> Recipe:
-        """Returns the recipe with some settings changed; the model gets those it does not know."""
+        """Returns the recipe with some settings changed; the model gets those it does not know.
+
+        Raises:
+            UserError: one sentence, if a value is out of range, or both steps and epochs are given.
+        """
         names = self.names()
         own = {name: value for name, value in settings.items() if name in names}
+        if "epochs" in own and own.setdefault("steps", 0):
+            raise UserError("steps and epochs exclude each other; give one of them.")
         model = {name: value for name, value in settings.items() if name not in names}
         return dataclasses.replace(self, **own, model={**self.model, **model})
+
+    def for_examples(self, count: int) -> Recipe:
+        """Returns the recipe with the epochs that its steps make of so many training examples."""
+        if not self.steps:
+            return self
+        epochs = math.ceil(self.steps / self.steps_per_epoch(count))
+        return dataclasses.replace(self, epochs=epochs)
+
+    def steps_per_epoch(self, count: int) -> int:
+        """Returns the number of steps in an epoch of so many training examples."""
+        return -(-count // self.batch_size)
 
     def check(self, model: keras.Model) -> None:
         """Raises UserError, one sentence, if `l2` would replace a regularizer of a built model."""
@@ -92,21 +147,44 @@ class Recipe:
                 )
 
     def _penalised(self, model: keras.Model) -> list[Any]:
-        return [each for each in model.trainable_variables if self.l2 and len(each.shape) >= 2]
+        return [each for each in model.trainable_variables if self.l2 and self._is_kernel(each)]
+
+    def _is_kernel(self, variable: Any) -> bool:
+        is_table = _TABLE.search(variable.name) and not self.decay_tables
+        return len(variable.shape) >= 2 and not is_table
 
     def compile(self, model: keras.Model, loss: keras.losses.Loss, steps_per_epoch: int) -> None:
         """Compiles a built model for this recipe. Raises UserError as `check`."""
-        rate = self._rate(steps_per_epoch)
-        optimizer = keras.optimizers.AdamW(rate, weight_decay=self.weight_decay)
-        others = [variable for variable in model.trainable_variables if len(variable.shape) < 2]
+        optimizer = self._optimizer(steps_per_epoch)
+        others = [each for each in model.trainable_variables if not self._is_kernel(each)]
         optimizer.exclude_from_weight_decay(var_list=others)
         self.check(model)
         for variable in self._penalised(model):
             variable.regularizer = keras.regularizers.L2(self.l2)
         model.compile(optimizer, loss if self.loss == "task" else self.loss)
 
+    def _optimizer(self, steps_per_epoch: int) -> keras.optimizers.Optimizer:
+        rate = self._rate(steps_per_epoch)
+        options: dict[str, Any] = {"weight_decay": self.weight_decay}
+        if self.clip:
+            options["global_clipnorm"] = self.clip
+        if self.ema:
+            options |= {"use_ema": True, "ema_momentum": self.ema}
+
+        if self.optimizer == "sgd":
+            return keras.optimizers.SGD(rate, momentum=self.beta_1, **options)
+        return keras.optimizers.AdamW(rate, beta_1=self.beta_1, beta_2=self.beta_2, **options)
+
     def _rate(self, steps_per_epoch: int) -> Any:
         """Returns the learning rate, or its schedule."""
+        warmup = self.warmup
+        if warmup < 1:
+            warmup *= self.epochs * steps_per_epoch
+        rate = self._scheduled(steps_per_epoch)
+        return Warmup(rate, round(warmup)) if round(warmup) else rate
+
+    def _scheduled(self, steps_per_epoch: int) -> Any:
+        """Returns the learning rate, or its schedule, without warm-up."""
         rate = self.learning_rate
         if self.schedule == "cosine":
             return keras.optimizers.schedules.CosineDecay(rate, self.epochs * steps_per_epoch)
@@ -116,6 +194,54 @@ class Recipe:
         boundaries = [epoch * steps_per_epoch - 1 for epoch in ends]  # The last step at each rate
         rates = [rate * 0.1**k for k in range(len(boundaries) + 1)]
         return keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, rates)
+
+
+@keras.saving.register_keras_serializable(package="not_so_clevr")
+class Warmup(keras.optimizers.schedules.LearningRateSchedule):
+    """A learning rate, or a schedule, that rises linearly over the first steps.
+
+    Args:
+        rate: the learning rate, or its schedule.
+        steps: the number of steps; the last of them is the first with the full learning rate.
+    """
+
+    def __init__(self, rate: Any, steps: int) -> None:
+        self.rate = rate
+        self.steps = steps
+
+    def __call__(self, step: Any) -> Any:
+        rate = self.rate(step) if callable(self.rate) else self.rate
+        done = (keras.ops.cast(step, "float32") + 1) / self.steps
+        return rate * keras.ops.minimum(done, 1.0)
+
+    def get_config(self) -> dict[str, Any]:
+        rate = self.rate
+        if callable(rate):
+            rate = keras.optimizers.schedules.serialize(rate)
+        return {"rate": rate, "steps": self.steps}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Warmup:
+        rate = config["rate"]
+        if isinstance(rate, Mapping):
+            rate = keras.optimizers.schedules.deserialize(rate)
+        return cls(rate, config["steps"])
+
+
+@contextlib.contextmanager
+def averaged(model: keras.Model) -> Iterator[None]:
+    """Puts the moving averages of the weights in their place, if the optimizer keeps them."""
+    optimizer = model.optimizer
+    if not getattr(optimizer, "use_ema", False):
+        yield
+        return
+    weights = [keras.ops.copy(each.value) for each in model.trainable_variables]
+    optimizer.finalize_variable_values(model.trainable_variables)
+    try:
+        yield
+    finally:
+        for variable, value in zip(model.trainable_variables, weights, strict=True):
+            variable.assign(value)
 
 
 def _is_number(value: Any, kind: type) -> bool:

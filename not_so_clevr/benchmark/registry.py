@@ -16,6 +16,7 @@ import dataclasses
 import importlib
 import importlib.metadata
 import importlib.util
+import inspect
 import math
 import os
 import pathlib
@@ -40,7 +41,7 @@ class Model:
 
     Attributes:
         name: the name on the command line, and in the id of a run.
-        build: task -> `keras.Model`.
+        build: task -> `keras.Model`; it may take the number of steps of the training as `steps`.
         source: the source of the architecture, e.g. a paper.
         recipes: name of the recipe -> name of the task -> recipe; the first is the default.
         findable: whether `find` returns the model for its name.
@@ -79,6 +80,14 @@ class Model:
     def tasks(self) -> list[str]:
         """The names of the tasks that the model has a recipe for."""
         return list(dict.fromkeys(task for recipe in self.recipes.values() for task in recipe))
+
+
+def takes_steps(build: Callable[..., Any]) -> bool:
+    """Returns whether a function that builds a model takes the number of training steps."""
+    try:
+        return "steps" in list(inspect.signature(build).parameters)[1:]
+    except (TypeError, ValueError):  # Some built-in functions have no signature.
+        return False
 
 
 def parameters(network: keras.Model) -> int:

@@ -20,6 +20,7 @@ from not_so_clevr import files, results
 from not_so_clevr.benchmark import tracebacks
 from not_so_clevr.checks import UserError
 from not_so_clevr.results import Result, record
+from not_so_clevr.results.result import with_added
 
 _CHECKPOINT = "checkpoint.npz"
 
@@ -138,7 +139,7 @@ class RunFolder:
                 arrays = [saved[str(k)] for k in range(len(saved.files) - 1)]
             if not all(array.dtype.kind in "biuf" for array in arrays):
                 raise ValueError("its variables are not numbers")
-            begun = record.with_added(log["recipe"])
+            begun = with_added(log["recipe"])
             _check_epochs(log["epochs"], begun["epochs"])
         if begun != settings:
             raise UserError(

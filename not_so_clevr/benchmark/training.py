@@ -64,11 +64,12 @@ def run(
 
     Args:
         build: a function that takes a `Task` and returns a `keras.Model` from `task.input_shape` to
-            `task.output_shape`, or the name or path of one. A compiled model keeps its optimizer
-            and loss.
+            `task.output_shape`, or the name or path of one. If it has an argument `steps`, it gets
+            the number of steps of the training. A compiled model keeps its optimizer and loss.
         task: the name of one of the six `tasks`, or a task.
         config: a config of the data set, or its name.
-        recipe: the name of one of the model's recipes; its default recipe if None.
+        recipe: the name of one of the model's recipes, or a file of `tune`; its default recipe if
+            None.
         settings: settings of the recipe to change, see `Recipe.replace`.
         seed: the seed of the weights and of the order of the examples, 0 to 2^32 - 1.
         name: the name of the model; the name or path of the function if None.
@@ -239,6 +240,7 @@ class _Training:
             examples_per_second=seen / sum(epoch["seconds"] for epoch in epochs),
             environment=self.environment,
             command=None if by_callback else command,
+            search=run.search,
         )
         seconds = self.log.seconds_before + time.perf_counter() - self.began
         return dataclasses.replace(result, seconds=seconds)

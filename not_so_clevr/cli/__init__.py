@@ -68,6 +68,12 @@ _add(
     "sweep grid.toml --seeds 5 --cpus-per-run 2",
 )
 _add(
+    "tune",
+    many.tune,
+    "tune my_models:build --task regression",
+    "tune coordconv --task rendering --address local -o coordconv.toml",
+)
+_add(
     "leaderboard",
     results.leaderboard,
     "leaderboard runs/ -o board.csv",

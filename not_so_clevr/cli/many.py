@@ -1,4 +1,4 @@
-"""`reproduce` and `sweep`: many runs."""
+"""`reproduce`, `sweep` and `tune`: many runs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pathlib
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,7 +20,11 @@ from not_so_clevr.benchmark.options import RunOptions
 from not_so_clevr.checks import integer
 from not_so_clevr.cli import options, terminal
 from not_so_clevr.reproduce import grids, sweep
-from not_so_clevr.results import published, tables
+from not_so_clevr.results import naming, published, tables
+from not_so_clevr.results.experiment import Experiment
+
+if TYPE_CHECKING:
+    from not_so_clevr.benchmark.experiment import Run
 
 _SUITES = ", ".join(published.suite_names())
 _GRID = f"One of {_SUITES}; or a TOML file, e.g. grid.toml."
@@ -30,6 +34,12 @@ _BUDGET = "Stop after e.g. 30m or 1h30m; repeat the command to continue."
 _ADDRESS = "A Ray cluster, e.g. 10.0.0.1:6379, or auto. Default: this machine."
 _CPUS = "CPU cores and threads of each run."
 _GPUS = "GPUs of each run; below 1, runs share a GPU."
+
+_TUNED = "Runs of each point, with seeds 0 to N - 1."
+_CHOOSE = "The data set to choose the recipe on."
+_SET = "Change the rule or the model; learning_rate is the middle one. Repeatable."
+_RECIPE = "The .toml recipe to write. Default: below the folder of runs, rule/TASK/MODEL.toml."
+_RAY = "Search on Ray: a cluster, e.g. 10.0.0.1:6379, auto, or local for this machine's cores."
 
 _suite = functools.partial(typer.Argument, autocompletion=published.suite_names)
 
@@ -60,7 +70,7 @@ def reproduce_published(
     for file in output or []:
         reproduce.write_table(measured, file)
         print(f"The table is in {file.resolve()}")
-    terminal.raise_problems(planned.problems, failures)
+    terminal.raise_problems(planned.problems, failures.values())
 
 
 def sweep_grid(
@@ -97,6 +107,66 @@ def sweep_grid(
     terminal.raise_problems(planned.problems)
     if failed:
         raise typer.Exit(1)
+
+
+def tune(
+    model: options.Model,
+    task: options.Task,
+    config: Annotated[
+        str, options.what(help=_CHOOSE, autocompletion=options.configs)
+    ] = "quadrant_upper_left_32",
+    settings: Annotated[
+        list[str] | None, options.what("--set", metavar="NAME=VALUE", help=_SET)
+    ] = None,
+    seeds: Annotated[int, options.what(metavar="N", help=_TUNED)] = 1,
+    address: Annotated[str | None, options.how(help=_RAY)] = None,
+    cpus_per_run: Annotated[int, options.how(help=_CPUS)] = 1,
+    gpus_per_run: Annotated[float, options.how(help=_GPUS)] = 0,
+    data: options.Data = "tfds",
+    output: Annotated[pathlib.Path | None, options.output(help=_RECIPE)] = None,
+    runs: options.Runs = pathlib.Path("runs"),
+    data_dir: options.DataDir = None,
+) -> None:
+    """Find a recipe: 3 learning rates x 3 weight decays. Repeat the command to continue."""
+    seeds = integer("--seeds", seeds, 1, 10_000)
+    changed = naming.read_all(settings or [])
+    how = RunOptions(data, data_dir, runs, resume=True, verbose=1)
+    from not_so_clevr.benchmark import runner, tuning
+
+    if output is not None:
+        tuning.check_file(output)
+    points = tuning.points(model, task=task, config=config, settings=changed)
+    if address is None:
+        todo = tuning.every_seed(points, seeds)
+        made, failures = terminal.follow(runner.train(todo, how), "this command", runs)
+    else:
+        made, failures = _on_ray(points, seeds, how, address, cpus_per_run, gpus_per_run)
+
+    search = tuning.search(points, seeds, changed, made, failures)
+    terminal.print_search(search)
+    label = naming.label(model, naming.changed("", changed))
+    file = search.write(output or runs / tuning.NAME / task / f"{label}.toml")
+    print(f"The recipe is in {file.resolve()}, the search in {file.with_suffix('.json').name}")
+    terminal.raise_problems([], failures.values())
+
+
+def _on_ray(
+    points: Sequence[Run], seeds: int, how: RunOptions, address: str, cpus: int, gpus: float
+) -> tuple[list[results.Result], dict[str, str]]:
+    """Makes the runs of a search on Ray; returns the results, and why others failed by run id."""
+    experiments = [
+        Experiment(run.task.name, run.config.name, run.model.name, settings=run.settings)
+        for run in points
+    ]
+    grid = grids.Grid("the search", experiments, range(seeds))
+    where = None if address == "local" else address
+    going = sweep.run(grid, how, address=where, cpus=cpus, gpus=gpus)
+    planned = _print_plan(going, only_print=False)
+    attempts = _follow(going)
+
+    made = [*planned.found, *(each.result for each in attempts if each.result)]
+    own = [result for of_row in reproduce.runs(planned.rows, made) for result in of_row]
+    return own, {each.run.id: each.failure for each in attempts if each.result is None}
 
 
 def _print_plan(going: Iterator[object], only_print: bool) -> reproduce.Planned:

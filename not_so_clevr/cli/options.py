@@ -77,6 +77,11 @@ _TABLES = "Also write the table to this file: .md, .csv or .json. Repeatable."
 _ONLY = "Only {}, or those that match a pattern with *. Repeatable."
 _NO_REFERENCE = "Leave out the reference results for the same tasks and configs."
 
+_MODEL = "A name from `not-so-clevr list`, or a path: my_pkg.my_module:build."
+_TASK = f"{', '.join(TASKS[:-1])} or {TASKS[-1]}."
+
+Model = Annotated[str, typer.Argument(metavar="MODEL", help=_MODEL, autocompletion=registry.names)]
+Task = Annotated[str, what(help=_TASK, autocompletion=lambda: TASKS)]
 Rows = Annotated[list[str] | None, what("--row", metavar="ID", help=_ROWS)]
 OnlyPrint = Annotated[bool, how("--only-print", help=_ONLY_PRINT)]
 Data = Annotated[str, how(metavar="|".join(DATA), help=_DATA, autocompletion=lambda: list(DATA))]

@@ -26,6 +26,7 @@ from not_so_clevr.results.leaderboard import Row
 from not_so_clevr.results.published import PUBLISHED_COLUMNS
 
 if TYPE_CHECKING:
+    from not_so_clevr.benchmark import tuning
     from not_so_clevr.benchmark.experiment import Run
 
 WHITE = "\n\t"  # In text of several lines, e.g. of user code
@@ -155,6 +156,25 @@ def print_result(result: results.Result) -> None:
         print(f"{result.id} -> {name}: {shares}", flush=True)
 
 
+def print_search(search: tuning.Search) -> None:
+    """Prints the points of a search; the best is marked."""
+    best, rows = search.best, []
+    for point in search.points:
+        metric = point.run.task.distance_metric
+        cells = ["failed", "", ""]
+        if point.is_complete:
+            cells = [
+                tables.percent(point.test()),
+                tables.amount(metric, point.distance()),
+                "yes" if point.is_perfect else "",
+            ]
+        recipe, mark = point.run.recipe, " (best)" if point is best else ""
+        rates = [f"{recipe.learning_rate:g}", f"{recipe.weight_decay:g}{mark}"]
+        rows.append([*rates, *cells, tables.duration(point.seconds)])
+    columns = ["learning rate", "weight decay", "test", "distance", "perfect", "time"]
+    print_table(columns, rows, wide=[])
+
+
 def sweep_table(attempts: Sequence[sweep.Attempt], slots: int) -> rich.console.RenderableType:
     """Returns a table of the running runs, below the counts of all runs and the time left."""
     if not slots:
@@ -213,8 +233,8 @@ def follow(
     again: str,
     runs: pathlib.Path,
     replaced: Sequence[Run] = (),
-) -> tuple[list[results.Result], list[str]]:
-    """Prints the events of runs; returns the results, and a sentence for each failure.
+) -> tuple[list[results.Result], dict[str, str]]:
+    """Prints the events of runs; returns the results, and why others failed by run id.
 
     Args:
         events: of `benchmark.runner`.
@@ -222,7 +242,7 @@ def follow(
         runs: the folder of all runs.
         replaced: runs that the command replaces.
     """
-    found, failures, current = [], [], None
+    found, failures, current = [], {}, None
     with interruptible(lambda: _how_to_continue(current, again, runs, replaced)):
         for event in events:
             match event:
@@ -232,7 +252,7 @@ def follow(
                     print_result(event.result)
                     found.append(event.result)
                 case Failed():
-                    failures.append(event.message)
+                    failures[event.run.id] = event.message
                 case OutOfTime():
                     print(f"{event.run.id}: out of time; {again} continues it.", flush=True)
     return found, failures

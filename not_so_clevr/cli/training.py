@@ -5,8 +5,6 @@ from __future__ import annotations
 import pathlib
 from typing import Annotated
 
-import typer
-
 from not_so_clevr import results
 from not_so_clevr.benchmark import registry, tracebacks
 from not_so_clevr.benchmark.options import RunOptions
@@ -16,9 +14,7 @@ from not_so_clevr.dataset import geometry
 from not_so_clevr.dataset.config import as_config
 from not_so_clevr.results import naming
 
-_MODEL = "A name from `not-so-clevr list`, or a path: my_pkg.my_module:build."
-_TASK = f"{', '.join(options.TASKS[:-1])} or {options.TASKS[-1]}."
-_RECIPE = "One of the model's recipes. Default: its first."
+_RECIPE = "One of the model's recipes, or a file of `tune`. Default: its first."
 _SET = "Change a setting of the recipe or the model. Repeatable."
 _RESUME = "Continue interrupted runs, skip complete ones."
 _REPLACE = "Train again, and replace existing runs."
@@ -28,10 +24,8 @@ _TENSORBOARD = "Write logs for TensorBoard into the run's folder."
 
 
 def train(
-    model: Annotated[
-        str, typer.Argument(metavar="MODEL", help=_MODEL, autocompletion=registry.names)
-    ],
-    task: Annotated[str, options.what(help=_TASK, autocompletion=lambda: options.TASKS)],
+    model: options.Model,
+    task: options.Task,
     config: Annotated[str, options.what(help=options.CONFIG, autocompletion=options.configs)],
     recipe: Annotated[
         str | None, options.what(help=_RECIPE, autocompletion=options.recipes)
@@ -72,7 +66,7 @@ def train(
     if made:
         terminal.print_leaderboard(results.leaderboard(made, results.beside(made)))
         print(f"The runs are in {runs.resolve()}")
-    terminal.raise_problems([], failures)
+    terminal.raise_problems([], failures.values())
 
 
 def _seeds(seed: int | None, seeds: int | None) -> list[int]:
@@ -101,7 +95,9 @@ def _model_rows(name: str) -> list[list[str]]:
     for task in model.tasks:
         recipes = {key: recipe[task] for key, recipe in model.recipes.items() if task in recipe}
         default = next(iter(recipes.values()))
-        network = model.build(tasks.as_task(task, geometry.CANVAS_SIZE), **default.model)
+        steps = {"steps": 1} if registry.takes_steps(model.build) else {}
+        task_ = tasks.as_task(task, geometry.CANVAS_SIZE)
+        network = model.build(task_, **steps, **default.model)
         parameters = f"{registry.parameters(network):,}"
         rows.append([name, task, ", ".join(recipes), parameters, model.source])
     return rows

@@ -6,7 +6,7 @@ result.schema.json beside this file is its JSON Schema, written by
 | schema | changes |
 |---|---|
 | 1 | no `schema`; the two main metrics were called `right` and `closeness` |
-| 2 | they are called `accuracy_metric` and `distance_metric`; newer files may have `also` |
+| 2 | they are called `accuracy_metric` and `distance_metric`; newer files may have more (optional) |
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ SCHEMA: Literal[2] = 2
 SCHEMA_FILE = pathlib.Path(__file__).with_name("result.schema.json")
 
 _RENAMED = {"right": "accuracy_metric", "closeness": "distance_metric"}  # From schema 1
-_ADDED_SETTINGS = {"loss": "task"}  # Absent from older files, and the value that they imply
 
 Amount = Annotated[float, Field(ge=0, lt=1e30)]
 
@@ -70,6 +69,23 @@ class Epoch(Strict):
     seconds: Amount | None = None
 
 
+class Search(Strict):
+    """How a recipe was found: the points that were tried, and how many of them were perfect."""
+
+    config: str
+    points: Annotated[int, Field(ge=1)]
+    perfect: Annotated[int, Field(ge=0)]
+    seeds: Annotated[int, Field(ge=1)]
+    seconds: Amount
+
+
+class Solved(Strict):
+    """The first epoch with every test example right, and the seconds of training until then."""
+
+    epoch: Annotated[int, Field(ge=1, lt=10**9)]
+    seconds: Amount
+
+
 class Record(Strict):
     """The outcome of a training run or an evaluation, as a file holds it; see `Result`."""
 
@@ -90,6 +106,8 @@ class Record(Strict):
     environment: dict[str, Any] = {}
     command: str | None = None
     also: dict[str, Splits | str] = {}
+    search: Search | None = None
+    solved: Solved | None = None
 
     @pydantic.model_validator(mode="after")
     def _check_metrics(self) -> Record:
@@ -153,14 +171,7 @@ def migrated(values: Any) -> dict[str, Any]:
         values = {"schema": SCHEMA, **values}
     if values["schema"] != SCHEMA:
         raise ValueError(f"schema {values['schema']!r}; this version reads {SCHEMA} and older")
-    if isinstance(settings := values.get("settings"), Mapping) and settings:
-        values["settings"] = with_added(settings)
     return values
-
-
-def with_added(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the settings of a file, completed by those that older files lack."""
-    return {**_ADDED_SETTINGS, **settings}
 
 
 def schema() -> str:

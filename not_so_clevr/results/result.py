@@ -13,6 +13,7 @@ The id of a run says what it is, e.g. `classification/quadrant/coordconv/seed0`.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import pathlib
 import re
@@ -40,6 +41,19 @@ REPLACED = files.REPLACED
 
 _LARGEST = 2**26  # Bytes of a result.json; a hundred thousand epochs have fewer.
 _READ = ("coordinates", PREDICTED, SHOWN, PAINTED, *METRICS)  # Columns of errors.npz
+# Settings of recipes that older files lack, and what they imply
+_ADDED: Mapping[str, Any] = {
+    "loss": "task",
+    "steps": 0,
+    "warmup": 0.0,
+    "optimizer": "adam",
+    "beta_1": 0.9,
+    "beta_2": 0.999,
+    "clip": 0.0,
+    "ema": 0.0,
+    "decay_tables": False,
+}
+_IF_ANY = ("also", "search", "solved")  # Left out of files that have none
 _HEADER = 4096  # At least the bytes of a column before its values
 
 
@@ -66,6 +80,10 @@ class Result:
         command: what repeats the run, or None.
         also: the name of another data set -> the metrics of the same weights there, as `metrics`;
             or one sentence on why the model does not fit there.
+        search: how its recipe was found: `config`, the number of `points` that were tried there
+            with so many `seeds`, how many of them were `perfect`, and their `seconds`; or None.
+        solved: the first `epoch` after which every test example was right, and the `seconds` of
+            training until then; None if there is none, or it is not known.
         folder: where it was read from, or None.
         examples: "train" and "test" -> name -> array; see errors.npz.
     """
@@ -88,8 +106,22 @@ class Result:
     also: Mapping[str, Mapping[str, Mapping[str, float]] | str] = dataclasses.field(
         default_factory=dict
     )
+    search: Mapping[str, Any] | None = None
+    solved: Mapping[str, float] | None = None
     folder: pathlib.Path | None = dataclasses.field(default=None, compare=False, repr=False)
     examples: Examples = dataclasses.field(default_factory=dict, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.solved is None:
+            object.__setattr__(self, "solved", self._solved())
+
+    def _solved(self) -> dict[str, float] | None:
+        seconds = 0.0
+        for epoch in self.history:
+            seconds += epoch.get("seconds") or 0.0
+            if epoch["test"].get(self.accuracy_metric) == 1:
+                return {"epoch": epoch["epoch"], "seconds": seconds}
+        return None
 
     @property
     def label(self) -> str:
@@ -125,6 +157,33 @@ class Result:
     def epochs(self) -> int:
         """The number of epochs of training; 0 if it is not known."""
         return len(self.history) or int(self.settings.get("epochs") or 0)
+
+    @property
+    def steps(self) -> int | None:
+        """The number of steps of training; None if it is not known."""
+        training = self.environment.get("training")
+        if isinstance(training, Mapping) and isinstance(training.get("steps"), int):
+            return training["steps"]
+        batch_size = self.settings.get("batch_size")
+        if not (self.epochs and isinstance(batch_size, int) and batch_size > 0):
+            return None
+        return self.epochs * -(-self._training_examples // batch_size)
+
+    @property
+    def training_seconds(self) -> float | None:
+        """The seconds of training, without evaluations; None if they are not known."""
+        if self.history and all(epoch.get("seconds") is not None for epoch in self.history):
+            return sum(epoch["seconds"] for epoch in self.history)
+        if self.epochs and self.examples_per_second:
+            return self.epochs * self._training_examples / self.examples_per_second
+        return None
+
+    @property
+    def _training_examples(self) -> int:
+        try:
+            return _train_count(self.config)
+        except ValueError:  # A data set that is not ours
+            return 0
 
     @property
     def perfect(self) -> bool:
@@ -190,14 +249,16 @@ class Result:
     def of(cls, values: Mapping[str, Any], folder: pathlib.Path | None = None) -> Result:
         """Returns the result with the values of a valid record."""
         known = {name: value for name, value in values.items() if name != "schema"}
+        known["settings"] = with_added(known.get("settings", {}))
         return cls(**known, folder=folder)
 
     def values(self) -> dict[str, Any]:
-        """Returns the values of its record; `also` only if there is something."""
+        """Returns the values of its record; `also`, `search` and `solved` only if there are any."""
         from not_so_clevr.results.record import SCHEMA
 
         fields = (field.name for field in dataclasses.fields(self))
-        left_out = ("folder", "examples") if self.also else ("folder", "examples", "also")
+        absent = (name for name in _IF_ANY if not getattr(self, name))
+        left_out = ("folder", "examples", *absent)
         values = {name: getattr(self, name) for name in fields if name not in left_out}
         return {"schema": SCHEMA} | values
 
@@ -255,6 +316,23 @@ class Result:
             whole = np.issubdtype(indices.dtype, np.integer)
             if not (whole and indices.size and indices.min() >= 0 and (indices < limit).all()):
                 raise UserError("coordinates")
+
+
+@functools.cache
+def _train_count(config: str) -> int:
+    return len(as_config(config).split_centres()["train"])
+
+
+def with_added(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns the settings of a recipe in a file, completed by those that older files lack.
+
+    Those of a model that came compiled, which ignores most of a recipe, are None.
+    """
+    if "model" not in settings:  # Not those of a recipe
+        return settings
+    ignored = settings.get("schedule", "") is None
+    added = dict.fromkeys(_ADDED) | {"steps": 0} if ignored else _ADDED
+    return {**added, **settings}
 
 
 def missing(file: pathlib.Path) -> str:

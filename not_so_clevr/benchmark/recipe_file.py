@@ -1,0 +1,108 @@
+"""Recipes in files, as `tune` writes them: the settings, and how they were found."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import pydantic
+
+from not_so_clevr import files
+from not_so_clevr.benchmark.recipe import Recipe
+from not_so_clevr.checks import UserError
+from not_so_clevr.results import record, toml
+
+SUFFIX = ".toml"
+
+_NEEDED = ("name", "model", "task", "settings")
+_KEYS = (*_NEEDED, "search")
+
+
+def read(
+    file: str | pathlib.Path, model: str, task: str
+) -> tuple[str, Recipe, dict[str, Any] | None]:
+    """Returns the name of the recipe in a file, the recipe, and how it was found, if known.
+
+    Args:
+        file: the file.
+        model: the name of the model that the recipe must be for.
+        task: the name of the task that it must be for.
+
+    Raises:
+        UserError: one sentence, if the file is no recipe, or it is for another model or task.
+        OSError: one sentence, if the file cannot be read.
+    """
+    table = toml.read(files.expanded(file))
+    toml.check_keys(str(file), table, _KEYS, needed=_NEEDED)
+    if (table["model"], table["task"]) != (model, task):
+        raise UserError(
+            f"{file} is a recipe of {table['model']} for {table['task']}, "
+            f"not of {model} for {task}."
+        )
+    name, settings, search = table["name"], table["settings"], table.get("search")
+    if not isinstance(name, str) or not isinstance(settings, dict):
+        raise UserError(f"{file}: name must be a string, and settings a table.")
+    if search is not None:
+        try:
+            record.Search.model_validate(search)
+        except pydantic.ValidationError as error:
+            raise UserError(f"{file}: search.{record.reason(error)}.") from error
+    try:
+        return name, Recipe().replace(settings), search
+    except UserError as error:
+        raise UserError(f"{file}: {error}") from error
+
+
+def write(
+    file: pathlib.Path,
+    recipe: Recipe,
+    *,
+    name: str,
+    model: str,
+    task: str,
+    search: Mapping[str, Any],
+    comment: str,
+) -> None:
+    """Writes a recipe.
+
+    Args:
+        file: the file to write or replace.
+        recipe: the recipe.
+        name: its name, which becomes part of the ids of runs.
+        model: the name of its model.
+        task: the name of its task.
+        search: how it was found, see `Result.search`.
+        comment: lines to begin with.
+
+    Raises:
+        UserError: one sentence, if a setting is None, which TOML cannot hold.
+        OSError: one sentence, if the file cannot be written.
+    """
+    lines = [f"# {line}" for line in comment.splitlines()]
+    lines += _lines({"name": name, "model": model, "task": task})
+    lines += ["", "[settings]", *_lines(_settings(recipe))]
+    lines += ["", "[search]", *_lines(search)]
+    with files.replacing(file) as temporary:
+        temporary.write_text("\n".join(lines) + "\n", "utf-8")
+
+
+def _settings(recipe: Recipe) -> dict[str, Any]:
+    """Returns what differs from `Recipe()`; of epochs and steps only one."""
+    default = dataclasses.asdict(Recipe())
+    values = {
+        name: value for name, value in dataclasses.asdict(recipe).items() if value != default[name]
+    }
+    if recipe.steps:
+        values.pop("epochs", None)
+    return values | values.pop("model", {})
+
+
+def _lines(values: Mapping[str, Any]) -> list[str]:
+    """Returns lines of TOML. A number, a string, a boolean or a list is written as in JSON."""
+    for name, value in values.items():
+        if value is None:
+            raise UserError(f"{name} is None, which a TOML file cannot hold; omit it.")
+    return [f"{name} = {json.dumps(value)}" for name, value in values.items()]
