@@ -1033,6 +1033,35 @@ def test_a_run_that_a_callback_cut_short_has_no_command():
     assert benchmark.run(linear, settings={"epochs": 1}, callbacks=None, **SMALL).command
 
 
+def test_the_average_of_the_weights_is_evaluated_saved_and_resumed(tmp_path):
+    settings = {"epochs": 3, "ema": 0.75, "learning_rate": 0.05}
+    common = SMALL | {"settings": settings, "name": "net"}
+    whole = benchmark.run(linear, runs=tmp_path / "whole", **common)
+    assert whole.history[-1]["test"] == whole.metrics["test"]  # Both are of the average.
+    with pytest.raises(KeyboardInterrupt):
+        benchmark.run(linear, runs=tmp_path / "other", callbacks=[Interrupt()], **common)
+    resumed = benchmark.run(linear, runs=tmp_path / "other", resume=True, **common)
+    assert_same_run(tmp_path / "whole" / whole.id, tmp_path / "other" / resumed.id)
+
+    plain = benchmark.run(linear, **common | {"settings": settings | {"ema": 0.0}})
+    losses = [[epoch["loss"] for epoch in run.history] for run in (whole, plain)]
+    assert losses[0] == losses[1]  # The average changes what is evaluated, not the training.
+    assert whole.metrics != plain.metrics
+
+
+def test_a_function_is_given_the_number_of_steps_if_it_takes_it():
+    """147 training examples make 5 steps of 32."""
+    given = []
+
+    def build(task, steps):
+        given.append(steps)
+        return linear(task)
+
+    benchmark.run(build, settings={"epochs": 2}, **SMALL)
+    benchmark.run(build, settings={"steps": 11}, **SMALL)
+    assert given == [10, 15]
+
+
 def test_a_training_step_without_a_loss_is_told():
     class Silent(keras.Model):
         def train_step(self, *arguments, **keywords):
@@ -1427,6 +1456,67 @@ def test_right_answers_on_another_scale_are_told(answer, reading, task, tmp_path
         ValueError, match=f"predict answers {reading}: .* px off as it is; expected"
     ):
         benchmark.evaluate(predict, task=task, config=SMALL["config"], runs=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def oracle(x):
+    """The coordinates of the hot pixel of 16 x 16."""
+    return np.stack(np.divmod(x.reshape(len(x), -1).argmax(axis=1), 16), axis=1) / 7.5 - 1
+
+
+def test_a_row_of_another_framework_looks_like_any_other(tmp_path):
+    """147 training examples make 5 steps of 32."""
+    about = {
+        "settings": {"epochs": 2, "batch_size": 32, "optimizer": "SGD"},
+        "history": [
+            {"loss": 2.0, "test": {"within_half_pixel": 0.5}, "seconds": 1.5},
+            {"loss": 1.0, "test": {"within_half_pixel": 1.0}, "seconds": 2.5},
+        ],
+        "framework": "numpy",
+        "seconds": 9.0,
+        "parameters": 3,
+    }
+    common = {"task": "regression", "config": SMALL["config"], "runs": tmp_path}
+    result = benchmark.evaluate(oracle, **common, **about)
+    assert result.perfect
+    assert results.Result.read(tmp_path / result.id / results.FILE) == result
+    assert (result.settings, [each["epoch"] for each in result.history]) == (
+        about["settings"],
+        [1, 2],
+    )
+    (row,) = results.leaderboard([result])
+    cells = dict(zip(results.COLUMNS, results.cells(row), strict=True))
+    assert (cells["compute"], cells["time"], cells["parameters"]) == (
+        "10 steps, 4 s of 4 s",
+        "9 s",
+        "3",
+    )
+    assert cells["hardware"].endswith(", numpy")
+    assert f"numpy {np.__version__}" in row.software
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"settings": {"a": print}}, "settings must be a dict that JSON can hold, got "),
+        ({"history": [{"loss": 1.0}]}, "history of epoch 1: test: Field required."),
+        (
+            {"history": [{"loss": 1.0, "test": {"error": 1.0}}]},
+            "history of epoch 1: test: metric 'within_half_pixel' is missing.",
+        ),
+        (
+            {"history": [{"loss": 1.0, "test": {"within_half_pixel": 2.0}}]},
+            "history of epoch 1: test: within_half_pixel is 2, above 1.",
+        ),
+        ({"history": [3]}, "history of epoch 1: "),
+        ({"framework": 3}, "framework must be the name of a package, got 3."),
+    ],
+)
+def test_a_wrong_account_of_a_training_is_told(wrong, sentence, tmp_path):
+    with pytest.raises(ValueError, match=sentence):
+        benchmark.evaluate(
+            oracle, task="regression", config=SMALL["config"], runs=tmp_path, **wrong
+        )
     assert not list(tmp_path.iterdir())
 
 

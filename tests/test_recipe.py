@@ -91,6 +91,119 @@ def test_the_mean_squared_error_is_that_of_the_logits():
         assert float(loss) == pytest.approx(expected, rel=1e-6)
 
 
+def table(name):
+    """A model with a weight [4, 2] of that name, and a kernel."""
+
+    class Table(keras.layers.Layer):
+        def build(self, shape):
+            self.table = self.add_weight(shape=(4, 2), initializer="ones", name=name)
+
+        def call(self, x):
+            return x @ self.table
+
+    return keras.Sequential([keras.Input((4,)), Table(), keras.layers.Dense(2)])
+
+
+@pytest.mark.parametrize(
+    ("name", "is_table"),
+    [
+        ("embeddings", True),
+        ("pos_embed", True),
+        ("position", True),
+        ("positions", True),
+        ("pos", True),
+        ("kernel", False),
+        ("decomposition", False),
+        ("composed", False),
+    ],
+)
+@pytest.mark.parametrize("asked", [False, True])
+def test_weight_decay_leaves_out_embeddings_and_position_tables_unless_asked(name, is_table, asked):
+    model = table(name)
+    recipe = Recipe(learning_rate=0.01, weight_decay=2.0, decay_tables=asked)
+    recipe.compile(model, keras.losses.MeanSquaredError(), steps_per_epoch=4)
+    weights = model.trainable_variables
+    model.optimizer.apply([keras.ops.zeros(each.shape) for each in weights], weights)
+    expected = 1.0 if is_table and not asked else 1 - 0.01 * 2
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(weights[0]), expected, rtol=1e-6)
+    Recipe(l2=0.5, decay_tables=asked).compile(
+        other := table(name), keras.losses.MeanSquaredError(), steps_per_epoch=4
+    )
+    assert len(other.losses) == (1 if is_table and not asked else 2)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "rates"),
+    [
+        (Recipe(epochs=5, learning_rate=0.2, warmup=4), {0: 0.05, 1: 0.1, 3: 0.2, 19: 0.2}),
+        (Recipe(epochs=5, learning_rate=0.2, warmup=0.2), {0: 0.05, 1: 0.1, 3: 0.2, 19: 0.2}),
+        (
+            Recipe(epochs=5, learning_rate=0.2, warmup=10, schedule="cosine"),
+            {0: 0.02, 5: 0.12 * (1 + np.cos(np.pi / 4)) / 2, 10: 0.1, 20: 0.0},
+        ),
+        (Recipe(epochs=5, learning_rate=0.2, warmup=0.01), {0: 0.2}),
+    ],
+)
+def test_the_learning_rate_warms_up(recipe, rates):
+    test_learning_rates_follow_the_schedule(recipe, rates)
+
+
+def stepped(recipe, gradient, steps=1):
+    """The changes of a weight [2, 1] from 0 and of another, at steps with these gradients."""
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, kernel_initializer="zeros")])
+    recipe.compile(model, keras.losses.MeanSquaredError(), steps_per_epoch=4)
+    for _ in range(steps):
+        values = [keras.ops.convert_to_tensor(np.float32(each)) for each in gradient]
+        model.optimizer.apply(values, model.trainable_variables)
+    return [keras.ops.convert_to_numpy(each).ravel() for each in model.trainable_variables]
+
+
+def test_gradients_are_clipped_by_their_norm_over_all_weights():
+    """[3, 0] and [4] have the norm 5."""
+    sgd = Recipe(learning_rate=0.1, optimizer="sgd", beta_1=0.0)
+    gradient = ([[3.0], [0.0]], [4.0])
+    np.testing.assert_allclose(np.concatenate(stepped(sgd, gradient)), [-0.3, 0, -0.4], rtol=1e-6)
+    clipped = sgd.replace({"clip": 1.0})
+    np.testing.assert_allclose(
+        np.concatenate(stepped(clipped, gradient)), [-0.06, 0, -0.08], rtol=1e-6
+    )
+
+
+def test_the_momentum_of_sgd_is_beta_1():
+    """Two steps of gradient 1: velocities 1 and 1.5."""
+    recipe = Recipe(learning_rate=0.1, optimizer="sgd", beta_1=0.5)
+    kernel, _ = stepped(recipe, ([[1.0], [1.0]], [0.0]), steps=2)
+    np.testing.assert_allclose(kernel, -0.25, rtol=1e-6)
+
+
+def test_the_betas_are_those_of_adam():
+    model = network()
+    recipe = Recipe(beta_1=0.5, beta_2=0.25)
+    recipe.compile(model, keras.losses.MeanSquaredError(), steps_per_epoch=4)
+    assert (model.optimizer.beta_1, model.optimizer.beta_2) == (0.5, 0.25)
+
+
+@pytest.mark.parametrize(
+    ("steps", "batch_size", "count", "epochs"),
+    [
+        (2000, 32, 2352, 28),
+        (2000, 32, 432, 143),
+        (74, 32, 2352, 1),
+        (75, 32, 2352, 2),
+        (0, 32, 9, 20),
+    ],
+)
+def test_steps_make_epochs(steps, batch_size, count, epochs):
+    recipe = Recipe(steps=steps, batch_size=batch_size).for_examples(count)
+    assert (recipe.epochs, recipe.steps) == (epochs, steps)
+
+
+def test_epochs_replace_steps():
+    assert Recipe(steps=7).replace({"epochs": 3}).steps == 0
+    with pytest.raises(ValueError, match="steps and epochs exclude each other; give one of them."):
+        Recipe().replace({"epochs": 3, "steps": 7})
+
+
 @pytest.mark.parametrize(
     "recipes",
     [{}, {"tuned": {}}, {"tuned": Recipe()}, {"tuned": {"regression": Recipe()}, "other": None}],
@@ -139,6 +252,12 @@ def test_settings_that_are_no_recipes_are_the_models():
         ({"batch_size": 2.5}, "batch_size must be a positive integer, got 2.5."),
         ({"epochs": True}, "epochs must be a positive integer, got True."),
         ({"learning_rate": -1}, "learning_rate must be a non-negative number, got -1."),
+        ({"steps": -1}, "steps must be a non-negative integer, got -1."),
+        ({"warmup": -1}, "warmup must be a non-negative number, got -1."),
+        ({"ema": 1}, "ema must be from 0 to below 1, got 1."),
+        ({"beta_1": 1.0}, "beta_1 must be from 0 to below 1, got 1.0."),
+        ({"decay_tables": 1}, "decay_tables must be true or false, got 1."),
+        ({"optimizer": "lion"}, "optimizer='lion' is unknown; expected one of adam, sgd."),
         ({"l2": float("nan")}, "l2 must be a non-negative number, got nan."),
         ({"weight_decay": "2"}, "weight_decay must be a non-negative number, got '2'."),
         (

@@ -64,14 +64,64 @@ def test_the_leaderboard_sums_up_the_seeds():
     )
     assert (row.distance_metric, row.distance) == ("distance", pytest.approx(4 * 0.8 / 3))
     assert rows[0].test_interval is None
-    assert results.cells(row)[3:9] == [
-        "3",
+    # Clopper-Pearson of 1 of 3: 1 - 0.975^(1/3) = 0.0084, and 0.9057.
+    assert results.cells(row)[3:8] == [
+        "1 of 3 [1, 91]",
         "100 %",
         "73.3 % [10.8, 100]",
         "50.0 %",
-        "1 of 3",
         "1.067 px",
     ]
+
+
+def history(*shares):
+    """Epochs of 2 seconds with these shares of test right."""
+    return [
+        {"epoch": k, "loss": 1.0, "test": {"accuracy": share}, "seconds": 2.0}
+        for k, share in enumerate(shares, 1)
+    ]
+
+
+def cells(*runs):
+    (row,) = results.leaderboard(runs)
+    return dict(zip(results.COLUMNS, results.cells(row), strict=True))
+
+
+def test_the_compute_is_that_to_the_first_epoch_with_all_of_test_right_and_in_all():
+    """`quadrant` has 2,352 training examples: 74 steps of 32."""
+    run = result(history=history(0.5, 1.0, 0.9, 1.0), settings={"batch_size": 32})
+    assert run.solved == {"epoch": 2, "seconds": 4.0}
+    assert (run.steps, run.training_seconds) == (4 * 74, 8.0)
+    assert cells(run)["compute"] == "296 steps, 4 s of 8 s"
+    never = result(history=history(0.5), environment={"training": {"steps": 7}})
+    assert (never.solved, cells(never)["compute"]) == (None, "7 steps, 2 s")
+    assert cells(result())["compute"] == ""
+
+
+def test_what_solved_it_is_kept_without_the_history(tmp_path):
+    file = tmp_path / "lines.jsonl"
+    results.write_lines(file, [result(history=history(0.5, 1.0))])
+    (read,) = results.read_lines(file)
+    assert (read.history, read.solved) == ((), {"epoch": 2, "seconds": 4.0})
+
+
+def search(perfect, points=9):
+    return {"config": "there", "points": points, "perfect": perfect, "seeds": 1, "seconds": 9.0}
+
+
+def test_ties_are_broken_by_robustness_then_parameters_then_compute():
+    cheap = {"parameters": 5, "search": search(3)}
+    runs = [
+        result(model="no search", parameters=1),
+        result(model="a", parameters=6, search=search(3)),
+        result(model="b", **cheap, history=history(1.0, 1.0)),
+        result(model="c", **cheap, history=history(1.0)),
+        result(model="d", parameters=99, search=search(9)),
+        result(0.9999, model="e", parameters=1, search=search(9)),
+    ]
+    rows = results.leaderboard(runs)
+    assert [row.model for row in rows] == ["d", "c", "b", "a", "no.search", "e"]
+    assert [(row.robust, row.points) for row in rows[:2]] == [(9, 9), (3, 9)]
 
 
 def test_models_are_ranked_by_test_then_train_then_name():

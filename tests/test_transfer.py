@@ -296,7 +296,7 @@ def test_the_leaderboard_has_a_row_for_each_below_its_model(tmp_path):
     texts = [dict(zip(results.COLUMNS, results.cells(row), strict=True)) for row in rows]
     assert [text["model"] for text in texts[2:]] == [f"net -> {THERE}", "net -> quadrant"]
     assert (texts[2]["train"], texts[2]["test"], texts[2]["time"]) == ("100 %", "75.0 %", "")
-    assert (texts[2]["perfect"], texts[2]["distance"]) == ("0 of 2", "0.25 px")
+    assert (texts[2]["perfect"], texts[2]["distance"]) == ("0 of 2 [0, 84]", "0.25 px")
     assert (texts[3]["train"], texts[3]["test"], texts[3]["perfect"]) == ("", "does not fit", "")
 
     for ending in tables.FORMATS:

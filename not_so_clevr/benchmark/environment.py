@@ -43,6 +43,17 @@ _VARIABLES = ("TF_ENABLE_ONEDNN_OPTS", "XLA_FLAGS")
 _PACKAGES = ("keras", "tensorflow", "tensorflow-datasets", "jax", "torch", "numpy")
 
 
+def of_framework(framework: str | None) -> dict[str, Any]:
+    """Returns the environment of a function of some framework; None if that is not known."""
+    about = describe()
+    del about["backend"]
+    if framework is not None:
+        about["backend"] = framework
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            about["versions"][framework] = importlib.metadata.version(framework)
+    return about
+
+
 def describe() -> dict[str, Any]:
     """Returns the environment that a result records."""
     versions = {"python": platform.python_version(), "not-so-clevr": not_so_clevr.__version__}

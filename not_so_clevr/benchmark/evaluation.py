@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import json
 import math
 import numbers
 import pathlib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -21,7 +22,7 @@ from not_so_clevr.checks import UserError, integer
 from not_so_clevr.dataset.batches import Arrays, Examples
 from not_so_clevr.dataset.config import NotSoClevrConfig, as_config
 from not_so_clevr.dataset.tasks import Task, as_task
-from not_so_clevr.results import Result, naming
+from not_so_clevr.results import Result, naming, record
 
 Predict = Callable[[npt.NDArray[np.float32]], Any]
 
@@ -40,6 +41,9 @@ def evaluate(
     seed: int = 0,
     parameters: int | None = None,
     seconds: float | None = None,
+    settings: Mapping[str, Any] | None = None,
+    history: Sequence[Mapping[str, Any]] = (),
+    framework: str | None = None,
     runs: str | pathlib.Path | None = None,
     replace: bool = False,
 ) -> Result:
@@ -57,6 +61,12 @@ def evaluate(
         seed: the seed that the model was trained with.
         parameters: the number of trainable weights, if known.
         seconds: the duration of the training, if known.
+        settings: what it was trained with, e.g. `{"epochs": 20, "batch_size": 32}`, which make the
+            number of steps on the leaderboard; anything that JSON holds.
+        history: of each epoch, in order, `{"loss": ..., "test": {...}}`, with metrics of the task,
+            of which the first is required, and if known the `"seconds"` of training.
+        framework: the name of the package that it was trained with, e.g. "torch"; the result
+            records its version.
         runs: the folder of all runs, to which this one is written; nothing is written if None.
         replace: replace the run with the same id.
 
@@ -76,6 +86,9 @@ def evaluate(
             raise UserError(f"seconds must be a non-negative number or None, got {seconds!r}.")
         seconds = float(seconds)
     name = _name(predict, model, required=runs is not None)
+    settings = _settings(settings or {})
+    epochs = _history(history, task)
+    about = environment.of_framework(_framework(framework))
 
     run_id = naming.run_id(task.name, config.name, naming.label(name, ""), seed)
     if runs is not None:
@@ -84,8 +97,6 @@ def evaluate(
             RunFolder(runs, run_id).check_free(trained=False)
     arrays = loading.load(config, task, "memory")
     splits = {split: Examples(each, task) for split, each in arrays.items()}
-    about = environment.describe()
-    del about["backend"]  # The framework of the function is unknown.
     result = measure(
         predict,
         splits,
@@ -95,6 +106,8 @@ def evaluate(
         seed=seed,
         parameters=parameters,
         seconds=seconds,
+        settings=settings,
+        history=epochs,
         environment=about,
     )
     _check_answers(result, task, name)
@@ -106,6 +119,35 @@ def evaluate(
             folder.clear()
             folder.finish(result)
     return result
+
+
+def _framework(framework: str | None) -> str | None:
+    if framework is not None and not (isinstance(framework, str) and framework):
+        raise UserError(f"framework must be the name of a package, got {framework!r}.")
+    return framework
+
+
+def _settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns settings as they are read back. Raises UserError if JSON cannot hold them."""
+    try:
+        return dict(json.loads(json.dumps(dict(settings), allow_nan=False)))
+    except (TypeError, ValueError) as error:
+        raise UserError(f"settings must be a dict that JSON can hold, got {settings!r}.") from error
+
+
+def _history(history: Sequence[Mapping[str, Any]], task: Task) -> list[dict[str, Any]]:
+    """Returns the epochs of a history, numbered. Raises UserError if one is not as described."""
+    epochs = []
+    for number, values in enumerate(history, 1):
+        try:
+            epoch = record.Epoch.model_validate({**values, "epoch": number})
+            if task.accuracy_metric not in epoch.test:
+                raise ValueError(f"test: metric {task.accuracy_metric!r} is missing")
+        except (TypeError, ValueError) as error:
+            reason = record.reason(error)
+            raise UserError(f"history of epoch {number}: {reason}.") from error
+        epochs.append(epoch.model_dump())
+    return epochs
 
 
 def _check_answers(result: Result, task: Task, name: str) -> None:

@@ -74,15 +74,20 @@ class Point:
         """Returns the share of test that is right, averaged over seeds."""
         return statistics.fmean(result.accuracy("test") for result in self.results)
 
+    def train(self) -> float:
+        """Returns the share of train that is right, averaged over seeds."""
+        return statistics.fmean(result.accuracy("train") for result in self.results)
+
     def distance(self) -> float:
         """Returns the distance metric of test, averaged over seeds."""
         return statistics.fmean(result.distance("test") for result in self.results)
 
-    def rank(self) -> tuple[float, float, float, float]:
+    def rank(self) -> tuple[float, ...]:
         """Returns what is lowest for the best point."""
         recipe, metric = self.run.recipe, METRICS[self.run.task.distance_metric]
         distance = metric.shortfall(self.distance())
-        return -self.test(), distance, recipe.learning_rate, recipe.weight_decay
+        rates = recipe.learning_rate, recipe.weight_decay
+        return -self.test(), -self.train(), distance, *rates
 
     def values(self) -> dict[str, Any]:
         """Returns the point for JSON."""
@@ -117,7 +122,10 @@ class Search:
 
     @property
     def best(self) -> Point:
-        """The most of test right; of several the closest, then the one with the lowest rates.
+        """The most of test right; of several, the most of train, the closest, the lowest rates.
+
+        Train comes before distance: where no point generalises, the closest answers are those of
+        a network that has hardly learned, the same for every example.
 
         Raises:
             UserError: one sentence, if every point has failed.
@@ -237,8 +245,9 @@ def tune(
     """Finds the recipe of a model by the rule: three learning rates x three weight decays.
 
     Every point has the same number of steps. The best has the most test examples right on `config`,
-    on which no result is reported; of several, the one whose answers are closest, and then the one
-    with the lowest learning rate and weight decay. A point whose run fails is never the best.
+    on which no result is reported; of several, the most train examples; then the one whose answers
+    are closest, and then the one with the lowest learning rate and weight decay. A point whose run
+    fails is never the best.
 
     With `runs`, the search can be interrupted; the same call goes on.
 

@@ -79,6 +79,7 @@ _add(
     "leaderboard runs/ -o board.csv",
     "leaderboard runs/ --task regression --model 'my_*' --no-reference",
 )
+_add("compare", results.compare, "compare coordconv deconv", "compare my_models.build conv runs/")
 _add("report", results.report, "report runs/ -o report.html", "report runs/ -o a.html --figures a/")
 
 _FIGURE = "Draw a figure for a paper."

@@ -1,4 +1,4 @@
-"""`leaderboard`, `report` and `figure errors`: the results of runs."""
+"""`leaderboard`, `compare`, `report` and `figure errors`: the results of runs."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from not_so_clevr.cli import options, terminal
 from not_so_clevr.results import tables
 
 _MODEL = "Labels of the leaderboard, e.g. coordconv or my_models.build."
+_ONE = "A label of the leaderboard, e.g. coordconv or my_models.build."
+_FOLDERS = "Folders with runs, or .jsonl files. Default: runs, if it is there."
 _OUTPUT = "The .pdf or .png figure to write or replace."
 _WIDTH = "Inches: about 3.3 for a column of a paper, 7 for a page."
 
@@ -41,6 +43,26 @@ def leaderboard(
     for file in output or []:
         results.write_leaderboard(rows, file)
         print(f"The leaderboard is in {file.resolve()}")
+    terminal.raise_problems(problems)
+
+
+def compare(
+    first: Annotated[str, _model(metavar="A", help=_ONE)],
+    second: Annotated[str, _model(metavar="B", help="That of another model.")],
+    folders: Annotated[
+        list[pathlib.Path] | None,
+        typer.Argument(parser=options.path, metavar="[DIR...]", help=_FOLDERS),
+    ] = None,
+    no_reference: options.NoReference = False,
+) -> None:
+    """Test whether model A is better than B: exact paired tests over seeds and examples."""
+    places = folders or [pathlib.Path("runs")]
+    found, problems = results.load([each for each in places if folders or each.exists()], none=True)
+    others = [] if no_reference else results.reference()
+    known = {run.id for run in found}
+    runs = [run.with_examples() if run.label in (first, second) else run for run in found]
+    runs += [run for run in others if run.id not in known]
+    terminal.print_comparisons(results.compare(first, second, runs))
     terminal.raise_problems(problems)
 
 

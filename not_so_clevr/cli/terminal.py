@@ -21,7 +21,7 @@ from not_so_clevr.benchmark import progress
 from not_so_clevr.benchmark.events import Failed, Finished, OutOfTime, Started
 from not_so_clevr.checks import UserError
 from not_so_clevr.reproduce import sweep
-from not_so_clevr.results import tables
+from not_so_clevr.results import comparison, tables
 from not_so_clevr.results.leaderboard import Row
 from not_so_clevr.results.published import PUBLISHED_COLUMNS
 
@@ -107,10 +107,22 @@ def _hidden(widths: Mapping[str, int], spare: Sequence[str], width: int) -> list
 
 
 def print_leaderboard(rows: Sequence[Row]) -> None:
-    spare = ["hardware", "lowest", "parameters", "distance", "time"]
+    spare = ["hardware", "time", "lowest", "compute", "robust", "parameters", "distance"]
     print_table(list(results.COLUMNS), results.marked(rows), wide=["model"], spare=spare, by=2)
     if any(row.reference for row in rows):
         print(f"{results.MARKED}\n")
+
+
+def print_comparisons(comparisons: Sequence[results.Comparison]) -> None:
+    """Prints how two models compare, and what the table says."""
+    first, second = (tables.plain(each) for each in (comparisons[0].first, comparisons[0].second))
+    print(f"First: {first}. Second: {second}. Right: a perfect run (seeds), a test example.\n")
+    rows = [row for each in comparisons for row in comparison.cells(each)]
+    print_table(comparison.COLUMNS, rows, wide=[], by=2)
+    print(
+        "p: McNemar's exact test, two-sided, of the pairs that only one gets right. Examples of "
+        "one seed are not independent: theirs is about these networks, not about the models."
+    )
 
 
 def print_elsewhere(rows: Sequence[Row]) -> None:

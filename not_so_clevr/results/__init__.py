@@ -1,5 +1,6 @@
 """The outcomes of runs: one record, the files that hold them, statistics and the leaderboard."""
 
+from not_so_clevr.results.comparison import Comparison, Pairs, compare
 from not_so_clevr.results.leaderboard import (
     COLUMNS,
     EXPLANATION,
@@ -28,7 +29,14 @@ from not_so_clevr.results.result import (
     Examples,
     Result,
 )
-from not_so_clevr.results.statistics import ENOUGH, grouped, interval, median
+from not_so_clevr.results.statistics import (
+    ENOUGH,
+    grouped,
+    interval,
+    median,
+    share_interval,
+    sign_test,
+)
 from not_so_clevr.results.store import beside, load, read_lines, reference, select, write_lines
 
 __all__ = [
@@ -45,10 +53,13 @@ __all__ = [
     "REPLACED",
     "SHOWN",
     "WEIGHTS",
+    "Comparison",
     "Examples",
+    "Pairs",
     "Result",
     "beside",
     "cells",
+    "compare",
     "elsewhere",
     "grouped",
     "hardware",
@@ -61,6 +72,8 @@ __all__ = [
     "read_lines",
     "reference",
     "select",
+    "share_interval",
+    "sign_test",
     "software",
     "to_markdown",
     "values",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import pathlib
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,7 +13,7 @@ from not_so_clevr.dataset.metrics import METRICS
 from not_so_clevr.results import tables
 from not_so_clevr.results.published import PUBLISHED_COLUMNS, Published, published_rows, sources
 from not_so_clevr.results.result import Result
-from not_so_clevr.results.statistics import grouped, interval, median
+from not_so_clevr.results.statistics import grouped, interval, median, share_interval
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,10 +30,18 @@ class Row:
         test_interval: half the width of its 95 % confidence interval; None for fewer than three.
         test_lowest: the share of test that is right for the worst seed.
         perfect: the number of runs that get every example of train and test right.
+        perfect_interval: the exact 95 % confidence interval of their share (Clopper-Pearson); None
+            without metrics.
         metric: the metric that says whether an example is right.
         distance_metric: the metric that says how far off an answer is.
         distance: its mean over test and runs.
         parameters: the number of trainable weights, or None.
+        points: the number of points of the search for its recipe; None without a search.
+        robust: how many of them get every example right.
+        steps: the median number of training steps, or None.
+        training_seconds: the median seconds of training, without evaluation, or None.
+        solved_seconds: the median seconds of training to the first epoch with every test example
+            right, over the runs that get there; None if none does.
         seconds: the median time of a run, or None.
         hardware: where the runs were made, each different one once, separated by `; `.
         software: what they were made with, in the same form.
@@ -50,10 +59,16 @@ class Row:
     test_interval: float | None
     test_lowest: float | None
     perfect: int
+    perfect_interval: tuple[float, float] | None
     metric: str
     distance_metric: str
     distance: float | None
     parameters: int | None
+    points: int | None
+    robust: int | None
+    steps: float | None
+    training_seconds: float | None
+    solved_seconds: float | None
     seconds: float | None
     hardware: str
     software: str
@@ -63,6 +78,9 @@ class Row:
 
 def leaderboard(results: Iterable[Result], reference: Iterable[Result] = ()) -> list[Row]:
     """Returns a row for each task, config and label, the best of a task and config first.
+
+    Rows with the same share of test and train are in the order of their robustness, parameters and
+    compute.
 
     Below each are the rows of the other data sets that its weights were measured on.
 
@@ -78,15 +96,17 @@ def leaderboard(results: Iterable[Result], reference: Iterable[Result] = ()) -> 
     return [row for block in sorted(blocks, key=_order) for row in block]
 
 
-def _order(block: Sequence[Row]) -> tuple[str, str, float, float, str]:
+def _order(block: Sequence[Row]) -> tuple[Any, ...]:
     row = block[0]
-    return row.task, row.config, -(row.test or 0), -(row.train or 0), row.model
+    cost = [math.inf if each is None else each for each in (row.parameters, row.training_seconds)]
+    ties = (-(_robustness(row) or 0), *cost, row.model)
+    return row.task, row.config, -(row.test or 0), -(row.train or 0), *ties
 
 
 def _rows(runs: Sequence[Result], reference: bool) -> list[Row]:
     """Returns the row of some runs, and those of the other data sets they were measured on."""
     rows = [_row(runs, reference)]
-    row = dataclasses.replace(rows[0], seconds=None, hardware="", software="")
+    row = dataclasses.replace(rows[0], **_NO_TRAINING, hardware="", software="")
     for name in dict.fromkeys(name for run in runs for name in run.also):
         found = [(run, run.also[name]) for run in runs if name in run.also]
         moved = [
@@ -104,6 +124,7 @@ def _rows(runs: Sequence[Result], reference: bool) -> list[Row]:
 
 def _row(runs: Sequence[Result], reference: bool) -> Row:
     first = runs[0]
+    search = next((run.search for run in runs if run.search), None)
     return Row(
         task=first.task,
         config=first.config,
@@ -112,6 +133,11 @@ def _row(runs: Sequence[Result], reference: bool) -> Row:
         distance_metric=first.distance_metric,
         **_metrics(runs),
         parameters=first.parameters,
+        points=search["points"] if search else None,
+        robust=search["perfect"] if search else None,
+        steps=median(run.steps for run in runs),
+        training_seconds=median(run.training_seconds for run in runs),
+        solved_seconds=median(run.solved["seconds"] for run in runs if run.solved),
         seconds=median(run.seconds for run in runs),
         hardware=hardware(runs),
         software=software(runs),
@@ -122,20 +148,25 @@ def _row(runs: Sequence[Result], reference: bool) -> Row:
 def _metrics(runs: Sequence[Result]) -> dict[str, Any]:
     """Returns the fields of a row that follow from the metrics of its runs."""
     test = [run.accuracy("test") for run in runs]
+    perfect = sum(run.perfect for run in runs)
     return {
         "seeds": len(runs),
         "train": statistics.fmean(run.accuracy("train") for run in runs),
         "test": statistics.fmean(test),
         "test_interval": interval(test),
         "test_lowest": min(test),
-        "perfect": sum(run.perfect for run in runs),
+        "perfect": perfect,
+        "perfect_interval": share_interval(perfect, len(runs)),
         "distance": statistics.fmean(run.distance("test") for run in runs),
     }
 
 
 _NO_METRICS: Mapping[str, Any] = dict.fromkeys(
-    ("train", "test", "test_interval", "test_lowest", "distance", "parameters")
+    ("train", "test", "test_interval", "test_lowest", "perfect_interval", "distance", "parameters")
 ) | {"perfect": 0}
+_NO_TRAINING: Mapping[str, Any] = dict.fromkeys(
+    ("points", "robust", "steps", "training_seconds", "solved_seconds", "seconds")
+)
 
 
 def hardware(runs: Iterable[Result]) -> str:
@@ -177,7 +208,26 @@ def _test(row: Row) -> str:
 
 
 def _perfect(row: Row) -> str:
-    return "" if row.test is None else f"{row.perfect} of {row.seeds}"
+    if row.perfect_interval is None:
+        return ""
+    low, high = (f"{100 * end:.0f}" for end in row.perfect_interval)
+    return f"{row.perfect} of {row.seeds} [{low}, {high}]"
+
+
+def _robust(row: Row) -> str:
+    return "" if row.points is None else f"{row.robust} of {row.points}"
+
+
+def _robustness(row: Row) -> float | None:
+    return None if row.points is None or row.robust is None else row.robust / row.points
+
+
+def _compute(row: Row) -> str:
+    seconds = tables.duration(row.training_seconds)
+    if row.solved_seconds is not None and seconds:
+        seconds = f"{tables.duration(row.solved_seconds)} of {seconds}"
+    steps = "" if row.steps is None else f"{row.steps:,.0f} steps"
+    return ", ".join(filter(None, [steps, seconds]))
 
 
 def _distance(row: Row) -> str:
@@ -199,13 +249,14 @@ COLUMNS: Mapping[str, Column] = {
     "task": _of("task", is_number=False),
     "config": _of("config", is_number=False),
     "model": Column(_model, _model, is_number=False),
-    "seeds": _of("seeds"),
+    "perfect": Column(_perfect, lambda row: None if row.test is None else row.perfect / row.seeds),
     "train": _of("train", tables.percent),
     "test": Column(_test, lambda row: row.test),
     "lowest": _of("test_lowest", tables.percent),
-    "perfect": Column(_perfect, lambda row: None if row.test is None else row.perfect / row.seeds),
     "distance": Column(_distance, _shortfall),
+    "robust": Column(_robust, _robustness),
     "parameters": _of("parameters", _parameters),
+    "compute": Column(_compute, lambda row: row.training_seconds),
     "time": _of("seconds", tables.duration),
     "hardware": _of("hardware", is_number=False),
 }
@@ -244,12 +295,16 @@ def elsewhere(rows: Iterable[Row]) -> list[Published]:
 
 MARK = " (yours)"
 MARKED = f"Models marked{MARK} are from your runs, the others are reference results."
-EXPLANATION = """Train and test: the share of examples that are right (the right pixel; within half
-a pixel; every pixel of the canvas), averaged over seeds, with the 95 % confidence interval for test
-(Student's t, cut to 0 to 100; omitted if all seeds agree or there are fewer than three). Lowest:
-test for the worst seed. Perfect: the runs that get every example of train and test right.
-Distance: how far off the answers are on test, in pixels or as IoU, averaged over examples.
-Parameters: trainable weights. Time: the median over whole runs. The name of a model is followed by
+EXPLANATION = """Perfect: the runs that get every example of train and test right, with the exact
+95 % confidence interval of their share in percent (Clopper-Pearson). Train and test: the share of
+examples that are right (the right pixel; within half a pixel; every pixel of the canvas), averaged
+over seeds, with the 95 % confidence interval for test (Student's t, cut to 0 to 100; omitted if all
+seeds agree or there are fewer than three). Lowest: test for the worst seed. Distance: how far off
+the answers are on test, in pixels or as IoU, averaged over examples. Robust: the points of the
+search for its recipe that are perfect (empty without a search). Parameters: trainable weights.
+Compute: training steps and seconds, without evaluation, the latter up to the first epoch with every
+test example right, if there is one, and in all. Time: whole runs. Both are medians. Rows that are
+equally good are in the order of robust, parameters and compute. The name of a model is followed by
 its recipe, unless that is the default, and by the settings that were changed. A row such as
 net -> quadrant_128 has the results of the same weights on that data set, without training there."""
 

@@ -6,7 +6,7 @@ result.schema.json beside this file is its JSON Schema, written by
 | schema | changes |
 |---|---|
 | 1 | no `schema`; the two main metrics were called `right` and `closeness` |
-| 2 | they are called `accuracy_metric` and `distance_metric`; newer files may have more (optional) |
+| 2 | they are called `accuracy_metric` and `distance_metric`; newer files may have more |
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Statistics over seeds."""
+"""Statistics over seeds and examples."""
 
 from __future__ import annotations
 
@@ -23,6 +23,26 @@ def interval(values: Sequence[float]) -> float | None:
 
     t = float(stats.t.ppf(0.975, len(values) - 1))
     return t * statistics.stdev(values) / len(values) ** 0.5
+
+
+def share_interval(successes: int, trials: int) -> tuple[float, float]:
+    """Returns the exact 95 % confidence interval of a share (Clopper-Pearson)."""
+    from scipy import stats
+
+    ends = stats.binomtest(successes, trials).proportion_ci(0.95, method="exact")
+    return float(ends.low), float(ends.high)
+
+
+def sign_test(only_first: int, only_second: int) -> float:
+    """Returns the exact two-sided p-value of a paired comparison (McNemar's exact test).
+
+    It is that of a fair coin for the pairs in which exactly one of both is right; the others say
+    nothing about which is better. 1 if there is no such pair.
+    """
+    from scipy import stats
+
+    pairs = only_first + only_second
+    return float(stats.binomtest(only_first, pairs, 0.5).pvalue) if pairs else 1.0
 
 
 def median(values: Iterable[float | None]) -> float | None:

@@ -1,0 +1,229 @@
+"""The rule by which a recipe is found, and the file that it is in."""
+
+import json
+import math
+import os
+
+import keras
+import pytest
+
+from not_so_clevr import benchmark, results
+from not_so_clevr.benchmark import Recipe, experiment, recipe_file, tuning, with_recipes
+from not_so_clevr.checks import UserError
+from not_so_clevr.dataset.config import as_config
+
+WHERE = {"task": "regression", "config": "quadrant_upper_left_12_square3"}  # 75 train, 25 test
+QUICK = {"steps": 4}  # 2 epochs of 3 steps
+POINTS = [
+    (0.000333, 0.0),
+    (0.000333, 0.1),
+    (0.000333, 1.0),
+    (0.001, 0.0),
+    (0.001, 0.1),
+    (0.001, 1.0),
+    (0.003, 0.0),
+    (0.003, 0.1),
+    (0.003, 1.0),
+]
+seen = []
+
+
+def build(task, steps, width=4):
+    seen.append(steps)
+    inputs = keras.Input(task.input_shape)
+    x = keras.layers.Dense(width)(keras.layers.Flatten()(inputs))
+    return keras.Model(inputs, keras.layers.Dense(math.prod(task.output_shape))(x))
+
+
+def rates(runs):
+    return [(run.recipe.learning_rate, run.recipe.weight_decay) for run in runs]
+
+
+def tune(**changes):
+    arguments = {"settings": QUICK, "data": "memory", "name": "net"}
+    return benchmark.tune(build, **WHERE | arguments | changes)
+
+
+def test_the_grid_is_three_rates_around_the_usual_one_times_three_decays():
+    assert rates(tuning.points(build, task="regression")) == POINTS
+    mine = with_recipes(source="me", mine={"regression": Recipe(learning_rate=0.03, beta_1=0.5)})
+    runs = tuning.points(mine(lambda task: None), task="regression", settings={"clip": 1})
+    assert sorted({rate for rate, _ in rates(runs)}) == [0.01, 0.03, 0.09]
+    assert {(run.recipe.beta_1, run.recipe.clip) for run in runs} == {(0.5, 1.0)}
+    assert {run.config.name for run in runs} == {"quadrant_upper_left_32"}
+
+
+@pytest.mark.parametrize("config", ["quadrant_32", "uniform_32", "quadrant", "border_48"])
+def test_everybody_gets_the_same_number_of_steps(config):
+    (steps,) = {
+        run.arguments["steps"] for run in tuning.points(build, task="regression", config=config)
+    }
+    per_epoch = math.ceil(len(as_config(config).split_centres()["train"]) / 32)
+    assert 0 <= steps - 2000 < per_epoch
+
+
+def test_what_it_chooses_on_is_held_out_nowhere_in_the_reported_quadrant():
+    """32x32 pixels and squares of 9 have 24 rows and columns of centres: 144 are held out of 576."""
+    held_out = {tuple(each) for each in as_config(tuning.CONFIG).split_centres()["test"].tolist()}
+    reported = {tuple(each) for each in as_config("quadrant_32").split_centres()["test"].tolist()}
+    assert (len(held_out), len(reported), len(held_out & reported)) == (144, 144, 0)
+
+
+def test_the_search_is_kept_and_the_recipe_is_trained_with(tmp_path):
+    search = tune(runs=tmp_path / "runs", seeds=2)
+    file = search.write(tmp_path / "net.toml")
+    saved = json.loads((tmp_path / "net.json").read_text())
+    assert [(each["learning_rate"], each["weight_decay"]) for each in saved["grid"]] == POINTS
+    assert [run["seed"] for each in saved["grid"] for run in each["runs"]] == [0, 1] * 9
+    assert {run["steps"] for each in saved["grid"] for run in each["runs"]} == {6}
+    on_disk, _ = results.load([tmp_path / "runs"])
+    assert len(on_disk) == 18
+    assert saved["seconds"] == pytest.approx(sum(run.seconds for run in on_disk))
+
+    result = benchmark.run(
+        build,
+        task="regression",
+        config="quadrant_12_square3",
+        recipe=str(file),
+        data="memory",
+        name="net",
+    )
+    assert result.id == "regression/quadrant_12_square3/net-rule-steps=4/seed0"
+    assert result.settings == search.best.run.saved_recipe == saved["recipe"]
+    assert result.search == {
+        "config": WHERE["config"],
+        "points": 9,
+        "perfect": 0,
+        "seeds": 2,
+        "seconds": saved["seconds"],
+    }
+    result.write(tmp_path)
+    assert results.Result.read(tmp_path / results.FILE) == result
+    (row,) = results.leaderboard([result])
+    assert dict(zip(results.COLUMNS, results.cells(row), strict=True))["robust"] == "0 of 9"
+
+
+def test_changed_settings_are_no_longer_those_of_the_search(tmp_path):
+    file = str(tune(runs=tmp_path).write(tmp_path / "net.toml"))
+    run = experiment.plan(build, **WHERE, name="net", recipe=file, settings={"epochs": 3})
+    assert (run.search, run.recipe.epochs, run.recipe.steps) == (None, 3, 0)
+    assert run.recipe_name == "rule-steps=4-epochs=3"
+
+
+def test_an_interrupted_search_goes_on(tmp_path, monkeypatch):
+    done = []
+
+    def fit(self, *arguments, fit=keras.Model.fit, **keywords):
+        if len(done) == 4:
+            raise KeyboardInterrupt
+        done.append(self)
+        return fit(self, *arguments, **keywords)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(keras.Model, "fit", fit)
+        tune(runs=tmp_path)
+    first, _ = results.load([tmp_path])
+    assert len(first) == 4
+    search = tune(runs=tmp_path)
+    assert [point.results[0].id for point in search.points] == [
+        each.run.id for each in search.points
+    ]
+    kept = {run.id: run.seconds for run in first}
+    made = {point.run.id: point.results[0].seconds for point in search.points}
+    assert kept == {run_id: made[run_id] for run_id in kept}  # They were not made again.
+
+
+def result(run, test, train=1.0, off=1.0):
+    metrics = {
+        split: {"within_half_pixel": share, "error": off * (1 - share)}
+        for split, share in (("train", train), ("test", test))
+    }
+    return results.Result(
+        model=run.model.name,
+        recipe=run.recipe_name,
+        task="regression",
+        config=run.config.name,
+        seed=run.seed,
+        metrics=metrics,
+        accuracy_metric="within_half_pixel",
+        distance_metric="error",
+    )
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "best"),
+    [
+        ({3: (0.5,), 7: (0.6,)}, 7),
+        ({3: (0.5, 1.0, 2.0), 7: (0.5, 1.0, 1.0)}, 7),  # The closer one
+        ({3: (1.0,), 4: (1.0,), 7: (1.0,)}, 3),  # The lower rates
+        ({0: (0.0, 0.1, 1.0), 7: (0.0, 1.0, 5.0)}, 7),  # The one that fits train
+    ],
+)
+def test_the_best_has_the_most_of_test_right(outcomes, best):
+    runs = tuning.points(build, **WHERE, name="net")
+    made = [result(runs[k], *values) for k, values in outcomes.items()]
+    search = tuning.search(runs, 1, {}, made, {})
+    assert search.points.index(search.best) == best
+
+
+def test_a_point_that_fails_is_never_the_best():
+    runs = tuning.points(build, **WHERE, name="net")
+    made = [result(runs[0], 1.0), result(runs[1], 0.5)]
+    search = tuning.search(runs, 2, {}, made, {runs[0].with_seed(1).id: "It diverged."})
+    assert search.points.index(search.best) == 1
+    assert search.summary["perfect"] == 0
+    with pytest.raises(
+        UserError, match="Every point of the search failed; the first: It diverged."
+    ):
+        _ = tuning.search(runs, 1, {}, [], {runs[0].id: "It diverged."}).best
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ('"net"', '"other"', "is a recipe of other for regression, not of net for regression."),
+        ('"regression"', '"rendering"', "is a recipe of net for rendering, not of net for"),
+        ("steps = 4", "steps = -4", "steps must be a non-negative integer, got -4."),
+        ("points = 9", "points = 0", "search.points: "),
+        ("name =", "nam =", "unknown key 'nam'; expected name, model, task, settings, search."),
+    ],
+)
+def test_a_wrong_recipe_is_told(old, new, sentence, tmp_path):
+    runs = tuning.points(build, **WHERE, name="net", settings=QUICK)
+    search = tuning.search(runs, 1, QUICK, [result(runs[0], 1.0)], {})
+    file = search.write(tmp_path / "net.toml")
+    file.write_text(file.read_text().replace(old, new))
+    with pytest.raises(UserError, match=sentence):
+        recipe_file.read(file, "net", "regression")
+
+
+def test_a_recipe_is_read_as_it_was_written(tmp_path):
+    recipe = Recipe(
+        epochs=3, l2=1e-7, decay_tables=True, model={"width": 5, "a": [1, 2], "b": "ü\n"}
+    )
+    about = {"config": "uniform", "points": 9, "perfect": 3, "seeds": 1, "seconds": 1.5}
+    file = tmp_path / "net.toml"
+    recipe_file.write(
+        file, recipe, name="mine", model="net", task="rendering", search=about, comment="One.\nTwo."
+    )
+    assert recipe_file.read(file, "net", "rendering") == ("mine", recipe, about)
+
+
+def test_the_command_names_the_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    runs = tuning.points("coordconv", **WHERE)
+    tuning.search(runs, 1, {}, [result(runs[0], 1.0)], {}).write("net.toml")
+    run = experiment.plan("coordconv", **WHERE, recipe="net.toml")
+    assert run.command().endswith("--seed 0 --recipe net.toml")
+    assert os.path.exists("net.json")
+
+
+@pytest.mark.parametrize("name", ["net.json", "net"])
+def test_a_recipe_is_a_toml_file(name, tmp_path):
+    with pytest.raises(UserError, match="is no name for a recipe; expected one that ends in .toml"):
+        tuning.check_file(tmp_path / name)
+
+
+def test_weight_decay_is_searched():
+    with pytest.raises(UserError, match="weight_decay is what the search is over; omit it."):
+        tuning.points(build, **WHERE, settings={"weight_decay": 1})
