@@ -1,9 +1,12 @@
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
 
 from not_so_clevr.benchmark import registry
 from not_so_clevr.benchmark.recipe import Recipe, with_recipes
+from not_so_clevr.results.result import with_added
 
 
 def network():
@@ -269,3 +272,15 @@ def test_settings_that_are_no_recipes_are_the_models():
 def test_bad_settings_give_one_sentence(settings, sentence):
     with pytest.raises(ValueError, match=sentence):
         Recipe(**settings)
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_older_files_lack_settings_that_have_the_value_of_today(ignored):
+    """Those of a model that came compiled are None, but for its epochs, steps and batch size."""
+    today = dataclasses.asdict(Recipe())
+    if ignored:
+        kept = ("epochs", "steps", "batch_size", "model")
+        today = {name: value if name in kept else None for name, value in today.items()}
+    first = ("epochs", "batch_size", "learning_rate", "schedule", "step_epochs", "weight_decay")
+    old = {name: today[name] for name in (*first, "l2", "model")}
+    assert with_added(old) == today

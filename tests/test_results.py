@@ -11,6 +11,7 @@ import pytest
 import scipy.stats
 
 from not_so_clevr import results
+from not_so_clevr.benchmark import Recipe
 from not_so_clevr.checks import UserError
 from not_so_clevr.results import Result, record
 
@@ -415,7 +416,7 @@ def test_the_leaderboard_is_written_in_three_formats(tmp_path):
     text = (tmp_path / "board.md").read_text()
     ours, published = text.split("## Published elsewhere")
     assert (
-        "| classification | quadrant | net | 1 | 100 % | 50.0 % | 50.0 % | 0 of 1 | 2 px | 1,234 | 10 s |"
+        "| classification | quadrant | net | 0 of 1 [0, 98] | 100 % | 50.0 % | 50.0 % | 2 px |  | 1,234 |  | 10 s |"
         in ours
     )
     assert "about 0 %" in published
@@ -439,13 +440,18 @@ def test_the_leaderboard_is_written_in_three_formats(tmp_path):
 
 
 def test_a_record_of_the_first_schema_is_read_as_one_of_today(tmp_path):
-    run = result(0.5, settings={"epochs": 2, "loss": "task"}, history=[])
-    old = run.values() | {"right": "accuracy", "closeness": "distance", "settings": {"epochs": 2}}
+    begun = {"epochs": 2, "model": {}}
+    run = result(0.5, settings=dataclasses.asdict(Recipe(epochs=2)), history=[])
+    old = run.values() | {"right": "accuracy", "closeness": "distance", "settings": begun}
     for name in ("schema", "accuracy_metric", "distance_metric"):
         del old[name]
     file = tmp_path / results.FILE
     file.write_text(json.dumps(old))
-    assert Result.read(file) == run
+    read = Result.read(file)
+    assert {name: read.settings[name] for name in begun} == begun
+    assert read.settings["warmup"] == 0
+    assert {**run.settings, **read.settings} == run.settings
+    assert dataclasses.replace(read, settings={}) == dataclasses.replace(run, settings={})
 
 
 def test_a_record_of_a_later_schema_is_named(tmp_path):

@@ -130,6 +130,7 @@ FACES = {
         "plan",
         "run",
         "train",
+        "tune",
         "with_recipes",
     ],
 }

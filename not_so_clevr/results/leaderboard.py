@@ -30,8 +30,9 @@ class Row:
         test_interval: half the width of its 95 % confidence interval; None for fewer than three.
         test_lowest: the share of test that is right for the worst seed.
         perfect: the number of runs that get every example of train and test right.
-        perfect_interval: the exact 95 % confidence interval of their share (Clopper-Pearson); None
-            without metrics.
+        perfect_low: the lower end of the exact 95 % confidence interval of their share
+            (Clopper-Pearson); None without metrics.
+        perfect_high: its upper end.
         metric: the metric that says whether an example is right.
         distance_metric: the metric that says how far off an answer is.
         distance: its mean over test and runs.
@@ -59,7 +60,8 @@ class Row:
     test_interval: float | None
     test_lowest: float | None
     perfect: int
-    perfect_interval: tuple[float, float] | None
+    perfect_low: float | None
+    perfect_high: float | None
     metric: str
     distance_metric: str
     distance: float | None
@@ -149,6 +151,7 @@ def _metrics(runs: Sequence[Result]) -> dict[str, Any]:
     """Returns the fields of a row that follow from the metrics of its runs."""
     test = [run.accuracy("test") for run in runs]
     perfect = sum(run.perfect for run in runs)
+    low, high = share_interval(perfect, len(runs))
     return {
         "seeds": len(runs),
         "train": statistics.fmean(run.accuracy("train") for run in runs),
@@ -156,14 +159,17 @@ def _metrics(runs: Sequence[Result]) -> dict[str, Any]:
         "test_interval": interval(test),
         "test_lowest": min(test),
         "perfect": perfect,
-        "perfect_interval": share_interval(perfect, len(runs)),
+        "perfect_low": low,
+        "perfect_high": high,
         "distance": statistics.fmean(run.distance("test") for run in runs),
     }
 
 
-_NO_METRICS: Mapping[str, Any] = dict.fromkeys(
-    ("train", "test", "test_interval", "test_lowest", "perfect_interval", "distance", "parameters")
-) | {"perfect": 0}
+_NO_METRICS: Mapping[str, Any] = {
+    **dict.fromkeys(("train", "test", "test_interval", "test_lowest", "distance", "parameters")),
+    **dict.fromkeys(("perfect_low", "perfect_high")),
+    "perfect": 0,
+}
 _NO_TRAINING: Mapping[str, Any] = dict.fromkeys(
     ("points", "robust", "steps", "training_seconds", "solved_seconds", "seconds")
 )
@@ -208,10 +214,10 @@ def _test(row: Row) -> str:
 
 
 def _perfect(row: Row) -> str:
-    if row.perfect_interval is None:
+    if row.perfect_low is None or row.perfect_high is None:
         return ""
-    low, high = (f"{100 * end:.0f}" for end in row.perfect_interval)
-    return f"{row.perfect} of {row.seeds} [{low}, {high}]"
+    ends = f"[{100 * row.perfect_low:.0f}, {100 * row.perfect_high:.0f}]"
+    return f"{row.perfect} of {row.seeds} {ends}"
 
 
 def _robust(row: Row) -> str:
