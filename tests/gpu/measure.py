@@ -270,7 +270,8 @@ def _jit(function: Callable[..., Any]) -> Callable[..., Any] | None:
 
 def _dense(kernel: Any) -> Callable[[Any], Any]:
     """Returns what `drawing.convolve` computes, for float32 tensors and without its checks."""
-    factors = [factor.astype(np.float32) for factor in drawing._factors(kernel.astype(np.float64))]
+    factors = drawing._factors(kernel.astype(np.float64))
+    factors = [factor.astype(np.float32)[..., None] for factor in factors]
     return lambda one_hots: functools.reduce(
         functools.partial(drawing._convolved, ops), factors, one_hots
     )
