@@ -430,7 +430,7 @@ def test_the_result_of_a_compiled_model_tells_no_setting_that_was_not_used(tmp_p
     common = SMALL | {"name": "mine", "settings": {"epochs": 1}, "runs": tmp_path}
     result = benchmark.run(build, **common)
     used = {name: value for name, value in result.settings.items() if value is not None}
-    assert used == {"epochs": 1, "batch_size": 32, "model": {}}
+    assert used == {"epochs": 1, "steps": 0, "batch_size": 32, "model": {}}
     assert benchmark.run(build, resume=True, **common) == result
 
 
@@ -474,7 +474,7 @@ def test_evaluate_gives_an_oracle_full_marks_and_writes_a_run(name, tmp_path):
         "oracle",
         5,
         1.5,
-        (),
+        [],
     )
     assert (
         json.loads((tmp_path / result.id / results.FILE).read_text())["metrics"]["test"][
@@ -809,8 +809,8 @@ def test_bad_models_give_one_sentence_and_leave_nothing(build, sentence, tmp_pat
     ("arguments", "sentence"),
     [
         (
-            {"task": "painting"},
-            "Unknown task 'painting'; expected one of classification, regression, rendering.",
+            {"task": "sorting"},
+            "Unknown task 'sorting'; expected one of classification, regression, rendering, localisation, painting, detection.",
         ),
         (
             {"task": ["regression"]},

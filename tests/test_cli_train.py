@@ -79,7 +79,7 @@ def test_train_a_model_of_the_current_folder_with_seeds_and_show_the_leaderboard
             rf"{re.escape(name)}/seed{seed}: .* % of train, .* % of test right, in \d+ s", line
         )
     assert (
-        "| regression | quadrant_16_square3 | my_pkg.my_module.build-epochs=2 | 2 |"
+        "| regression | quadrant_16_square3 | my_pkg.my_module.build-epochs=2 | 0 of 2 [0, 84] |"
         in result.stdout
     )
     assert lines[-1] == f"The runs are in {folder}/runs"
@@ -106,7 +106,7 @@ def test_train_a_model_of_the_current_folder_with_seeds_and_show_the_leaderboard
     )
     assert board.returncode == 2
     assert "seed0/result.json is not the result of a run" in board.stderr
-    assert "my_pkg.my_module.build-epochs=2 | 2 |" in board.stdout
+    assert "my_pkg.my_module.build-epochs=2 | 0 of 2 [0, 84] |" in board.stdout
     assert "Published elsewhere:" not in board.stdout  # Nothing was, for this config.
     assert len(json.loads((folder / "board.json").read_text())["measured"]) == 1
     assert (folder / "board.md").exists()
@@ -271,7 +271,7 @@ def test_a_seed_that_diverges_keeps_no_other_back(tmp_path, monkeypatch, capsys)
         cli.main()
     out, err = capsys.readouterr()
     assert re.findall(r"/seed(\d): .* right", out) == ["0", "2"]
-    assert "| regression | quadrant_16_square3 | coordconv-epochs=2 | 2 |" in out
+    assert "| regression | quadrant_16_square3 | coordconv-epochs=2 | 0 of 2 [0, 84] |" in out
     subprocesses.assert_refused(
         ended.value.code, err, "The loss of coordconv became nan in epoch 1."
     )
@@ -302,10 +302,12 @@ def test_the_reference_stands_beside_a_result(folder):
     ]
     result = run(folder, "train", "coordconv", *arguments)
     assert re.search(
-        r"\| regression \| quadrant \| coordconv \| 10 \| 100 % \| 100 % \| 100 % \| 10 of 10 \|",
+        r"\| regression \| quadrant \| coordconv \| 10 of 10 \[69, 100\] \| 100 % \| 100 % \|",
         result.stdout,
     )
-    assert "| regression | quadrant | coordconv-epochs=1 (yours) | 1 |" in result.stdout
+    assert (
+        "| regression | quadrant | coordconv-epochs=1 (yours) | 0 of 1 [0, 98] |" in result.stdout
+    )
 
 
 @pytest.mark.slow
@@ -396,7 +398,7 @@ def test_a_terminal_gets_a_table_without_the_escape_sequences_and_markup_of_stra
     write_run(folder, "[red]\x1b[31mx", "net")
     plain = on_terminal(folder, 300, "leaderboard", "runs")
     assert "classification, [red]\\x1b[31mx\n" in plain.replace("\r", "")
-    assert re.search(r"\bnet +1 +50\.0 % +50\.0 % +50\.0 % +0 of 1 +1 px ", plain)
+    assert re.search(r"\bnet +0 of 1 \[0, 98\] +50\.0 % +50\.0 % +50\.0 % +1 px ", plain)
     assert "|" not in plain.partition("Published elsewhere:")[0]
     assert "too narrow" not in plain
 
@@ -416,7 +418,10 @@ def test_a_narrow_terminal_gets_whole_numbers_folded_names_and_fewer_columns(fol
     assert [line for line in lines if line.startswith("classification, ")] == [
         f"classification, {x}" for x in ("quadrant", "uniform")
     ]
-    assert sum(bool(re.search(r"^ net +1 +50\.0 % +50\.0 % +0 of 1", line)) for line in lines) == 2
+    assert (
+        sum(bool(re.search(r"^ net +0 of 1 \[0, 98\] +50\.0 % +50\.0 %", line)) for line in lines)
+        == 2
+    )
     assert sum("This terminal is too narrow for: hardware" in line for line in lines) == 1
     assert "…" not in "".join(lines)
 

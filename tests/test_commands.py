@@ -54,11 +54,11 @@ def test_a_table_is_narrow_without_losing_anything():
         narrow.page(page)
         == """# Models
 
-| task | model | settings | test | time |
-| --- | --- | --- | --- | --- |
-| rendering | net-paper | l2=0.0, loss=task | 1 \\| 2 | 5 s <sup>a</sup> <sup>b</sup> |
-| rendering | my-net |  |  | 6 min <sup>b</sup> |
-| rendering | unknown |  |  |  |
+| task | model | test | time |
+| --- | --- | --- | --- |
+| rendering | net-paper<br>l2=0.0, loss=task | 1 \\| 2 | 5 s <sup>a</sup> <sup>b</sup> |
+| rendering | my-net |  | 6 min <sup>b</sup> |
+| rendering | unknown |  |  |
 
 Hardware: <sup>a</sup> 1 core of B, jax; <sup>b</sup> 2 cores of A.
 

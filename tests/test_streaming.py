@@ -248,10 +248,9 @@ def test_drawn_on_the_device_of_the_backend_it_is_the_same(name, monkeypatch):
     expected = not_so_clevr.stream_batches(SMALL, "train", 10, 5, task=name)[2]
     monkeypatch.setattr(devices, "keras_gpu", lambda: "a GPU")
     drawn = not_so_clevr.stream_batches(SMALL, "train", 10, 5, task=name)[2]
-    assert [keras.ops.is_tensor(each) for each in drawn] == [
-        name == "regression",
-        name != "regression",
-    ]  # The pixels
+    task = tasks.TASKS[name]
+    on_device = [each != "coordinates" for each in (task.source, task.target)]  # The pixels
+    assert [keras.ops.is_tensor(each) for each in drawn] == on_device
     for a, b in zip(expected, drawn, strict=True):
         np.testing.assert_array_equal(keras.ops.convert_to_numpy(b), a)
 
@@ -321,8 +320,8 @@ def test_on_the_other_backends(backend):
         ),
         ({"seed": -1}, "seed=-1 is out of range; expected an integer from 0 to 4294967295."),
         (
-            {"task": "painting"},
-            "Unknown task 'painting'; expected one of classification, regression, rendering.",
+            {"task": "sorting"},
+            "Unknown task 'sorting'; expected one of classification, regression, rendering, localisation, painting, detection.",
         ),
     ],
 )

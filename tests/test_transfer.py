@@ -328,4 +328,4 @@ def test_the_command_prints_them(tmp_path, monkeypatch, capsys):
     for name in (THERE, SAME):
         shares = r"[\d.]+ % of train, [\d.]+ % of test right"
         assert re.search(rf"/seed0 -> {name}: {shares}\n", out)
-        assert f"| coordconv-epochs=1 -> {name} | 1 |" in out
+        assert f"| coordconv-epochs=1 -> {name} | 0 of 1 [0, 98] |" in out
