@@ -464,12 +464,12 @@ def test_a_click_on_a_header_sorts_the_leaderboard(tmp_path, page):
     assert log == [
         ["model", "ascending", ["computes3", "computes1", "memorises2", "paints1"], 1],
         ["model", "descending", ["paints1", "memorises2", "computes3", "computes1"], 1],
-        ["distance", "ascending", ["computes1", "computes3", "paints1", "memorises2"], 1],
-        ["perfect", "ascending", ["paints1", "memorises2", "computes1", "computes3"], 1],
+        ["distance", "ascending", ["computes3", "computes1", "paints1", "memorises2"], 1],
+        ["perfect", "ascending", ["paints1", "memorises2", "computes3", "computes1"], 1],
         [
             "perfect",
             "descending",
-            ["computes1", "computes3", "paints1", "memorises2"],
+            ["computes3", "computes1", "paints1", "memorises2"],
             1,
         ],  # All of one, and all of three
     ]

@@ -162,7 +162,7 @@ def test_a_sweep_outlives_failures_and_kills(folder, monkeypatch):
     )
     assert output.count("; trying again\n") == 2
     assert re.search(r"my_module.dies-epochs=150/seed5: .* % of test right, in \d+ s", output)
-    assert "| regression | quadrant_16_square3 | my_module.fine-epochs=150 | 1 |" in output
+    assert "| regression | quadrant_16_square3 | my_module.fine-epochs=150 | 0 of 1 [0, 98] |" in output
     at_once = min(len(os.sched_getaffinity(0)), 3)  # A core each
     assert ", ".join([f"{at_once} running", *[f"{3 - at_once} waiting"] * (at_once < 3)]) in shown
     assert re.search(
@@ -196,8 +196,8 @@ def test_a_sweep_outlives_failures_and_kills(folder, monkeypatch):
     status, output, errors = finish(start(folder, "sweep", "grid.toml"))
     assert status == 0, errors
     assert "1 runs to do" in output
-    assert "my_module.raises-epochs=150 | 1 |" in output
-    assert "my_module.dies-epochs=150 | 1 |" in output
+    assert "my_module.raises-epochs=150 | 0 of 1 [0, 98] |" in output
+    assert "my_module.dies-epochs=150 | 0 of 1 [0, 98] |" in output
     assert len(re.findall(r"epoch 150 of 150, loss", read_log(raises))) == 1
     assert (fine / "result.json").stat().st_mtime_ns == before
     wait_until(lambda: not any(map(subprocesses.alive, processes(base))))
