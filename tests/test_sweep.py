@@ -162,7 +162,10 @@ def test_a_sweep_outlives_failures_and_kills(folder, monkeypatch):
     )
     assert output.count("; trying again\n") == 2
     assert re.search(r"my_module.dies-epochs=150/seed5: .* % of test right, in \d+ s", output)
-    assert "| regression | quadrant_16_square3 | my_module.fine-epochs=150 | 0 of 1 [0, 98] |" in output
+    assert (
+        "| regression | quadrant_16_square3 | my_module.fine-epochs=150 | 0 of 1 [0, 98] |"
+        in output
+    )
     at_once = min(len(os.sched_getaffinity(0)), 3)  # A core each
     assert ", ".join([f"{at_once} running", *[f"{3 - at_once} waiting"] * (at_once < 3)]) in shown
     assert re.search(

@@ -14,6 +14,8 @@ from not_so_clevr.baselines.layers import ReadCoords
 from not_so_clevr.benchmark import registry
 from not_so_clevr.dataset import tasks
 
+pytestmark = pytest.mark.slow  # There are many, and each builds a network.
+
 MECHANISMS = {
     "broadcast_decoder": ["classification", "rendering"],
     "coordgate": ["classification", "regression", "rendering"],
@@ -388,6 +390,5 @@ def test_bad_options_give_one_sentence(name, task, size, options, sentence):
 
 
 @pytest.mark.parametrize("backend", subprocesses.other_backends())
-@pytest.mark.slow
 def test_on_the_other_backends(backend):
     subprocesses.run_tests(__file__, "not other_backends", backend)
