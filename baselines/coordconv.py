@@ -33,7 +33,7 @@ from keras import layers
 
 from not_so_clevr.benchmark import Recipe, Task, with_recipes
 
-from .layers import CoordConv2D, ReadCoords
+from .layers import CoordConv2D, ReadCoords, tile
 
 _TUNED = {
     "classification": Recipe(epochs=6, learning_rate=0.005, schedule="cosine", weight_decay=3.0),
@@ -147,7 +147,7 @@ def _logits(x: Any, task: Task, origin: str) -> Any:
     start, half = _INITIALIZERS[origin], [(task.height - 1) / 2, (task.width - 1) / 2]
     if origin != "ours":
         x = layers.Rescaling(half, offset=half)(x)  # In pixels
-    x = layers.UpSampling2D((task.height, task.width))(layers.Reshape((1, 1, 2))(x))
+    x = tile(x, task.height, task.width)
     x = CoordConv2D(32, 1, activation="relu", kernel_initializer=start)(x)
     for filters in (32, 64, 64):
         x = layers.Dense(filters, activation="relu", kernel_initializer=start)(x)

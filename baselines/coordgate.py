@@ -24,7 +24,7 @@ from keras import layers, ops
 
 from not_so_clevr.benchmark import Recipe, Task, with_recipes
 
-from .layers import coordinate_channels
+from .layers import coordinate_channels, tile
 
 _RECIPES = {
     "classification": Recipe(epochs=20, batch_size=16, learning_rate=5e-3, schedule="cosine"),
@@ -80,7 +80,7 @@ def build(task: Task) -> keras.Model:
         x = layers.Dense(2, use_bias=False)(CoordGate(16)(x))
         return keras.Model(inputs, ops.sum(x, axis=(1, 2)))
 
-    x = layers.UpSampling2D((task.height, task.width))(layers.Reshape((1, 1, 2))(inputs))
+    x = tile(inputs, task.height, task.width)
     for _ in range(2):
         x = CoordGate(16)(layers.Dense(32, kernel_initializer="he_normal")(x))
         x = layers.Dense(32, activation="relu", kernel_initializer="he_normal")(x)

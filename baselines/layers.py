@@ -60,9 +60,7 @@ class AddCoords(keras.layers.Layer):
         self.supports_masking = True
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        if not 3 <= len(input_shape) <= 5:
-            raise ValueError(f"Expected an input of rank 3, 4 or 5. Received: {input_shape=}.")
-        self.input_spec = keras.layers.InputSpec(ndim=len(input_shape))
+        self.input_spec = _spatial_spec(input_shape)
 
     def call(self, inputs: Any) -> Any:
         inputs = ops.cast(inputs, self.compute_dtype)
@@ -107,9 +105,7 @@ class ReadCoords(keras.layers.Layer):
     """
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        if not 3 <= len(input_shape) <= 5:
-            raise ValueError(f"Expected an input of rank 3, 4 or 5. Received: {input_shape=}.")
-        self.input_spec = keras.layers.InputSpec(ndim=len(input_shape))
+        self.input_spec = _spatial_spec(input_shape)
 
     def call(self, inputs: Any) -> Any:
         inputs = ops.cast(inputs, self.compute_dtype)
@@ -303,10 +299,15 @@ class CoordConv3D(_CoordConv, keras.layers.Conv3D):
     """
 
 
+def tile(inputs: Any, height: int, width: int) -> Any:
+    """Returns the inputs, `[B, C]`, at each pixel: `[B, H, W, C]`."""
+    x = keras.layers.Reshape((1, 1, inputs.shape[-1]))(inputs)
+    return keras.layers.UpSampling2D((height, width))(x)
+
+
 def tile_with_coordinates(inputs: Any, height: int, width: int) -> Any:
     """Returns the inputs, `[B, C]`, at each pixel, with its coordinates: `[B, H, W, C + 2]`."""
-    x = keras.layers.Reshape((1, 1, inputs.shape[-1]))(inputs)
-    return AddCoords()(keras.layers.UpSampling2D((height, width))(x))
+    return AddCoords()(tile(inputs, height, width))
 
 
 def coordinate_channels(inputs: Any, radius: bool, data_format: str) -> Any:
@@ -335,6 +336,13 @@ def coordinate_channels(inputs: Any, radius: bool, data_format: str) -> Any:
         axes.append(ops.sqrt(sum(ops.square(line) for line in axes)))
     coordinates = ops.stack(axes, axis=-1 if data_format == "channels_last" else 0)
     return ops.cast(ops.expand_dims(coordinates, axis=0), inputs.dtype)
+
+
+def _spatial_spec(input_shape: tuple[int | None, ...]) -> keras.layers.InputSpec:
+    """Returns the spec of inputs with this rank. Raises ValueError without 1 to 3 spatial axes."""
+    if not 3 <= len(input_shape) <= 5:
+        raise ValueError(f"Expected an input of rank 3, 4 or 5. Received: {input_shape=}.")
+    return keras.layers.InputSpec(ndim=len(input_shape))
 
 
 def _flag(name: str, value: object) -> bool:

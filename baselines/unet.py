@@ -22,7 +22,7 @@ from keras import layers
 
 from not_so_clevr.benchmark import Recipe, Task, with_recipes
 
-from .layers import CoordConv2D
+from .layers import CoordConv2D, tile
 
 _TASKS = ("classification", "rendering")
 _START = Recipe(epochs=20, batch_size=16, learning_rate=3e-3, schedule="cosine")
@@ -58,7 +58,7 @@ def build(task: Task, *, coordinates: bool = True, filters: int = 8) -> keras.Mo
         return x
 
     inputs = keras.Input(task.input_shape)
-    x = layers.UpSampling2D((task.height, task.width))(layers.Reshape((1, 1, 2))(inputs))
+    x = tile(inputs, task.height, task.width)
     skipped = []
     for scale in range(_HALVINGS):
         first = CoordConv2D if coordinates and scale == 0 else layers.Conv2D

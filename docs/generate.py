@@ -143,8 +143,8 @@ def _of_published(runs: Sequence[Result], link: str) -> str:
     return f"""**With published recipes**, CoordConv is less reliable. Of {len(best)} claims of a
   perfect `coordconv`, each for a recipe, a task and a split, our runs confirm {every} with every
   seed, {test} with every seed on test only, {some} with some seeds and {none} with no seed
-  ([verdicts]({link})). {len(grids)} claims are about the best point of a grid, of which we ran a
-  few."""
+  ([verdicts]({link})). {len(grids)} claims are about the best point of a grid; we ran a few of
+  its points."""
 
 
 def _of_untouched(runs: Sequence[Result]) -> str:

@@ -9,6 +9,7 @@ import pytest
 
 from not_so_clevr import benchmark, results
 from not_so_clevr.benchmark import Recipe, experiment, recipe_file, tuning, with_recipes
+from not_so_clevr.benchmark.options import TUNE_CONFIG
 from not_so_clevr.checks import UserError
 from not_so_clevr.dataset.config import as_config
 
@@ -64,7 +65,7 @@ def test_everybody_gets_the_same_number_of_steps(config):
 
 def test_what_it_chooses_on_is_held_out_nowhere_in_the_reported_quadrant():
     """32x32 pixels and squares of 9 have 24 rows and columns of centres: 144 are held out of 576."""
-    held_out = {tuple(each) for each in as_config(tuning.CONFIG).split_centres()["test"].tolist()}
+    held_out = {tuple(each) for each in as_config(TUNE_CONFIG).split_centres()["test"].tolist()}
     reported = {tuple(each) for each in as_config("quadrant_32").split_centres()["test"].tolist()}
     assert (len(held_out), len(reported), len(held_out & reported)) == (144, 144, 0)
 

@@ -63,8 +63,8 @@ def evaluate(
         seconds: the duration of the training, if known.
         settings: what it was trained with, e.g. `{"epochs": 20, "batch_size": 32}`, which make the
             number of steps on the leaderboard; anything that JSON holds.
-        history: of each epoch, in order, `{"loss": ..., "test": {...}}`, with metrics of the task,
-            of which the first is required, and if known the `"seconds"` of training.
+        history: of each epoch, in order, `{"loss": ..., "test": {...}}`, where `test` has at least
+            the first metric of the task; if known, also the `"seconds"` of training.
         framework: the name of the package that it was trained with, e.g. "torch"; the result
             records its version.
         runs: the folder of all runs, to which this one is written; nothing is written if None.

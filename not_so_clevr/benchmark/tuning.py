@@ -3,9 +3,10 @@
 It is data, below. Everything else of a recipe is that of the model's default recipe: its learning
 rate, around which the grid lies, its optimizer, and the arguments of its function.
 
-`CONFIG` asks the question of `quadrant`, centres whose row and column occur in training, but about
-the opposite quadrant: no centre that it holds out is held out in a `quadrant` that is reported. A
-split that interpolates (`checkerboard`, `uniform`) could not tell recipes apart that matter here.
+`TUNE_CONFIG` asks the question of `quadrant`, centres whose row and column occur in training, but
+about the opposite quadrant: no centre that it holds out is held out in a `quadrant` that is
+reported. A split that interpolates (`checkerboard`, `uniform`) could not tell recipes apart that
+matter here.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from not_so_clevr import files, results
 from not_so_clevr.benchmark import experiment, recipe_file, registry, runner
 from not_so_clevr.benchmark.events import Failed, Finished
 from not_so_clevr.benchmark.experiment import Build, Run
-from not_so_clevr.benchmark.options import RunOptions
+from not_so_clevr.benchmark.options import TUNE_CONFIG, RunOptions
 from not_so_clevr.checks import UserError, integer
 from not_so_clevr.dataset.config import NotSoClevrConfig
 from not_so_clevr.dataset.metrics import METRICS
@@ -30,7 +31,6 @@ from not_so_clevr.dataset.tasks import Task
 from not_so_clevr.results import Result, naming
 
 NAME = "rule"  # Of the recipes that are found
-CONFIG = "quadrant_upper_left_32"  # Where; no results are reported on it.
 RATES = (1 / 3, 1, 3)  # Times the learning rate of the model's default recipe
 DECAYS = (0.0, 0.1, 1.0)
 SETTINGS: Mapping[str, Any] = {
@@ -205,7 +205,7 @@ def points(
     build: str | registry.Model | Build,
     *,
     task: str | Task,
-    config: str | NotSoClevrConfig = CONFIG,
+    config: str | NotSoClevrConfig = TUNE_CONFIG,
     settings: Mapping[str, Any] | None = None,
     name: str | None = None,
 ) -> list[Run]:
@@ -233,7 +233,7 @@ def tune(
     build: str | registry.Model | Build,
     *,
     task: str | Task,
-    config: str | NotSoClevrConfig = CONFIG,
+    config: str | NotSoClevrConfig = TUNE_CONFIG,
     settings: Mapping[str, Any] | None = None,
     seeds: int = 1,
     name: str | None = None,

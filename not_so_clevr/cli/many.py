@@ -16,7 +16,7 @@ import typer
 from not_so_clevr import reproduce, results
 from not_so_clevr.benchmark import progress
 from not_so_clevr.benchmark.events import Failed, Finished
-from not_so_clevr.benchmark.options import RunOptions
+from not_so_clevr.benchmark.options import TUNE_CONFIG, RunOptions
 from not_so_clevr.checks import integer
 from not_so_clevr.cli import options, terminal
 from not_so_clevr.reproduce import grids, sweep
@@ -114,7 +114,7 @@ def tune(
     task: options.Task,
     config: Annotated[
         str, options.what(help=_CHOOSE, autocompletion=options.configs)
-    ] = "quadrant_upper_left_32",
+    ] = TUNE_CONFIG,
     settings: Annotated[
         list[str] | None, options.what("--set", metavar="NAME=VALUE", help=_SET)
     ] = None,

@@ -14,17 +14,11 @@ from not_so_clevr import files
 from not_so_clevr.benchmark import registry
 from not_so_clevr.benchmark.options import DATA
 from not_so_clevr.checks import UserError
+from not_so_clevr.dataset import tasks
 from not_so_clevr.dataset.config import CONFIGS
 from not_so_clevr.dataset.splits import SPLITS
 
-TASKS = [
-    "classification",
-    "regression",
-    "rendering",
-    "localisation",
-    "painting",
-    "detection",
-]
+TASKS = list(tasks.TASKS)
 CONFIG = (
     f"A split: {', '.join(SPLITS[:-1])} or {SPLITS[-1]}. What differs from the default "
     "follows: quadrant_48, rows_48x80_disc9, uniform_test50_seed1."

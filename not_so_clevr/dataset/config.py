@@ -18,7 +18,7 @@ BEAM_CANVAS_SIZE = 1024
 
 
 @dataclasses.dataclass(eq=False, kw_only=True)
-class NotSoClevrConfig:
+class NotSoClevrConfig(geometry.OnCanvas):
     """A data set: canvas, shape and split.
 
     The name is computed from the values that differ from the defaults, so different data sets never
@@ -93,16 +93,6 @@ class NotSoClevrConfig:
             "or SPLIT[_QUADRANT][_testPERCENT][_SIZE][_SHAPE][_seedSEED], e.g. 'quadrant_48', "
             "'rows_48x80_disc9' or 'uniform_test50_48_square5_seed1'."
         )
-
-    @property
-    def height(self) -> int:
-        """H, in pixels."""
-        return geometry.height_width(self.canvas_size)[0]
-
-    @property
-    def width(self) -> int:
-        """W, in pixels."""
-        return geometry.height_width(self.canvas_size)[1]
 
     @property
     def shape_size(self) -> int:

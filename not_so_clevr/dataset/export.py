@@ -1,4 +1,4 @@
-"""Data sets as Parquet, for Hugging Face's `datasets` and for whatever reads Parquet or Croissant.
+"""Data sets as Parquet, for Hugging Face's `datasets` and other readers of Parquet or Croissant.
 
 Nothing here imports TensorFlow or TFDS.
 """

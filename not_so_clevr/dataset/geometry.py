@@ -42,6 +42,22 @@ def height_width(canvas_size: CanvasSize) -> tuple[int, int]:
     return side, side
 
 
+class OnCanvas:
+    """Has a valid `canvas_size`, and from it the height and the width."""
+
+    canvas_size: CanvasSize
+
+    @property
+    def height(self) -> int:
+        """H, in pixels."""
+        return height_width(self.canvas_size)[0]
+
+    @property
+    def width(self) -> int:
+        """W, in pixels."""
+        return height_width(self.canvas_size)[1]
+
+
 def check_canvas_size(canvas_size: CanvasSize) -> CanvasSize:
     """Returns one number for a square canvas, else (height, width). Raises as `height_width`."""
     height, width = height_width(canvas_size)

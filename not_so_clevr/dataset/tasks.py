@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True)
-class Task:
+class Task(geometry.OnCanvas):
     """A task on canvases of H x W pixels; `TASKS` has the six.
 
     Attributes:
@@ -62,16 +62,6 @@ class Task:
     def __post_init__(self) -> None:
         size = geometry.check_canvas_size(self.canvas_size)
         object.__setattr__(self, "canvas_size", size)  # NumPy's integers would overflow.
-
-    @property
-    def height(self) -> int:
-        """H, in pixels."""
-        return geometry.height_width(self.canvas_size)[0]
-
-    @property
-    def width(self) -> int:
-        """W, in pixels."""
-        return geometry.height_width(self.canvas_size)[1]
 
     @property
     def input_shape(self) -> tuple[int, ...]:

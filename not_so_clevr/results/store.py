@@ -180,7 +180,7 @@ def select(
 
     Args:
         runs: the user's runs.
-        patterns: words with * and ?, of which one must match; all match if there are none. A model
+        patterns: words with * and ?; one must match, and all runs match if there are none. A model
             is matched by its name or by its label, which includes the recipe.
         with_reference: whether to show reference results.
 

@@ -14,7 +14,7 @@ from not_so_clevr.dataset import tasks
 from not_so_clevr.results import naming
 
 CONTROLS = {"painting", "detection"}  # Without coordinates: convolution computes them.
-# These train in every `make test`; the mechanisms of other papers, of which there are many, in `make test-slow`.
+# These train in every `make test`. The mechanisms of other papers are many, and train in `make test-slow`.
 OF_THE_PAPER = ["conv", "coordconv", "deconv", "tiled_conv", "upsample_conv", "upsample_coordconv"]
 ALL = [
     pytest.param(name, task, recipe, marks=[] if name in OF_THE_PAPER else [pytest.mark.slow])

@@ -76,7 +76,7 @@ def copy(folder: pathlib.Path) -> None:
 def _run(
     command: Sequence[str], folder: pathlib.Path, seconds: float | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Runs a command on the package in a folder, whatever is installed."""
+    """Runs a command on the package in a folder, not on the one that is installed."""
     ours = {"PYTHONPATH": str(folder), "MPLBACKEND": "agg", "TF_CPP_MIN_LOG_LEVEL": "3"}
     return subprocess.run(
         command,
