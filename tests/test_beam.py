@@ -89,6 +89,7 @@ def test_the_default_runner_writes_the_same_array_records(tmp_path):
     assert files(tmp_path / "local", "quadrant_32") == files(tmp_path / "beam", "quadrant_32")
 
 
+@pytest.mark.slow
 def test_the_arguments_of_the_program_are_none_of_beam(tmp_path):
     code = f"""
 import sys

@@ -889,6 +889,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_what_was_saved(tmp_pa
     assert len(json.loads(str(np.load(saved)["log"]))["epochs"]) == 3
 
 
+@pytest.mark.slow
 def test_a_replacement_that_was_interrupted_is_resumed(tmp_path):
     first = benchmark.run("coordconv", runs=tmp_path, settings={"epochs": 4}, **SMALL)
     folder = tmp_path / first.id

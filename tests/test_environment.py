@@ -82,6 +82,7 @@ def test_processors_of_the_same_name_are_told_apart_by_their_vectors(
     assert environment.describe()["device"].endswith(expected)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library than glibc")
 def test_memory_that_is_freed_is_kept_for_what_comes_next():
     code = """

@@ -231,6 +231,7 @@ def test_figures_of_data_sets_with_long_names_are_files_of_their_own(tmp_path):
     assert len(set(written)) == len(written) == 2 * 2 * 2  # Curves and costs of each, twice
 
 
+@pytest.mark.slow
 def test_figures_of_hostile_names_stay_in_their_folder(tmp_path, hostile_runs):
     files = report.write_figures(tmp_path / "pictures", hostile_runs)
     assert sorted(tmp_path.rglob("*.*")) == sorted(files)
@@ -346,6 +347,7 @@ def test_only_the_best_models_are_drawn_and_all_are_in_the_leaderboard():
     assert '<th scope="row" data-value="net14"' in text
 
 
+@pytest.mark.slow
 def test_the_command_writes_the_same_bytes_again_and_figures_for_papers(tmp_path, runs):
     folder, page, pictures = (
         write(tmp_path / "runs", *runs),

@@ -399,6 +399,7 @@ def command(folder, *arguments):
     return subprocesses.in_folder(folder, "reproduce", *arguments)
 
 
+@pytest.mark.slow
 def test_a_budget_interrupts_and_the_same_command_goes_on(tmp_path):
     """Fifty epochs take minutes; a tenth of a second is over at the end of the first."""
     row = (

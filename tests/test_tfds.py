@@ -162,6 +162,7 @@ def test_benchmark(data_dir):
     )
 
 
+@pytest.mark.slow
 def test_tfds_build_on_the_command_line(tmp_path):
     tfds_command = pathlib.Path(sys.executable).with_name("tfds")
     command = [tfds_command, "build", NAME, "--imports", "not_so_clevr", "--data_dir", tmp_path]

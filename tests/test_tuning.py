@@ -70,6 +70,7 @@ def test_what_it_chooses_on_is_held_out_nowhere_in_the_reported_quadrant():
     assert (len(held_out), len(reported), len(held_out & reported)) == (144, 144, 0)
 
 
+@pytest.mark.slow
 def test_the_search_is_kept_and_the_recipe_is_trained_with(tmp_path):
     search = tune(runs=tmp_path / "runs", seeds=2)
     file = search.write(tmp_path / "net.toml")

@@ -14,10 +14,12 @@ from not_so_clevr.dataset import tasks
 from not_so_clevr.results import naming
 
 CONTROLS = {"painting", "detection"}  # Without coordinates: convolution computes them.
-# These train in every `make test`. The mechanisms of other papers are many, and train in `make test-slow`.
-OF_THE_PAPER = ["conv", "coordconv", "deconv", "tiled_conv", "upsample_conv", "upsample_coordconv"]
+# Their default recipes train in every `make test`; all others are many, and train in `make test-slow`.
+QUICK = ["conv", "coordconv", "deconv", "tiled_conv"]
 ALL = [
-    pytest.param(name, task, recipe, marks=[] if name in OF_THE_PAPER else [pytest.mark.slow])
+    pytest.param(
+        name, task, recipe, marks=[pytest.mark.slow] * (name not in QUICK or recipe != "tuned")
+    )
     for name in registry.names()
     for recipe, by_task in registry.find(name).recipes.items()
     for task in by_task

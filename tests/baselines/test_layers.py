@@ -234,6 +234,7 @@ print(model.get_layer("layer").get_config()["separate"])
     )
 
 
+@pytest.mark.slow
 def test_training_reaches_the_weights_of_the_coordinates():
     image = keras.Input((8, 12, 1))
     model = keras.Model(image, CoordConv2D(2, 1, kernel_initializer="zeros")(image))
