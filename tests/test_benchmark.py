@@ -364,6 +364,7 @@ def test_a_result_is_the_one_that_its_file_gives_back(tmp_path):
             np.testing.assert_array_equal(resumed.examples[split][name], values)
 
 
+@pytest.mark.slow
 def test_a_replacement_that_fails_leaves_the_old_run(tmp_path):
     quick = SMALL | {"settings": {"epochs": 1}}
     first = benchmark.run("coordconv", runs=tmp_path, **quick)
@@ -1186,6 +1187,7 @@ def several_at_once(task):
     return network
 
 
+@pytest.mark.slow
 def test_several_steps_at_once_are_the_steps_of_the_recipe(tmp_path):
     """5 steps in an epoch: Keras would make 6, three at once."""
     steps = []

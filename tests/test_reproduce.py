@@ -455,6 +455,7 @@ def test_what_is_there_is_tabulated_and_not_run_again(tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_a_training_that_fails_keeps_no_other_back(tmp_path, monkeypatch, capsys):
     """The first of two rows diverges; the second is trained, the table is printed, and at the end it is told."""
     small = Experiment(

@@ -11,6 +11,7 @@ BUILDS = ["coordconv", "plain"]
 MACHINE = {"cpu": {"count": 2, "brand_raw": "Some CPU"}, "python_version": "3.12.1"}
 
 
+@pytest.mark.slow
 def test_every_measurement_of_scaling_can_be_made(tmp_path, monkeypatch):
     monkeypatch.setattr(scaling, "SECONDS", 0.0)
     found = {}
@@ -27,6 +28,7 @@ def test_the_cost_of_an_example_can_be_measured(capsys):
     assert capsys.readouterr().out.startswith(f"| quadrant_20_square3 | {18 * 18} | ")
 
 
+@pytest.mark.slow
 def test_the_bare_fit_that_the_harness_is_measured_against_runs():
     train, test = test_training.fit("coordconv", "regression", {"epochs": 1})
     assert all(map(math.isfinite, (train, test)))

@@ -202,6 +202,7 @@ def test_the_first_model_of_the_readme_is_right():
     assert result.metrics["test"]["error"] < 0.05
 
 
+@pytest.mark.slow
 def test_coordconv_solves_a_small_classification_and_tiling_alone_cannot():
     common = {"task": "classification", "config": "quadrant_20_square3", "data": "memory"}
     settings = {"epochs": 40, "batch_size": 16, "weight_decay": 2.0}
