@@ -7,6 +7,7 @@ Tests whether gates do what channels of coordinates do.
 | classification |      4,481 |
 | regression     |        272 |
 | rendering      |      4,481 |
+| localisation   |        272 |
 
     not-so-clevr train coordgate --task regression --config quadrant
 
@@ -30,6 +31,7 @@ _RECIPES = {
     "classification": Recipe(epochs=20, batch_size=16, learning_rate=5e-3, schedule="cosine"),
     "regression": Recipe(epochs=20, learning_rate=0.01, schedule="cosine"),
     "rendering": Recipe(epochs=20, batch_size=16, learning_rate=5e-3, schedule="cosine"),
+    "localisation": Recipe(epochs=20, learning_rate=0.01, schedule="cosine"),
 }
 
 
@@ -70,12 +72,12 @@ class CoordGate(keras.layers.Layer):
 def build(task: Task) -> keras.Model:
     """Returns the network for a task.
 
-    Regression: a 3x3 convolution of 8 filters, a gate, a 1x1 convolution to 2, and the sum over the
-    canvas. Otherwise the coordinates at each pixel, twice a 1x1 convolution of 32 filters with a
-    gate and a 1x1 convolution (ReLU) behind it, and a logit.
+    Regression and localisation: a 3x3 convolution of 8 filters, a gate, a 1x1 convolution to 2, and
+    the sum over the canvas. Otherwise the coordinates at each pixel, twice a 1x1 convolution of 32
+    filters with a gate and a 1x1 convolution (ReLU) behind it, and a logit.
     """
     inputs = keras.Input(task.input_shape)
-    if task.name == "regression":
+    if task.target == "coordinates":
         x = layers.Conv2D(8, 3, padding="same", use_bias=False)(inputs)
         x = layers.Dense(2, use_bias=False)(CoordGate(16)(x))
         return keras.Model(inputs, ops.sum(x, axis=(1, 2)))

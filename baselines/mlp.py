@@ -7,6 +7,9 @@ Tests what a network without any structure does: it must fail where it was not t
 | classification |             148,992 |
 | regression     |             147,970 |
 | rendering      |             148,992 |
+| localisation   |             147,970 |
+| painting       |             279,808 |
+| detection      |             279,808 |
 
     not-so-clevr train mlp --task regression --config quadrant
 
@@ -22,13 +25,14 @@ import keras
 from keras import layers
 
 from not_so_clevr.benchmark import Recipe, Task, with_recipes
+from not_so_clevr.dataset.tasks import TASKS
 
 _START = Recipe(epochs=60, schedule="cosine")
 
 
 @with_recipes(
     source="Liu et al. 2018, as a control",
-    tuned=dict.fromkeys(("classification", "regression", "rendering"), _START),
+    tuned=dict.fromkeys(TASKS, _START),
 )
 def build(task: Task, *, width: int = 128) -> keras.Model:
     """Returns two hidden layers (ReLU) of that width, for any task."""

@@ -3,11 +3,13 @@
 | model         | task                       | parameters | tests                              |
 |---------------|----------------------------|------------|------------------------------------|
 | `difference`  | classification, rendering  |         65 | how hard learning a threshold is   |
-| `no_training` | classification, regression |          0 | that the task is exact in float32  |
+| `no_training` | classification, regression,|          0 | that the task is exact in float32  |
+|               | localisation               |            |                                    |
 
     not-so-clevr train no_training --task classification --config quadrant
 
-`no_training` is right on every config. It cannot render, because a task does not say the shape.
+`no_training` is right on every config; in localisation on those whose shape is symmetric. It cannot
+render, because a task does not say the shape.
 Piekniewski's "Autopsy of a deep learning paper" (2018) asked for such a row.
 """
 
@@ -44,11 +46,13 @@ def difference(task: Task) -> keras.Model:
     return keras.Model(inputs, layers.Reshape(task.output_shape)(layers.Dense(1)(x)))
 
 
-@with_recipes(source="oracle", tuned=dict.fromkeys(("classification", "regression"), _ONE))
+@with_recipes(
+    source="oracle", tuned=dict.fromkeys(("classification", "regression", "localisation"), _ONE)
+)
 def no_training(task: Task) -> keras.Model:
     """Returns the solution, without a weight.
 
-    Classification: minus the squared distance to each pixel, in pixels. Regression: the mean of the
+    Classification: minus the squared distance to each pixel, in pixels. Otherwise the mean of the
     coordinates, weighted by the image.
     """
     inputs = keras.Input(task.input_shape)

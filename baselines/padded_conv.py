@@ -26,6 +26,7 @@ from keras import layers, ops
 from not_so_clevr.benchmark import Recipe, Task, with_recipes
 
 _PADDINGS = ("zero", "circular", "reflect", "valid")
+_TASKS = ("regression", "localisation")
 _START = Recipe(epochs=15, learning_rate=3e-3, schedule="cosine")
 
 
@@ -70,10 +71,10 @@ class Pad(keras.layers.Layer):
 
 @with_recipes(
     source="Islam et al. 2020",
-    zero={"regression": _START},
-    circular={"regression": _START.replace({"padding": "circular"})},
-    reflect={"regression": _START.replace({"padding": "reflect"})},
-    valid={"regression": _START.replace({"padding": "valid"})},
+    zero=dict.fromkeys(_TASKS, _START),
+    circular=dict.fromkeys(_TASKS, _START.replace({"padding": "circular"})),
+    reflect=dict.fromkeys(_TASKS, _START.replace({"padding": "reflect"})),
+    valid=dict.fromkeys(_TASKS, _START.replace({"padding": "valid"})),
 )
 def build(task: Task, *, padding: str = "zero") -> keras.Model:
     """Returns four 3x3 convolutions of 16 filters (ReLU), mean pooling, and two coordinates.
@@ -81,7 +82,7 @@ def build(task: Task, *, padding: str = "zero") -> keras.Model:
     They are dilated, the more the larger the canvas, so that every pixel can be seen from a border.
 
     Args:
-        task: regression, on a canvas of at least 13 x 13 pixels.
+        task: regression or localisation, on a canvas of at least 13 x 13 pixels.
         padding: "zero", "circular", "reflect" or "valid".
 
     Raises:

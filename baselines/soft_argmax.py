@@ -21,13 +21,18 @@ from not_so_clevr.benchmark import Recipe, Task, with_recipes
 
 from .layers import ReadCoords
 
+_TASKS = ("regression", "localisation")
+
 
 @with_recipes(
     source="Levine et al. 2016",
-    tuned={"regression": Recipe(epochs=3, learning_rate=1.0, schedule="cosine")},
+    tuned=dict.fromkeys(_TASKS, Recipe(epochs=3, learning_rate=1.0, schedule="cosine")),
 )
 def soft_argmax(task: Task) -> keras.Model:
-    """Returns the soft-argmax of the image times a weight, the inverse temperature."""
+    """Returns the soft-argmax of the image times a weight, the inverse temperature.
+
+    The mean over the white pixels of a symmetric shape is its centre, so localisation is as easy.
+    """
     inputs = keras.Input(task.input_shape)
     x = layers.Dense(1, use_bias=False, kernel_initializer="ones")(inputs)
     return keras.Model(inputs, ReadCoords()(x))
@@ -35,7 +40,7 @@ def soft_argmax(task: Task) -> keras.Model:
 
 @with_recipes(
     source="Nibali et al. 2018",
-    tuned={"regression": Recipe(epochs=3, learning_rate=0.01, schedule="cosine")},
+    tuned=dict.fromkeys(_TASKS, Recipe(epochs=3, learning_rate=0.01, schedule="cosine")),
 )
 def dsnt(task: Task) -> keras.Model:
     """Returns two 3x3 convolutions of 8 filters, a 1x1 convolution, and the soft-argmax.

@@ -9,8 +9,8 @@ Tests whether coordinates at the input help a network that has many other ways t
 
     not-so-clevr train unet --task rendering --config quadrant --recipe plain
 
-The input is the pair of coordinates at each pixel. 120,753 parameters, 144 more with coordinates.
-The recipes are a start, not the outcome of a search.
+The input is the image, or the pair of coordinates at each pixel. 120,753 parameters, 144 more with
+coordinates, and 72 less for an image. The recipes are a start, not the outcome of a search.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from not_so_clevr.benchmark import Recipe, Task, with_recipes
 
 from .layers import CoordConv2D, tile
 
-_TASKS = ("classification", "rendering")
+_TASKS = ("classification", "rendering", "painting", "detection")
 _START = Recipe(epochs=20, batch_size=16, learning_rate=3e-3, schedule="cosine")
 _HALVINGS = 3
 
@@ -38,7 +38,7 @@ def build(task: Task, *, coordinates: bool = True, filters: int = 8) -> keras.Mo
     """Returns the network: two 3x3 convolutions per scale, halved and doubled three times.
 
     Args:
-        task: classification or rendering, on a canvas whose height and width are multiples of 8.
+        task: one that answers with pixels, on a canvas whose height and width are multiples of 8.
         coordinates: whether the first convolution is a CoordConv.
         filters: F; the scales have F, 2F, 4F and 8F filters, where the paper has F = 64 and one
             scale more.
@@ -58,7 +58,8 @@ def build(task: Task, *, coordinates: bool = True, filters: int = 8) -> keras.Mo
         return x
 
     inputs = keras.Input(task.input_shape)
-    x = tile(inputs, task.height, task.width)
+    is_image = len(task.input_shape) == 3
+    x = inputs if is_image else tile(inputs, task.height, task.width)
     skipped = []
     for scale in range(_HALVINGS):
         first = CoordConv2D if coordinates and scale == 0 else layers.Conv2D

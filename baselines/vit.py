@@ -28,6 +28,7 @@ from keras import layers, ops
 from not_so_clevr.benchmark import Recipe, Task, with_recipes
 
 _POSITIONS = ("none", "learned", "sinusoid", "rotary")
+_TASKS = ("regression", "localisation")
 _START = Recipe(epochs=60, schedule="cosine")
 
 
@@ -146,10 +147,10 @@ def rotate(x: Any, angles: npt.NDArray[np.float32]) -> Any:
 
 @with_recipes(
     source="Dosovitskiy et al. 2021",
-    sinusoid={"regression": _START},
-    learned={"regression": _START.replace({"positions": "learned"})},
-    rotary={"regression": _START.replace({"positions": "rotary"})},
-    none={"regression": _START.replace({"positions": "none"})},
+    sinusoid=dict.fromkeys(_TASKS, _START),
+    learned=dict.fromkeys(_TASKS, _START.replace({"positions": "learned"})),
+    rotary=dict.fromkeys(_TASKS, _START.replace({"positions": "rotary"})),
+    none=dict.fromkeys(_TASKS, _START.replace({"positions": "none"})),
 )
 def build(
     task: Task,
@@ -163,7 +164,8 @@ def build(
     """Returns the network: patches, blocks of attention and MLP, the mean, two coordinates.
 
     Args:
-        task: regression, on a canvas whose height and width are multiples of `patch`.
+        task: regression or localisation, on a canvas whose height and width are multiples of
+            `patch`.
         positions: "none", "learned", "sinusoid" or "rotary".
         patch: height and width of a patch, in pixels.
         width: channels of a patch; a multiple of 4 x `heads`.

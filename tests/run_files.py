@@ -50,8 +50,8 @@ def assert_same_run(one, other):
 def _without_times(folder):
     run = json.loads((folder / results.FILE).read_text())
     for epoch in run["history"]:
-        del epoch["seconds"]
-    del run["seconds"], run["examples_per_second"]
+        del epoch["seconds"], epoch["cpu_seconds"]
+    del run["seconds"], run["cpu_seconds"], run["examples_per_second"]
     return run
 
 

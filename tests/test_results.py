@@ -94,6 +94,8 @@ def test_the_compute_is_that_to_the_first_epoch_with_all_of_test_right_and_in_al
     assert run.solved == {"epoch": 2, "seconds": 4.0}
     assert (run.steps, run.training_seconds) == (4 * 74, 8.0)
     assert cells(run)["compute"] == "296 steps, 4 s of 8 s"
+    on_cpu = result(history=[{**epoch, "cpu_seconds": 3.0} for epoch in run.history])
+    assert (on_cpu.solved["seconds"], on_cpu.training_seconds) == (6.0, 12.0)
     never = result(history=history(0.5), environment={"training": {"steps": 7}})
     assert (never.solved, cells(never)["compute"]) == (None, "7 steps, 2 s")
     assert cells(result())["compute"] == ""

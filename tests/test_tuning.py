@@ -60,7 +60,7 @@ def test_everybody_gets_the_same_number_of_steps(config):
         run.arguments["steps"] for run in tuning.points(build, task="regression", config=config)
     }
     per_epoch = math.ceil(len(as_config(config).split_centres()["train"]) / 32)
-    assert 0 <= steps - 2000 < per_epoch
+    assert 0 <= steps - 1000 < per_epoch
 
 
 def test_what_it_chooses_on_is_held_out_nowhere_in_the_reported_quadrant():

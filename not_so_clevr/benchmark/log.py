@@ -15,6 +15,7 @@ from not_so_clevr.benchmark.experiment import Run
 from not_so_clevr.benchmark.recipe import averaged
 from not_so_clevr.benchmark.run_folder import RunFolder, trained_state, variable_of_keras
 from not_so_clevr.checks import UserError
+from not_so_clevr.dataset import devices
 from not_so_clevr.dataset.batches import Examples
 
 
@@ -87,13 +88,16 @@ class Log(keras.callbacks.Callback):
         self.started = time.perf_counter()
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        self.epoch_started = time.perf_counter()
+        self.epoch_started = time.perf_counter(), time.process_time()
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         self.steps = batch + 1
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        seconds = time.perf_counter() - self.epoch_started
+        wall, cpu = self.epoch_started
+        seconds = {"seconds": time.perf_counter() - wall}
+        if devices.keras_gpu() is None:
+            seconds["cpu_seconds"] = time.process_time() - cpu
         logs = {} if logs is None else logs
         if self.steps != self.steps_per_epoch and not self.model.stop_training:
             raise UserError(
@@ -107,7 +111,7 @@ class Log(keras.callbacks.Callback):
         test = evaluation.means(columns, self.run.task)
         logs.update({f"val_{metric}": value for metric, value in test.items()})
 
-        self.epochs.append({"epoch": epoch + 1, "loss": loss, "test": test, "seconds": seconds})
+        self.epochs.append({"epoch": epoch + 1, "loss": loss, "test": test, **seconds})
         if self.folder is not None:
             total = self.seconds_before + time.perf_counter() - self.started
             log = {

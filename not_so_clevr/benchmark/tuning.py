@@ -34,8 +34,8 @@ NAME = "rule"  # Of the recipes that are found
 RATES = (1 / 3, 1, 3)  # Times the learning rate of the model's default recipe
 DECAYS = (0.0, 0.1, 1.0)
 SETTINGS: Mapping[str, Any] = {
-    "steps": 2000,
-    "batch_size": 32,
+    "steps": 1000,
+    "batch_size": 16,
     "schedule": "cosine",
     "warmup": 0.05,
 }

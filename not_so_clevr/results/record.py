@@ -67,6 +67,7 @@ class Epoch(Strict):
     loss: float
     test: Metrics
     seconds: Amount | None = None
+    cpu_seconds: Amount | None = None
 
 
 class Search(Strict):
@@ -103,6 +104,7 @@ class Record(Strict):
     history: list[Epoch] = []
     seconds: Amount | None = None
     examples_per_second: Amount | None = None
+    cpu_seconds: Amount | None = None
     environment: dict[str, Any] = {}
     command: str | None = None
     also: dict[str, Splits | str] = {}

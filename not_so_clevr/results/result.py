@@ -53,7 +53,7 @@ _ADDED: Mapping[str, Any] = {
     "ema": 0.0,
     "decay_tables": False,
 }
-_IF_ANY = ("also", "search", "solved")  # Left out of files that have none
+_IF_ANY = ("also", "cpu_seconds", "search", "solved")  # Left out of files that have none
 _HEADER = 4096  # At least the bytes of a column before its values
 
 
@@ -73,9 +73,12 @@ class Result:
         distance_metric: the metric that says how close the other examples are.
         settings: the values of the recipe; None for those that a model that came compiled ignores.
         parameters: the number of trainable weights, or None.
-        history: for each epoch its number, loss, metrics of test, and seconds of training.
+        history: for each epoch its number, loss, metrics of test, and seconds of training; on a
+            CPU also `cpu_seconds`, see below.
         seconds: from the loading of the data to the last evaluation, or None.
         examples_per_second: of training, without evaluation, or None.
+        cpu_seconds: the time that all cores together spent on training, without evaluation, which
+            other processes hardly change; None if it was on a GPU, or is not known.
         environment: versions, backend, device, CPU, cores, commit.
         command: what repeats the run, or None.
         also: the name of another data set -> the metrics of the same weights there, as `metrics`;
@@ -83,7 +86,7 @@ class Result:
         search: how its recipe was found: `config`, the number of `points` that were tried there
             with so many `seeds`, how many of them were `perfect`, and their `seconds`; or None.
         solved: the first `epoch` after which every test example was right, and the `seconds` of
-            training until then; None if there is none, or it is not known.
+            training until then, as `training_seconds`; None if there is none, or it is not known.
         folder: where it was read from, or None.
         examples: "train" and "test" -> name -> array; see errors.npz.
     """
@@ -101,6 +104,7 @@ class Result:
     history: Sequence[Mapping[str, Any]] = ()
     seconds: float | None = None
     examples_per_second: float | None = None
+    cpu_seconds: float | None = None
     environment: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     command: str | None = None
     also: Mapping[str, Mapping[str, Mapping[str, float]] | str] = dataclasses.field(
@@ -114,14 +118,21 @@ class Result:
     def __post_init__(self) -> None:
         if self.solved is None:
             object.__setattr__(self, "solved", self._solved())
+        if self.cpu_seconds is None:
+            object.__setattr__(self, "cpu_seconds", self._total("cpu_seconds"))
 
     def _solved(self) -> dict[str, float] | None:
         seconds = 0.0
         for epoch in self.history:
-            seconds += epoch.get("seconds") or 0.0
+            seconds += epoch.get("cpu_seconds") or epoch.get("seconds") or 0.0
             if epoch["test"].get(self.accuracy_metric) == 1:
                 return {"epoch": epoch["epoch"], "seconds": seconds}
         return None
+
+    def _total(self, name: str) -> float | None:
+        """Returns the sum of a number over all epochs; None if one lacks it."""
+        times = [epoch.get(name) for epoch in self.history]
+        return float(sum(times)) if times and None not in times else None
 
     @property
     def label(self) -> str:
@@ -171,9 +182,11 @@ class Result:
 
     @property
     def training_seconds(self) -> float | None:
-        """The seconds of training, without evaluations; None if they are not known."""
-        if self.history and all(epoch.get("seconds") is not None for epoch in self.history):
-            return sum(epoch["seconds"] for epoch in self.history)
+        """The seconds of training, without evaluations; of the CPU, if those are known."""
+        if self.cpu_seconds is not None:
+            return self.cpu_seconds
+        if (seconds := self._total("seconds")) is not None:
+            return seconds
         if self.epochs and self.examples_per_second:
             return self.epochs * self._training_examples / self.examples_per_second
         return None

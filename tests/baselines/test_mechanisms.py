@@ -18,19 +18,19 @@ pytestmark = pytest.mark.slow  # There are many, and each builds a network.
 
 MECHANISMS = {
     "broadcast_decoder": ["classification", "rendering"],
-    "coordgate": ["classification", "regression", "rendering"],
+    "coordgate": ["classification", "regression", "rendering", "localisation"],
     "difference": ["classification", "rendering"],
-    "dsnt": ["regression"],
+    "dsnt": ["regression", "localisation"],
     "fourier": ["classification", "rendering"],
     "hypernetwork": ["classification", "rendering"],
-    "mlp": ["classification", "regression", "rendering"],
-    "no_training": ["classification", "regression"],
-    "padded_conv": ["regression"],
+    "mlp": list(tasks.TASKS),
+    "no_training": ["classification", "regression", "localisation"],
+    "padded_conv": ["regression", "localisation"],
     "separable": ["classification", "rendering"],
     "siren": ["classification", "rendering"],
-    "soft_argmax": ["regression"],
-    "unet": ["classification", "rendering"],
-    "vit": ["regression"],
+    "soft_argmax": ["regression", "localisation"],
+    "unet": ["classification", "rendering", "painting", "detection"],
+    "vit": ["regression", "localisation"],
 }
 
 
@@ -135,6 +135,10 @@ def test_the_seed_decides_the_weights(name):
         ("hypernetwork", "classification", 64, {}, 3 * 64 + 65 * 64 + 65 * (4 * 16 + 1)),
         ("mlp", "classification", 32, {}, 3 * 128 + 129 * 128 + 129 * 32**2),
         ("mlp", "regression", 32, {}, (32**2 + 1) * 128 + 129 * 128 + 129 * 2),
+        *(
+            ("mlp", task, 32, {}, (32**2 + 1) * 128 + 129 * 128 + 129 * 32**2)
+            for task in ("painting", "detection")
+        ),
         ("no_training", "classification", 64, {}, 0),
         ("no_training", "regression", 64, {}, 0),
         *(
