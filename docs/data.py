@@ -1,10 +1,11 @@
 """The data of the pages: the reference results, trials, histories and examples.
 
-    python docs/data.py runs/     # adds the runs below a folder, replacing older ones
+    python docs/data.py runs/     # adds the runs and searches below a folder, replacing older ones
 
 | file | contents |
 |---|---|
 | baselines/results.jsonl | the reference results, one record per line; part of the package |
+| baselines/searches.jsonl | the searches by the rule, one per line; part of the package |
 | docs/data/trials.jsonl | other runs that the pages mention |
 | docs/data/histories.json.xz | id -> loss, seconds and test metrics after each epoch |
 | docs/data/examples.npz | id/split/column -> one number per example, where a page needs them |
@@ -28,12 +29,15 @@ import numpy.typing as npt
 import values
 
 from not_so_clevr import files, results
+from not_so_clevr.benchmark import searches
+from not_so_clevr.benchmark.options import TUNE_CONFIG
 from not_so_clevr.dataset.config import as_config
 from not_so_clevr.report import maps
 from not_so_clevr.results import Result
 
 ROOT = pathlib.Path(__file__).parents[1]
 REFERENCE = pathlib.Path("baselines", "results.jsonl")
+SEARCHES = pathlib.Path("baselines", searches.FILE)
 TRIALS = pathlib.Path("docs", "data", "trials.jsonl")
 HISTORIES = pathlib.Path("docs", "data", "histories.json.xz")
 EXAMPLES = pathlib.Path("docs", "data", "examples.npz")
@@ -72,12 +76,13 @@ def load(root: pathlib.Path = ROOT) -> Data:
 
 
 def save(data: Data, root: pathlib.Path = ROOT) -> None:
-    """Writes the data of the pages, with only those examples that the pages need."""
+    """Writes the data of the pages, with only those examples and histories that they need."""
     results.write_lines(root / REFERENCE, data.reference)
     results.write_lines(root / TRIALS, data.trials)
 
     runs = sorted([*data.reference, *data.trials], key=lambda run: run.id)
-    text = json.dumps({run.id: columns(run.history) for run in runs}, separators=(",", ":"))
+    histories = {run.id: columns(run.history) for run in runs if run.search is None}
+    text = json.dumps(histories, separators=(",", ":"))
     with files.replacing(root / HISTORIES) as temporary:
         temporary.write_bytes(lzma.compress(text.encode(), preset=9))
 
@@ -141,15 +146,35 @@ def taken_in(data: Data, runs: Iterable[Result]) -> Data:
     return Data([*reference, *new.values()], trials)
 
 
+def add_searches(folders: Iterable[pathlib.Path], root: pathlib.Path = ROOT) -> int:
+    """Adds the searches below some folders of runs, replacing older ones; returns how many."""
+    found = [
+        json.loads(file.read_text("utf-8"))
+        for folder in folders
+        for file in sorted(folder.glob(f"{searches.NAME}/*/*.json"))
+    ]
+    known = searches.read(root / SEARCHES) if (root / SEARCHES).exists() else []
+    by_key = {(each["model"], each["task"], each["name"]): each for each in [*known, *found]}
+    lines = [json.dumps(by_key[key], separators=(",", ":")) + "\n" for key in sorted(by_key)]
+    with files.replacing(root / SEARCHES) as temporary:
+        temporary.write_text("".join(lines), "utf-8")
+    return len(found)
+
+
 def main(folders: Sequence[str]) -> str | None:
-    """Adds the runs below some folders; returns an error message, or None."""
+    """Adds the runs and searches below some folders; returns an error message, or None.
+
+    Runs of a search are in the search.
+    """
     if not folders:
         return "docs/data.py needs folders with runs, e.g. runs/."
     found, problems = results.load([pathlib.Path(folder) for folder in folders])
     if problems:
         return "\n".join(problems)
-    save(taken_in(load(ROOT), [run.with_examples() for run in found]), ROOT)
-    print(f"Added {len(found)} runs. To update the pages: python docs/generate.py")
+    found = [run.with_examples() for run in found if run.config != TUNE_CONFIG]
+    save(taken_in(load(ROOT), found), ROOT)
+    many = add_searches(map(pathlib.Path, folders))
+    print(f"Added {len(found)} runs and {many} searches; to update the pages: docs/generate.py")
     return None
 
 

@@ -37,6 +37,7 @@ def test_the_wheel_works_outside_the_checkout(tmp_path):
     assert "coordconv = not_so_clevr.baselines.coordconv:build" in entry_points
     assert {
         "not_so_clevr/baselines/results.jsonl",
+        "not_so_clevr/baselines/searches.jsonl",
         "not_so_clevr/results/result.schema.json",
     } <= packaged
     assert len(packaged) <= 120  # Code and a small table of results, no data of runs

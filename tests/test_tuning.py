@@ -59,7 +59,7 @@ def test_everybody_gets_the_same_number_of_steps(config):
     (steps,) = {
         run.arguments["steps"] for run in tuning.points(build, task="regression", config=config)
     }
-    per_epoch = math.ceil(len(as_config(config).split_centres()["train"]) / 32)
+    per_epoch = math.ceil(len(as_config(config).split_centres()["train"]) / 16)
     assert 0 <= steps - 1000 < per_epoch
 
 

@@ -128,6 +128,7 @@ def plan(
     else:
         recipe, values = model.recipe(recipe, task.name)
         chosen = "" if recipe == next(iter(model.recipes)) else recipe
+        search = model.searches.get((recipe, task.name))
 
     if not isinstance(settings, (Mapping, type(None))):
         raise UserError(f"settings must be a dict, got {settings!r}; e.g. {{'epochs': 3}}.")

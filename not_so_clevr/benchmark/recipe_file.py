@@ -23,7 +23,7 @@ _KEYS = (*_NEEDED, "search")
 
 def read(
     file: str | pathlib.Path, model: str, task: str
-) -> tuple[str, Recipe, dict[str, Any] | None]:
+) -> tuple[str, Recipe, Mapping[str, Any] | None]:
     """Returns the name of the recipe in a file, the recipe, and how it was found, if known.
 
     Args:

@@ -24,7 +24,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from not_so_clevr.benchmark import tracebacks
+from not_so_clevr.benchmark import searches, tracebacks
 from not_so_clevr.checks import UserError, did_you_mean
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ class Model:
         source: the source of the architecture, e.g. a paper.
         recipes: name of the recipe -> name of the task -> recipe; the first is the default.
         findable: whether `find` returns the model for its name.
+        searches: name of the recipe and of the task -> how it was found, see `Result.search`.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Model:
     source: str
     recipes: Mapping[str, Mapping[str, Recipe]]
     findable: bool
+    searches: Mapping[tuple[str, str], Mapping[str, Any]] = dataclasses.field(default_factory=dict)
 
     def recipe(self, name: str | None, task: str) -> tuple[str, Recipe]:
         """Returns the name and the recipe for a task; the default recipe if `name` is None.
@@ -119,7 +121,8 @@ def recipe_names(name: str) -> list[str]:
         if isinstance(decorator, ast.Call)
     ]
     keywords = [keyword.arg for decorator in decorators for keyword in decorator.keywords]
-    return [keyword for keyword in keywords if keyword not in (None, "source")]
+    own = [keyword for keyword in keywords if keyword not in (None, "source")]
+    return list(dict.fromkeys([*own, *(each["name"] for each in searches.of(name))]))
 
 
 def find(name: str) -> Model:
@@ -153,7 +156,21 @@ def find(name: str) -> Model:
             f"Module {module!r} has no function {function!r}; expected one that takes a task."
             f"{_shadow(module)}"
         )
-    return dataclasses.replace(describe(build, name), findable=True)
+    model = dataclasses.replace(describe(build, name), findable=True)
+    return _with_searches(model) if name in points else model
+
+
+def _with_searches(model: Model) -> Model:
+    """Returns a model with the recipes of the bundled searches, after its own."""
+    recipes: dict[str, dict[str, Recipe]] = {
+        name: dict(by_task) for name, by_task in model.recipes.items()
+    }
+    found = {}
+    for search in searches.of(model.name):
+        name, task = search["name"], search["task"]
+        recipes.setdefault(name, {})[task] = searches.recipe(search)
+        found[name, task] = searches.summary(search)
+    return dataclasses.replace(model, recipes=recipes, searches=found)
 
 
 def describe(build: Callable[..., keras.Model], name: str | None = None) -> Model:

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from not_so_clevr import files, results
-from not_so_clevr.benchmark import experiment, recipe_file, registry, runner
+from not_so_clevr.benchmark import experiment, recipe_file, registry, runner, searches
 from not_so_clevr.benchmark.events import Failed, Finished
 from not_so_clevr.benchmark.experiment import Build, Run
 from not_so_clevr.benchmark.options import TUNE_CONFIG, RunOptions
@@ -30,7 +30,6 @@ from not_so_clevr.dataset.metrics import METRICS
 from not_so_clevr.dataset.tasks import Task
 from not_so_clevr.results import Result, naming
 
-NAME = "rule"  # Of the recipes that are found
 RATES = (1 / 3, 1, 3)  # Times the learning rate of the model's default recipe
 DECAYS = (0.0, 0.1, 1.0)
 SETTINGS: Mapping[str, Any] = {
@@ -150,12 +149,13 @@ class Search:
     @property
     def name(self) -> str:
         """The name of the recipe: `rule`, with the user's settings."""
-        return naming.changed(NAME, self.settings)
+        return naming.changed(searches.NAME, self.settings)
 
     def values(self) -> dict[str, Any]:
         """Returns the search for JSON: every point with its metrics, seeds and time."""
         run, best = self.points[0].run, self.best
         return {
+            "name": self.name,
             "model": run.model.name,
             "task": run.task.name,
             **self.summary,

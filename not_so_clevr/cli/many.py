@@ -131,7 +131,7 @@ def tune(
     seeds = integer("--seeds", seeds, 1, 10_000)
     changed = naming.read_all(settings or [])
     how = RunOptions(data, data_dir, runs, resume=True, verbose=1)
-    from not_so_clevr.benchmark import runner, tuning
+    from not_so_clevr.benchmark import runner, searches, tuning
 
     if output is not None:
         tuning.check_file(output)
@@ -145,7 +145,7 @@ def tune(
     search = tuning.search(points, seeds, changed, made, failures)
     terminal.print_search(search)
     label = naming.label(model, naming.changed("", changed))
-    file = search.write(output or runs / tuning.NAME / task / f"{label}.toml")
+    file = search.write(output or runs / searches.NAME / task / f"{label}.toml")
     print(f"The recipe is in {file.resolve()}, the search in {file.with_suffix('.json').name}")
     terminal.raise_problems([], failures.values())
 

@@ -131,8 +131,8 @@ class Result:
 
     def _total(self, name: str) -> float | None:
         """Returns the sum of a number over all epochs; None if one lacks it."""
-        times = [epoch.get(name) for epoch in self.history]
-        return float(sum(times)) if times and None not in times else None
+        times = [epoch[name] for epoch in self.history if epoch.get(name) is not None]
+        return float(sum(times)) if times and len(times) == len(self.history) else None
 
     @property
     def label(self) -> str:

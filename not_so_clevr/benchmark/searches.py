@@ -1,0 +1,53 @@
+"""The searches by the rule of `tuning` that are part of the baselines: their recipes, whole.
+
+`baselines/searches.jsonl` has one search per line, as `Search.values` returns it.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import json
+import pathlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from not_so_clevr import files
+
+if TYPE_CHECKING:
+    from not_so_clevr.benchmark.recipe import Recipe
+
+NAME = "rule"  # Of the recipes that are found
+FILE = "searches.jsonl"
+
+_SUMMARY = ("config", "points", "perfect", "seeds", "seconds")
+
+
+def summary(search: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what the results of a recipe say about its search, see `Result.search`."""
+    return {name: search[name] for name in _SUMMARY}
+
+
+def recipe(search: Mapping[str, Any]) -> Recipe:
+    """Returns the recipe that was found."""
+    from not_so_clevr.benchmark.recipe import Recipe  # Imports Keras
+
+    return Recipe(**search["recipe"])
+
+
+def of(model: str) -> Iterator[Mapping[str, Any]]:
+    """Yields the bundled searches for a model."""
+    return (search for search in bundled() if search["model"] == model)
+
+
+@functools.cache
+def bundled() -> Sequence[Mapping[str, Any]]:
+    """Returns all bundled searches; none without the baselines."""
+    spec = importlib.util.find_spec("not_so_clevr.baselines")
+    file = pathlib.Path(spec.origin if spec and spec.origin else "").with_name(FILE)
+    return read(file) if file.exists() else []
+
+
+def read(file: pathlib.Path) -> list[dict[str, Any]]:
+    """Returns the searches in a file with one per line. Raises OSError if it cannot be read."""
+    return [json.loads(line) for line in files.read_text(file).splitlines() if line]
