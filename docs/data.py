@@ -146,14 +146,14 @@ def taken_in(data: Data, runs: Iterable[Result]) -> Data:
     return Data([*reference, *new.values()], trials)
 
 
-def add_searches(folders: Iterable[pathlib.Path], root: pathlib.Path = ROOT) -> int:
+def add_searches(folders: Iterable[pathlib.Path], root: pathlib.Path) -> int:
     """Adds the searches below some folders of runs, replacing older ones; returns how many."""
     found = [
         json.loads(file.read_text("utf-8"))
         for folder in folders
         for file in sorted(folder.glob(f"{searches.NAME}/*/*.json"))
     ]
-    known = searches.read(root / SEARCHES) if (root / SEARCHES).exists() else []
+    known = searches.read(root / SEARCHES)
     by_key = {(each["model"], each["task"], each["name"]): each for each in [*known, *found]}
     lines = [json.dumps(by_key[key], separators=(",", ":")) + "\n" for key in sorted(by_key)]
     with files.replacing(root / SEARCHES) as temporary:
@@ -173,7 +173,7 @@ def main(folders: Sequence[str]) -> str | None:
         return "\n".join(problems)
     found = [run.with_examples() for run in found if run.config != TUNE_CONFIG]
     save(taken_in(load(ROOT), found), ROOT)
-    many = add_searches(map(pathlib.Path, folders))
+    many = add_searches(map(pathlib.Path, folders), ROOT)
     print(f"Added {len(found)} runs and {many} searches; to update the pages: docs/generate.py")
     return None
 

@@ -21,8 +21,12 @@ import tour
 from hypothesis import given
 from hypothesis import strategies as st
 
+from not_so_clevr.benchmark import searches
+from not_so_clevr.benchmark.options import TUNE_CONFIG
+
 ROOT = generate.ROOT
 DATA = data.load()
+SEARCH = {"config": TUNE_CONFIG, "points": 9, "perfect": 2, "seeds": 1, "seconds": 9.0}
 
 
 def test_every_page_agrees_with_the_files_it_is_made_of():
@@ -32,7 +36,7 @@ def test_every_page_agrees_with_the_files_it_is_made_of():
 def copy(root):
     """Copies all that is generated."""
     pages = [file.relative_to(ROOT) for file in (ROOT / "docs").glob("*.md")]
-    files = data.REFERENCE, data.TRIALS, data.HISTORIES, data.EXAMPLES
+    files = data.REFERENCE, data.SEARCHES, data.TRIALS, data.HISTORIES, data.EXAMPLES
     for name in ["README.md", *pages, *generate.FIGURES, generate.COST, *files]:
         (root / name).parent.mkdir(exist_ok=True, parents=True)
         shutil.copy(ROOT / name, root / name)
@@ -114,7 +118,7 @@ def test_the_data_of_the_pages_are_what_they_were_once_saved_and_loaded(tmp_path
     assert sum(bool(run.examples) for run in again.reference) > 50
     size = sum(
         (tmp_path / name).stat().st_size
-        for name in (data.REFERENCE, data.TRIALS, data.HISTORIES, data.EXAMPLES)
+        for name in (data.REFERENCE, data.SEARCHES, data.TRIALS, data.HISTORIES, data.EXAMPLES)
     )
     assert size < 4 * 10**6
 
@@ -129,12 +133,23 @@ def test_runs_are_taken_in_instead_of_older_ones(tmp_path, monkeypatch, capsys):
     new.write(tmp_path / "runs")
     old = DATA.reference[0]
     dataclasses.replace(old, seconds=1.5).write(tmp_path / "runs" / "old")
+    of_a_recipe = dataclasses.replace(new, seed=8, search=SEARCH)
+    of_a_recipe.write(tmp_path / "runs" / "found")
+    dataclasses.replace(new, config=SEARCH["config"]).write(tmp_path / "runs" / "point")
+    search = {"model": "net", "task": "classification", "name": "rule", **SEARCH}
+    (tmp_path / "runs" / "rule" / "classification").mkdir(parents=True)
+    (tmp_path / "runs" / "rule" / "classification" / "net.json").write_text(json.dumps(search))
     monkeypatch.setattr(data, "ROOT", tmp_path)
     assert data.main([str(tmp_path / "runs")]) is None
-    assert capsys.readouterr().out.startswith("Added 2 runs.")
+    assert capsys.readouterr().out.startswith("Added 3 runs and 1 searches;")
     reference = {run.id: run for run in data.load(tmp_path).reference}
-    assert len(reference) == len(DATA.reference) + 1
+    assert len(reference) == len(DATA.reference) + 2
     assert reference[new.id].history == new.history
+    assert (reference[of_a_recipe.id].history, reference[of_a_recipe.id].solved) == ([], new.solved)
+    known = searches.read(ROOT / data.SEARCHES)
+    found = searches.read(tmp_path / data.SEARCHES)
+    assert search in found
+    assert len(found) == len(known) + 1
     assert reference[old.id].seconds == 1.5
     assert data.main([]) == "docs/data.py needs folders with runs, e.g. runs/."
 
