@@ -108,14 +108,15 @@ class ReadCoords(keras.layers.Layer):
         self.input_spec = _spatial_spec(input_shape)
 
     def call(self, inputs: Any) -> Any:
-        inputs = ops.cast(inputs, self.compute_dtype)
+        # In half precision, the shares of thousands of pixels do not add up to 1.
+        inputs = ops.cast(inputs, "float64" if self.compute_dtype == "float64" else "float32")
         coordinates = coordinate_channels(inputs, False, "channels_last")
         channels, rank = inputs.shape[-1], len(inputs.shape) - 2
 
         logits = ops.reshape(inputs, (ops.shape(inputs)[0], -1, channels))
         shares = ops.softmax(ops.transpose(logits, (0, 2, 1)), axis=-1)
         means = ops.matmul(shares, ops.reshape(coordinates, (-1, rank)))
-        return ops.reshape(means, (-1, channels * rank))
+        return ops.cast(ops.reshape(means, (-1, channels * rank)), self.compute_dtype)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         channels = input_shape[-1]

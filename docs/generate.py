@@ -6,10 +6,12 @@ python docs/generate.py [--check]
 from __future__ import annotations
 
 import collections
+import functools
 import pathlib
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+import board
 import commands
 import drawings
 import gpu
@@ -20,6 +22,7 @@ from data import Data, load, pages
 
 from not_so_clevr import files, reproduce, results
 from not_so_clevr.dataset import quiet
+from not_so_clevr.dataset.tasks import TASKS as ALL_TASKS
 from not_so_clevr.results import Result, tables
 from not_so_clevr.results.leaderboard import Row
 
@@ -44,8 +47,9 @@ _UNTOUCHED = ("quadrant_square5", "quadrant_uber", "uniform_uber")
 
 
 def leaderboard(runs: Sequence[Result]) -> str:
-    """Returns what `not-so-clevr leaderboard baselines/results.jsonl -o FILE` writes, narrow."""
-    return narrow.page(results.to_markdown(results.leaderboard(runs)))
+    """Returns what `not-so-clevr leaderboard -o FILE` writes of all but the board, narrow."""
+    others = [run for run in runs if not board.shows(run)]
+    return narrow.page(results.to_markdown(results.leaderboard(others)))
 
 
 def verdicts(runs: Sequence[Result]) -> str:
@@ -174,6 +178,7 @@ def citation(runs: Sequence[Result]) -> str:
 
 # A page and its part, from <!-- name --> to <!-- /name -->, and the function that writes it
 PARTS: Mapping[tuple[str, str], Callable[[Sequence[Result]], str]] = {
+    **{("docs/board.md", task): functools.partial(board.table, task) for task in ALL_TASKS},
     ("README.md", "results"): quadrant,
     ("docs/cite.md", "citation"): citation,
     ("docs/commands.md", "commands"): lambda _: commands.text(),

@@ -1035,6 +1035,27 @@ def test_a_run_that_a_callback_cut_short_has_no_command():
     assert benchmark.run(linear, settings={"epochs": 1}, callbacks=None, **SMALL).command
 
 
+@pytest.mark.parametrize("hook", ["epoch_begin", "train_batch_end", "epoch_end", "train_end"])
+@pytest.mark.parametrize("changes", [False, True])
+def test_a_run_whose_weights_a_callback_changed_has_no_command(hook, changes):
+    class Look(keras.callbacks.Callback):
+        """Reads the weights, as a callback that logs them does, and may change them."""
+
+        def look(self, *_, **__):
+            if keras.backend.backend() == "jax":
+                self.model.jax_state_sync()
+            weights = self.model.get_weights()
+            if changes:
+                self.model.set_weights([1.5 * each for each in weights])
+
+    setattr(Look, f"on_{hook}", Look.look)
+    result = benchmark.run(linear, settings={"epochs": 2}, callbacks=[Look()], **SMALL)
+    assert (result.command is None) == changes
+    assert result.environment["training"]["callbacks"] == ["Look"]
+    if not changes:
+        assert result.metrics == benchmark.run(linear, settings={"epochs": 2}, **SMALL).metrics
+
+
 def test_the_average_of_the_weights_is_evaluated_saved_and_resumed(tmp_path):
     settings = {"epochs": 3, "ema": 0.75, "learning_rate": 0.05}
     common = SMALL | {"settings": settings, "name": "net"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -64,6 +65,43 @@ class Rates(keras.callbacks.Callback):
     def changed(self, rate: float) -> bool:
         """Returns whether another rate than the one that an optimizer was made with was seen."""
         return not set(self.seen.values()) <= {float(np.float32(rate)), rate}
+
+
+class Watch:
+    """Notices whether other callbacks change the weights.
+
+    Attributes:
+        first: a callback to add before the others.
+        last: one to add after them.
+        changed: whether the weights changed between the two.
+    """
+
+    _HOOKS = (
+        *("train_begin", "epoch_begin", "train_batch_begin"),
+        *("train_batch_end", "epoch_end", "train_end"),
+    )
+
+    def __init__(self, network: keras.Model) -> None:
+        self.network, self.changed, self._before = network, False, 0
+        self.first, self.last = keras.callbacks.Callback(), keras.callbacks.Callback()
+        for hook in self._HOOKS:
+            setattr(self.first, f"on_{hook}", self._remember)
+            setattr(self.last, f"on_{hook}", self._compare)
+
+    def _remember(self, *_: Any, **__: Any) -> None:
+        self._before = self._checksum()
+
+    def _compare(self, *_: Any, **__: Any) -> None:
+        self.changed = self.changed or self._checksum() != self._before
+
+    def _checksum(self) -> int:
+        if keras.backend.backend() == "jax":
+            self.network.jax_state_sync()  # During an epoch, `fit` holds the weights itself.
+        checksum = 0
+        for variable in self.network.variables:
+            values = np.asarray(keras.ops.convert_to_numpy(variable))
+            checksum = zlib.crc32(values.tobytes(), checksum)
+        return checksum
 
 
 class Log(keras.callbacks.Callback):

@@ -27,7 +27,7 @@ from not_so_clevr.benchmark import (
     transfer,
 )
 from not_so_clevr.benchmark.experiment import Build, Run, plan
-from not_so_clevr.benchmark.log import Log
+from not_so_clevr.benchmark.log import Log, Watch
 from not_so_clevr.benchmark.options import RunOptions
 from not_so_clevr.benchmark.run_folder import RunFolder, claim
 from not_so_clevr.checks import UserError
@@ -182,6 +182,7 @@ class _Training:
         self.predict = distribution.predictor(self.network, parts)
         self.settings = self._compile()
         steps = self.batches.steps_per_epoch
+        self.watch = Watch(self.network)
         self.log = Log(self.network, self.predict, run, self.splits["test"], steps, folder)
 
     def _compile(self) -> dict[str, Any]:
@@ -216,8 +217,16 @@ class _Training:
             steps_per_epoch=self.batches.steps_per_epoch,
             verbose=0,
             shuffle=False,  # `Batches` shuffles.
-            callbacks=[self.log, *boards, *bar, *self.options.callbacks, self.log.rates],
+            callbacks=[self.log, *boards, *bar, *self._callbacks(), self.log.rates],
         )
+
+    def _callbacks(self) -> list[keras.callbacks.Callback]:
+        """Returns the callbacks of the user, watched if there are any."""
+        own = list(self.options.callbacks)
+        return [self.watch.first, *own, self.watch.last] if self._foreign() else own
+
+    def _foreign(self) -> list[keras.callbacks.Callback]:
+        return [each for each in self.options.callbacks if not _is_ours(each)]
 
     def result(self) -> Result:
         """Measures the network on every example; returns the result of the run."""
@@ -246,13 +255,14 @@ class _Training:
         return dataclasses.replace(result, seconds=seconds)
 
     def _describe_training(self) -> bool:
-        """Completes the environment; returns whether a callback changed the learning rate."""
+        """Completes the environment; returns whether a callback changed the training."""
         about, optimizer = self.environment["training"], self.network.optimizer
         steps = int(keras.ops.convert_to_numpy(optimizer.iterations))
         about |= {"steps": steps, "learning_rate": self.log.rates.seen}
-        others = [each for each in self.options.callbacks if not _is_ours(each)]
-        if others:
-            about["callbacks"] = [type(each).__name__ for each in others]
+        if foreign := self._foreign():
+            about["callbacks"] = [type(each).__name__ for each in foreign]
+        if self.watch.changed:
+            return True
         rate = about["optimizer"].get("learning_rate")  # A dict for a schedule, which is fixed
         return isinstance(rate, float) and self.log.rates.changed(rate)
 

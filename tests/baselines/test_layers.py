@@ -344,6 +344,12 @@ def test_read_coords_gives_the_mean_under_the_softmax():
     logits[:, [0, 8]] = 0
     logits[0, 8] = np.log(3)
     np.testing.assert_allclose(ReadCoords()(logits), [[0.5, 0], [0, 0]], atol=1e-6)
+    half = ReadCoords(dtype="float16")(np.zeros((1, 64, 64, 1)) + 9 * np.eye(64)[5][:, None, None])
+    assert keras.backend.standardize_dtype(half.dtype) == "float16"
+    shares = np.exp(9.0) / (np.exp(9.0) + 63)  # Of row 5; its coordinate is 10 / 63 - 1
+    np.testing.assert_allclose(
+        half, [[shares * (10 / 63 - 1) + (1 - shares) * 53 / 63 / 63, 0]], atol=1e-3
+    )
     loaded = keras.layers.deserialize(keras.layers.serialize(ReadCoords(name="read")))
     assert type(loaded) is ReadCoords
     assert loaded.name == "read"

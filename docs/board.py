@@ -1,0 +1,63 @@
+"""The board: a row for each model and recipe of the rule, a column for each way of holding out."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+
+from not_so_clevr import results
+from not_so_clevr.benchmark import searches
+from not_so_clevr.results import Result, tables
+from not_so_clevr.results.leaderboard import Row
+
+CONFIGS = ("uniform_32", "quadrant_32", "rows_32", "border_32")
+
+_COLUMNS = ("model", *CONFIGS, "robust", "parameters", "compute")
+
+
+def shows(run: Result) -> bool:
+    """Returns whether a run belongs to the board: by the rule, or without a weight to train."""
+    return run.config in CONFIGS and (run.search is not None or run.parameters == 0)
+
+
+def table(task: str, runs: Sequence[Result]) -> str:
+    """Returns the rows of a task, the best first."""
+    rows = results.leaderboard(run for run in runs if run.task == task and shows(run))
+    models = results.grouped(rows, lambda row: row.model).values()
+    return tables.markdown(_COLUMNS, map(_cells, sorted(models, key=_order)))
+
+
+def _order(rows: Sequence[Row]) -> tuple[float, ...]:
+    """Returns what is lowest for the best model: most runs perfect, most of test right, and ties.
+
+    Ties are broken as on the leaderboard: by robustness, parameters and compute.
+    """
+    perfect = sum(row.perfect for row in rows) / sum(row.seeds for row in rows)
+    test = statistics.fmean(row.test or 0.0 for row in rows)
+    return -perfect, -test, -(rows[0].robust or 0), rows[0].parameters or 0, _seconds(rows)
+
+
+def _seconds(rows: Sequence[Row]) -> float:
+    known = [row.training_seconds for row in rows if row.training_seconds is not None]
+    return statistics.median(known) if known else math.inf
+
+
+def _cells(rows: Sequence[Row]) -> list[str]:
+    first, by_config = rows[0], {row.config: row for row in rows}
+    steps = "" if not first.parameters else f"{first.steps:,.0f} steps, "
+    return [
+        first.model.replace(f"-{searches.NAME}", "", 1).replace("-", ", "),
+        *(_cell(by_config.get(config)) for config in CONFIGS),
+        "" if first.points is None else f"{first.robust} of {first.points}",
+        f"{first.parameters:,}",
+        f"{steps}{tables.duration(_seconds(rows))}",
+    ]
+
+
+def _cell(row: Row | None) -> str:
+    """Returns the share of test that is right, below how many runs are perfect."""
+    if row is None or row.test is None:
+        return ""
+    ends = tables.interval(row.metric, row.test, row.test_interval)
+    return f"{row.perfect} of {row.seeds}<br>{tables.percent(row.test)}{ends}"
