@@ -21,7 +21,7 @@ import tour
 from hypothesis import given
 from hypothesis import strategies as st
 
-from not_so_clevr.benchmark import searches
+from not_so_clevr.benchmark import registry, searches
 from not_so_clevr.benchmark.options import TUNE_CONFIG
 
 ROOT = generate.ROOT
@@ -326,3 +326,9 @@ def test_the_tour_shows_what_came_out_and_nothing_of_a_machine():
                 r"/(home|tmp|work|usr)\b|CPU|GPU|Intel",
                 str(output.get("text") or output["data"]["text/plain"]),
             )
+
+
+def test_the_board_says_what_each_model_tests():
+    text = (ROOT / "docs" / "board.md").read_text()
+    of_models = text.partition("## The models")[2]
+    assert set(re.findall(r"`(\w+)`", of_models)) >= set(registry.names())
