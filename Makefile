@@ -48,7 +48,7 @@ lint: install    ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mypy docs/board.py docs/commands.py docs/data.py docs/drawings.py docs/generate.py docs/gpu.py docs/hooks.py docs/narrow.py docs/scaling.py docs/tour.py docs/values.py
+	$(BIN)/mypy docs/board.py docs/commands.py docs/data.py docs/drawings.py docs/generate.py docs/gpu.py docs/hooks.py docs/narrow.py docs/notebooks.py docs/scaling.py docs/values.py
 
 docs: install    ## Check the numbers in the pages, and build the site: site/index.html
 	$(BIN)/python docs/generate.py --check

@@ -13,11 +13,11 @@ import sys
 import data
 import generate
 import hooks
+import notebooks
 import numpy as np
 import pytest
 import run_files
 import subprocesses
-import tour
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -304,19 +304,28 @@ def test_a_broken_link_is_an_error(link, tmp_path):
 @pytest.mark.slow
 def test_the_tour_runs_from_top_to_bottom(tmp_path):
     """Its last cell asserts that CoordConv is perfect, and that its rival is not."""
-    last = tour.execute(tmp_path).cells[-1]
+    last = notebooks.execute("tour", tmp_path).cells[-1]
     assert "assert coordconv.perfect" in last.source
     assert last.execution_count == 10
 
 
-def test_the_tour_shows_what_came_out_and_nothing_of_a_machine():
-    notebook = json.loads(tour.NOTEBOOK.read_text())
-    assert notebook["metadata"] == tour.METADATA
+@pytest.mark.slow
+def test_the_tutorial_runs_from_top_to_bottom(tmp_path):
+    """Its cells assert what the text says: of shifts, the layer, the canvases, the trainings."""
+    cells = notebooks.execute("coordconv", tmp_path).cells
+    assert sum("assert" in cell.source for cell in cells) == 6
+    assert cells[-2].execution_count == 15
+
+
+@pytest.mark.parametrize(("name", "pictures"), [("tour", 3), ("coordconv", 6)])
+def test_a_notebook_shows_what_came_out_and_nothing_of_a_machine(name, pictures):
+    notebook = json.loads(notebooks.file(name).read_text())
+    assert notebook["metadata"] == notebooks.METADATA
     cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
     assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
     assert (
         sum("image/png" in output.get("data", {}) for cell in cells for output in cell["outputs"])
-        == 3
+        == pictures
     )
     for cell in cells:
         assert not cell["metadata"]

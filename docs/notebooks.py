@@ -1,13 +1,15 @@
-"""Runs docs/tour.ipynb from top to bottom and saves its outputs, without details of the machine.
+"""Runs the notebooks of docs/ from top to bottom and saves their outputs, without the machine's.
 
-python docs/tour.py
+python docs/notebooks.py [NAME ...]     # e.g. tour; all if none is given
 """
 
 from __future__ import annotations
 
 import os
 import pathlib
+import sys
 import tempfile
+from collections.abc import Sequence
 from typing import Any
 
 import nbclient
@@ -16,15 +18,21 @@ import tensorflow_datasets as tfds
 
 import not_so_clevr  # noqa: F401  Registers the data set.
 
-NOTEBOOK = pathlib.Path(__file__).with_name("tour.ipynb")
+FOLDER = pathlib.Path(__file__).parent
+NAMES = ("tour", "coordconv")
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
 
 
-def execute(folder: pathlib.Path) -> Any:
-    """Runs the notebook in a folder, with the data set below it, and returns it with its outputs.
+def file(name: str) -> pathlib.Path:
+    """Returns the file of a notebook."""
+    return FOLDER / f"{name}.ipynb"
+
+
+def execute(name: str, folder: pathlib.Path) -> Any:
+    """Runs a notebook in a folder, with the data set below it, and returns it with its outputs.
 
     Raises:
         nbclient.exceptions.CellExecutionError: if a cell fails, with the cell and its traceback.
@@ -33,7 +41,7 @@ def execute(folder: pathlib.Path) -> Any:
     builder = tfds.builder("not_so_clevr/quadrant", data_dir=data)
     builder.download_and_prepare()  # Not in the notebook, to keep its progress bars out.
 
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    notebook = nbformat.read(file(name), as_version=4)
     resources = {"metadata": {"path": str(folder)}}
     client = nbclient.NotebookClient(notebook, record_timing=False, resources=resources)
     client.execute(env=os.environ | {"TFDS_DATA_DIR": str(data)})
@@ -45,6 +53,11 @@ def execute(folder: pathlib.Path) -> Any:
     return notebook
 
 
+def main(names: Sequence[str]) -> None:
+    for name in names or NAMES:
+        with tempfile.TemporaryDirectory() as folder:
+            nbformat.write(execute(name, pathlib.Path(folder)), file(name))
+
+
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as folder:
-        nbformat.write(execute(pathlib.Path(folder)), NOTEBOOK)
+    main(sys.argv[1:])
