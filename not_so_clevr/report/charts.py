@@ -121,7 +121,9 @@ def _chart(
     labels: Sequence[str], order: Sequence[str], **changes: Any
 ) -> tuple[Figure, Mapping[str, dict[str, Any]]]:
     """Returns a figure with a legend of the models, and how to draw each."""
-    looks = {label: _look(label, order or sorted(labels)) | changes for label in labels}
+    order = order or sorted(labels)
+    gids = {label: {"gid": style.model(k)} for k, label in enumerate(order)}
+    looks = {label: _look(label, order) | gids[label] | changes for label in labels}
     figure = Figure(figsize=(4.8, 3 + 0.25 * len(labels)), layout="constrained")
     legend = figure.legend(
         [Line2D([], [], **look) for look in looks.values()],
@@ -145,7 +147,6 @@ def _look(label: str, order: Sequence[str]) -> dict[str, Any]:
         "marker": _MARKERS[k % len(_MARKERS)],
         "fillstyle": _FILLS[k // len(_MARKERS) % len(_FILLS)],
         "markersize": 5,
-        "gid": style.model(list(order).index(label)),
     }
 
 

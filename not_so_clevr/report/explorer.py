@@ -1,6 +1,6 @@
 """The explorer: where each model puts the shape, for every place on the canvas, as data.
 
-The script of the page draws it. Arrays are int16, compressed by zlib and in base64, and so fit into an
+The script of the page draws it. Arrays are int16, compressed by zlib, in base64, which fits into an
 attribute of an element.
 """
 

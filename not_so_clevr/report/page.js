@@ -27,11 +27,12 @@ const facets = document.querySelectorAll("[data-task], [data-config], [data-mode
 const groups = [...document.querySelectorAll("[data-group]")].reverse(); // Inner ones first
 
 function filter() {
-  const models = [...filters.querySelectorAll("[name=model]:checked")];
+  const [onlyTask, onlyConfig] = ["only-task", "only-config"].map((id) => document.getElementById(id).value);
+  const models = [...filters.querySelectorAll(":checked:not(option)")];
   const chosen = new Set(models.map((each) => each.value));
   const fits = ({dataset: {task, config, model}}) =>
-    (!filters.task.value || task === undefined || task === filters.task.value) &&
-    (!filters.config.value || config === undefined || config === filters.config.value) &&
+    (!onlyTask || task === undefined || task === onlyTask) &&
+    (!onlyConfig || config === undefined || config === onlyConfig) &&
     (!chosen.size || model === undefined || chosen.has(model));
   for (const each of facets) each.toggleAttribute("hidden", !fits(each));
   // A group without any of the chosen models is an empty heading.
@@ -245,5 +246,9 @@ if (stage) {
 }
 filters.hidden = false;
 filters.addEventListener("change", filter);
-filters.addEventListener("reset", () => setTimeout(filter)); // After it
+document.getElementById("all").addEventListener("click", () => {
+  for (const each of filters.querySelectorAll("select")) each.value = "";
+  for (const each of filters.querySelectorAll("input")) each.checked = false;
+  filter();
+});
 filter();
