@@ -2,6 +2,7 @@
 
 import base64
 import dataclasses
+import html
 import json
 import re
 import zlib
@@ -188,13 +189,13 @@ def test_sixty_runs_of_ten_models_on_six_tasks_make_two_megabytes():
 def run_script(file, page, script, *options):
     """Returns what a script on the page, loaded and left alone for a second, says."""
     allowed = re.sub("<meta http-equiv.*?>", "", page)
-    shown = "document.body.innerHTML = ''; document.body.append(JSON.stringify(log))"
+    shown = "document.body.append(Object.assign(document.createElement('pre'), {textContent: JSON.stringify(log)}))"
     waits = "const wait = (ms) => new Promise((done) => setTimeout(done, ms)); const log = {};"
     code = f"(async () => {{ {waits} await wait(500); {script}; {shown}; }})()"
     file.write_text(allowed.replace("</body>", f"<script>{code}</script></body>"))
     text, logged = subprocesses.browse(file, "--virtual-time-budget=20000", *options)
     assert logged == []
-    return json.loads(re.search("<body>(.*)</body>", text, re.DOTALL)[1])
+    return json.loads(html.unescape(re.search("<pre>(.*)</pre>", text, re.DOTALL)[1]))
 
 
 @pytest.fixture(scope="module")
@@ -237,6 +238,7 @@ def test_the_mouse_and_the_keys_move_the_explorer(tmp_path, page):
       log.shape = has(255, 255, 255);
       explored.selectedIndex = panel("rendering");
       explored.dispatchEvent(new Event("change"));
+      await spoken(); // Once it is loaded
       stage.dispatchEvent(new PointerEvent("pointermove", over(8, 8)));
       log.rendering = await spoken();
       log.overflow = document.documentElement.scrollWidth <= innerWidth"""
@@ -264,7 +266,7 @@ def test_the_mouse_and_the_keys_move_the_explorer(tmp_path, page):
 @pytest.mark.slow
 def test_the_filters_act_on_everything(tmp_path, page):
     script = """
-      const names = (selector) => [...document.querySelectorAll(selector)].filter((each) => each.checkVisibility());
+      const names = (selector) => [...document.querySelectorAll(selector)].filter((each) => each.checkVisibility() && !each.closest("[hidden]"));
       const state = async () => { await wait(400); return {
         rows: names("#leaderboard ~ .wide tbody tr").map((row) => row.cells[0].textContent + " " + row.cells[2].textContent),
         maps: names("[aria-label^='Map of errors']").length,

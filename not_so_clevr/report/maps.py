@@ -26,7 +26,7 @@ from not_so_clevr.dataset.metrics import METRICS, Metric
 from not_so_clevr.report import style
 from not_so_clevr.results import Result
 
-ARROWS = 64  # More predictions would hide each other.
+ARROWS = 50  # More predictions would hide each other.
 
 _RIGHT = "#009E73"
 _WRONG = "#D55E00"

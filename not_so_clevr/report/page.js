@@ -74,9 +74,12 @@ async function load(list) {
   return found;
 }
 
-// Shows the panel that is selected, or the first that the filters leave.
+// Shows the panel that is selected, or the first that has any of the chosen models.
 async function choosePanel() {
-  for (const option of explored.options) option.hidden = option.disabled = panels[option.value].hidden;
+  for (const option of explored.options) {
+    const list = panels[option.value];
+    option.hidden = option.disabled = list.hidden || [...list.children].every((each) => each.hidden);
+  }
   if (explored.selectedOptions[0]?.disabled !== false)
     explored.selectedIndex = [...explored.options].findIndex((each) => !each.disabled);
   const list = panels[explored.value];
@@ -132,13 +135,16 @@ function draw() {
     return;
   }
   const x = (column) => (column + 0.5) * scale; // The middle of a pixel
+  const box = (row, column, size) => { // Without gaps between neighbours
+    const [left, top, right, bottom] = [column, row, column + size, row + size].map((each) => Math.round(each * scale));
+    pen.fillRect(left, top, right - left, bottom - top);
+  };
   const hatch = hatched(pen);
   panel.places.forEach((split, k) => {
     if (!split) return;
     pen.fillStyle = split === 2 ? hatch : "#2b323a";
     const {row, column} = pixel({row: Math.floor(k / panel.columns), column: k % panel.columns});
-    const [left, top] = [Math.round(column * scale), Math.round(row * scale)]; // No gaps between places
-    pen.fillRect(left, top, Math.round((column + panel.step) * scale) - left, Math.round((row + panel.step) * scale) - top);
+    box(row, column, panel.step);
   });
 
   const {row, column} = pixel(at);
@@ -146,8 +152,7 @@ function draw() {
   pen.fillStyle = "#fff";
   panel.kernel.forEach((white, k) => {
     if (!white) return;
-    const [left, top] = [column - corner + k % panel.size, row - corner + Math.floor(k / panel.size)];
-    pen.fillRect(left * scale, top * scale, scale + 0.5, scale + 0.5);
+    box(row - corner + Math.floor(k / panel.size), column - corner + k % panel.size, 1);
   });
 
   const split = ["without an example", "train", "test"][panel.places[at.row * panel.columns + at.column]];

@@ -89,6 +89,7 @@ def svg(figure: Figure, name: str) -> str:
     text = re.sub(r" font-family: [^;\"]*;", "", text)
     text = re.sub(r"data:image/png;base64,([^\"]*)", _smaller, text)
     text = re.sub(r"<(?:path|use|g|text|clipPath|rect)\b[^>]*>", _rounded, text)
+    text = re.sub(r' transform="rotate\(-?0 [^"]*"|; stroke-linejoin: miter', "", text)
     text = re.sub(r"\n +", "\n", text).replace('xlink:href="#', 'href="#')
     return _MARKERS.sub(_styled_once, text)
 
