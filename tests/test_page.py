@@ -80,7 +80,7 @@ def test_a_verdict_needs_train_and_test(train, wrong, verdict):
 def test_the_headline_is_about_the_best_model_of_the_user():
     runs = [*(result("half", task=task, wrong=0.1) for task in TASKS), result("one")]
     assert of(runs).model == "one"  # One task computed is more than six nearly.
-    assert of(runs[:-1] + [result("worse", wrong=0.2)]).model == "half"
+    assert of([*runs[:-1], result("worse", wrong=0.2)]).model == "half"
     rows = results.leaderboard([result("own", wrong=1.0)], [result("reference")])
     assert headline.headline(rows).model == "own"
     assert headline.headline([]) is None
