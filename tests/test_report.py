@@ -84,7 +84,9 @@ def with_reference():
 
 def test_reference_results_and_what_was_published_are_beside_the_runs(with_reference):
     found = Page(with_reference)
-    rows = re.findall(r"<tr( class=.yours.)?>\s*<td.*?<th.*?>(.*?)</th>", with_reference, re.DOTALL)
+    rows = re.findall(
+        r"<tr( class=.yours.)?[^>]*>\s*<td.*?<th.*?>(.*?)</th>", with_reference, re.DOTALL
+    )
     models = [
         (bool(yours), re.sub("<.*?>", "", text)) for yours, text in rows if "</td>" not in text
     ]

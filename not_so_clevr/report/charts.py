@@ -71,7 +71,8 @@ def curves(runs: Sequence[Result], order: Sequence[str] = (), metric: str = "") 
         axes.plot(epochs, [each.mean() for each in values], markevery=marked, **looks[label])
         low, high = [each.min() for each in values], [each.max() for each in values]
         faint = 0.2 if len(models) <= 4 else 0.08
-        axes.fill_between(epochs, low, high, color=looks[label]["color"], alpha=faint, linewidth=0)
+        look = {name: looks[label][name] for name in ("color", "gid")}
+        axes.fill_between(epochs, low, high, alpha=faint, linewidth=0, **look)
 
     last = max(map(max, models.values()))
     axes.set(xlabel="epoch", xscale="log", xlim=(0.9, 1.1 * last), **_ACCURACY)
@@ -102,7 +103,9 @@ def costs(runs: Sequence[Result], order: Sequence[str] = ()) -> Figure | None:
         found = same[0].parameters, results.median(run.seconds for run in same)
         for axes, cost in zip(both, found, strict=True):
             if _positive(cost):
-                axes.errorbar([cost], [mean], spread, elinewidth=1, **looks[label])
+                point = axes.errorbar([cost], [mean], spread, elinewidth=1, **looks[label])
+                for bar in point.lines[2]:
+                    bar.set_gid(looks[label]["gid"])
 
     both[0].set(xlabel="parameters", **_ACCURACY)
     both[1].set(xlabel="time of a run, s")
@@ -118,7 +121,9 @@ def _chart(
     labels: Sequence[str], order: Sequence[str], **changes: Any
 ) -> tuple[Figure, Mapping[str, dict[str, Any]]]:
     """Returns a figure with a legend of the models, and how to draw each."""
-    looks = {label: _look(label, order or sorted(labels)) | changes for label in labels}
+    order = order or sorted(labels)
+    gids = {label: {"gid": style.model(k)} for k, label in enumerate(order)}
+    looks = {label: _look(label, order) | gids[label] | changes for label in labels}
     figure = Figure(figsize=(4.8, 3 + 0.25 * len(labels)), layout="constrained")
     legend = figure.legend(
         [Line2D([], [], **look) for look in looks.values()],
@@ -127,8 +132,10 @@ def _chart(
         frameon=False,
         handlelength=4,
     )
-    for text, label in zip(legend.get_texts(), labels, strict=True):
+    for line, text, label in zip(legend.legend_handles, legend.get_texts(), labels, strict=True):
         text.set_text(style.wrapped(label, 45))
+        for artist in filter(None, (line, text)):
+            artist.set_gid(looks[label]["gid"])
     return figure, looks
 
 
@@ -141,6 +148,11 @@ def _look(label: str, order: Sequence[str]) -> dict[str, Any]:
         "fillstyle": _FILLS[k // len(_MARKERS) % len(_FILLS)],
         "markersize": 5,
     }
+
+
+def color(label: str, order: Sequence[str]) -> str:
+    """Returns the colour of a model in charts of this order."""
+    return COLORS[_number(label, order) % len(COLORS)]
 
 
 def _number(label: str, order: Sequence[str]) -> int:

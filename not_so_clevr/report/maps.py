@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib import patheffects
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
 from matplotlib.colorbar import Colorbar
 from matplotlib.colors import AsinhNorm, Normalize
 from matplotlib.figure import Figure, SubFigure
@@ -25,10 +26,11 @@ from not_so_clevr.dataset.metrics import METRICS, Metric
 from not_so_clevr.report import style
 from not_so_clevr.results import Result
 
-ARROWS = 100  # More predictions would hide each other.
+ARROWS = 50  # More predictions would hide each other.
 
 _RIGHT = "#009E73"
 _WRONG = "#D55E00"
+_COLORS = "cividis_r"
 _OUTLINE = "#111111"  # Not black, so `style.svg` keeps it: the maps look the same on any page.
 _TICKS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)  # Of the color bar, in pixels
 
@@ -54,12 +56,13 @@ def distance(run: Result) -> Metric:
     return METRICS[run.distance_metric]
 
 
-def errors(runs: Sequence[Result], highest: float = 0) -> Figure | None:
+def errors(runs: Sequence[Result], highest: float = 0, bar: bool = True) -> Figure | None:
     """Draws a map of errors for each model, on one scale; None if no run has its examples.
 
     Args:
         runs: of one task and config.
         highest: the least end of the scale, so that several figures can share one.
+        bar: whether there is a colour bar; `scale` draws the one of several figures.
     """
     models = style.by_label(having("coordinates", runs))
     if not models:
@@ -67,11 +70,21 @@ def errors(runs: Sequence[Result], highest: float = 0) -> Figure | None:
     maps = [error_map(same) for same in models.values()]
     highest = max(highest, *map(peak, models.values()))
 
-    figure, cells = _cells(list(models), runs[0].config, height=2.8)
+    figure, cells = _cells(list(models), runs[0].config, height=2.8 if bar else 2.4)
     for cell, each in zip(cells, maps, strict=True):
         image = draw_map(cell, each, runs[0], highest)
-    bar = figure.colorbar(image, ax=cells, location="bottom", aspect=25)
-    label_bar(bar, runs[0], 10, 2.4)
+    if bar:
+        below = figure.colorbar(image, ax=cells, location="bottom", aspect=25)
+        label_bar(below, runs[0], 10, 2.4)
+    return figure
+
+
+def scale(run: Result, highest: float) -> Figure:
+    """Draws the colour bar of maps that end at `highest`, of the task of a run."""
+    figure = Figure(figsize=(4, 0.6), layout="constrained")
+    colors = ScalarMappable(_scale(run, highest), _COLORS)
+    bar = figure.colorbar(colors, cax=figure.subplots(), orientation="horizontal")
+    label_bar(bar, run, 10, 4)
     return figure
 
 
@@ -136,8 +149,10 @@ def _canvases(part: SubFigure, run: Result) -> None:
         above.set_title(f"({i}, {j})", fontsize=9)
         below.set_xlabel(f"IoU {test['iou'][shown[k]]:.2f}", fontsize=9)
         for cell, image in ((above, true[k]), (below, test[results.PAINTED][k])):
-            cell.imshow(image, cmap="gray", vmin=0, vmax=drawing.WHITE, interpolation="none")
+            look = {"cmap": "gray", "vmin": 0, "vmax": drawing.WHITE, "interpolation": "none"}
+            cell.imshow(image, clip_on=False, **look)
             cell.set(xticks=[], yticks=[])
+            cell.spines[:].set_visible(False)  # Canvases are black; frames double the figure.
     for cell, name in zip(grid[:, 0], ("true", "painted") * 2, strict=True):
         cell.set_ylabel(name)
 
@@ -162,10 +177,14 @@ def draw_map(cell: Axes, errors: npt.NDArray[np.float64], run: Result, highest: 
     Distances are on a scale that is linear below a pixel and logarithmic above. On a linear one,
     up to the 80 pixels of a very bad model, an error of 2 pixels would look perfect.
     """
-    scale = Normalize(0, highest) if distance(run).higher_is_better else AsinhNorm(1, 0, highest)
-    image = cell.imshow(errors, cmap="cividis_r", norm=scale, interpolation="none")
+    norm = _scale(run, highest)
+    image = cell.imshow(errors, cmap=_COLORS, norm=norm, interpolation="none")
     _outline_test(cell, run.config)
     return image
+
+
+def _scale(run: Result, highest: float) -> Normalize:
+    return Normalize(0, highest) if distance(run).higher_is_better else AsinhNorm(1, 0, highest)
 
 
 def label_bar(bar: Colorbar, run: Result, size: float, width: float) -> None:

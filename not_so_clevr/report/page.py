@@ -14,18 +14,18 @@ import json
 import pathlib
 import statistics
 import urllib.parse
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import jinja2
-import numpy as np
+from markupsafe import Markup
 from matplotlib.figure import Figure
 
 import not_so_clevr
 from not_so_clevr import files, results
 from not_so_clevr.checks import UserError
 from not_so_clevr.dataset.config import as_config
-from not_so_clevr.report import charts, maps, style, triangle
+from not_so_clevr.report import charts, explorer, headline, maps, style, triangle
 from not_so_clevr.results import Result, naming, tables
 from not_so_clevr.results.leaderboard import Row
 from not_so_clevr.results.published import PUBLISHED_COLUMNS, sources
@@ -107,16 +107,23 @@ def page(
     """
     order = charts.labels(runs)
     rows = results.leaderboard(runs, reference)
+    names = _names(rows, order)
+    best = _panels(runs)
     details = [_details(same) for same in results.grouped(runs, lambda run: run.row).values()]
     models = collections.Counter(
         (row.task, row.config) for row in rows if not (row.reference or row.also)
     )
-    panels = [
-        _panel(best, order) | {"left_out": models[key] - MOST}
-        for key, best in _panels(runs).items()
-    ]
+    panels = [_panel(same, order) | {"left_out": models[key] - MOST} for key, same in best.items()]
+    explored = [explorer.panel(same, order) for same in best.values()]
     return _template().render(
         version=not_so_clevr.__version__,
+        styles=_own("page.css"),
+        script=_own("page.js"),
+        headline=headline.headline(rows),
+        names=names,
+        facets=_facets(names["model"]),
+        explored=[panel for panel in explored if panel],
+        steps=explorer.STEPS,
         explanation=results.EXPLANATION,
         runs=runs,
         folders=list(map(str, folders)),
@@ -137,6 +144,35 @@ def page(
         published=results.elsewhere(rows),
         sources=sources(),
     )
+
+
+def _names(rows: Iterable[Row], order: Sequence[str]) -> dict[str, list[str]]:
+    """Returns the names to filter by; those of the user's models are in the order of the charts."""
+    rows = list(rows)
+    names = {
+        "task": [row.task for row in rows],
+        "config": [row.config for row in rows],
+        "model": [*order, *(row.model for row in rows)],
+    }
+    return {kind: list(dict.fromkeys(each)) for kind, each in names.items()}
+
+
+def _facets(models: Sequence[str]) -> Callable[..., Markup]:
+    """Returns what gives an element attributes that the filters act on; models by their number."""
+    numbers = {model: str(k) for k, model in enumerate(models)}
+
+    def facets(task: str = "", config: str = "", model: str | None = None) -> Markup:
+        values = {"task": task, "config": config}
+        values = {kind: tables.plain(value, keep="\n") for kind, value in values.items() if value}
+        values |= {} if model is None else {"model": numbers[model]}
+        texts = [Markup('data-{}="{}"').format(*each) for each in values.items()]
+        return Markup(" ").join(texts)
+
+    return facets
+
+
+def _own(name: str) -> Markup:
+    return Markup((pathlib.Path(__file__).parent / name).read_text(encoding="utf-8"))
 
 
 def _cells(row: Row) -> list[tuple[str, str, Any]]:
@@ -204,7 +240,7 @@ def _panel(runs: Sequence[Result], order: Sequence[str]) -> dict[str, Any]:
     task, config = runs[0].task, runs[0].config
     models = style.by_label(runs)
     mapped = style.by_label(run for run in runs if run.examples)
-    highest = max((np.nanmax(maps.error_map(same)) for same in mapped.values()), default=0)
+    highest = max(map(maps.peak, mapped.values()), default=0)
     predicted, painted = (
         [maps.worst(same) for same in style.by_label(maps.having(column, runs)).values()]
         for column in (results.PREDICTED, results.PAINTED)
@@ -215,9 +251,11 @@ def _panel(runs: Sequence[Result], order: Sequence[str]) -> dict[str, Any]:
         "description": _description(config),
         "without_map": [label for label in models if label not in mapped],
         "errors": [
-            _drawing("errors", maps.errors(same, highest), _errors(same), same)
+            _drawing("errors", maps.errors(same, highest, bar=False), _errors(same), same)
             for same in mapped.values()
         ],
+        "scale": mapped
+        and _drawing("scale", maps.scale(runs[0], highest), _range(runs[0], highest), runs),
         "predictions": [
             _drawing("predictions", maps.predictions([run]), _worst(run), [run])
             for run in predicted
@@ -244,6 +282,12 @@ def _drawing(kind: str, figure: Figure | None, text: str, runs: Sequence[Result]
         return None
     link = _anchor(*runs[0].row)
     return Drawing(style.svg(figure, f"{kind}/{link}"), text, runs[0].label, link)
+
+
+def _range(run: Result, highest: float) -> str:
+    metric = maps.distance(run)
+    name = f"1 - {metric.label}" if metric.higher_is_better else metric.label
+    return f"{name} from 0, light, to {highest:.3g}{metric.unit and ' '}{metric.unit}, dark"
 
 
 def _errors(runs: Sequence[Result]) -> str:

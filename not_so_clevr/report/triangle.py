@@ -18,7 +18,7 @@ from not_so_clevr import results
 from not_so_clevr.checks import UserError
 from not_so_clevr.dataset import splits
 from not_so_clevr.dataset.config import as_config
-from not_so_clevr.dataset.tasks import TASKS
+from not_so_clevr.dataset.tasks import TASKS, Task
 from not_so_clevr.report import style
 from not_so_clevr.results import Result, tables
 from not_so_clevr.results.leaderboard import Row
@@ -87,7 +87,9 @@ def triangles(drawn: Mapping[str, Rows], shown: Sequence[str]) -> Figure:
         for place, config in enumerate(shown):
             x, y = left + _WIDTH / 2 * place, top - title - _HEIGHT
             box = (x / width, y / height, _WIDTH / 2 / width, _HEIGHT / height)
-            _draw(figure.add_axes(box), rows, config)
+            axes = figure.add_axes(box)
+            axes.set_gid(style.config(config))
+            _draw(axes, rows, config)
         if title:
             middle, name = left + _WIDTH / 4 * len(shown), tables.plain(label)
             look: dict[str, Any] = {"ha": "center", "va": "top", "fontsize": 9, "weight": "bold"}
@@ -118,12 +120,12 @@ def _draw(axes: Axes, rows: Rows, config: str) -> None:
     for name, (x, y) in _CORNERS.items():
         axes.text(x, y, _NAMES[name], ha="center", va="center", fontsize=8)
     for name, task in TASKS.items():
-        _arrow(axes, task.source, task.target, rows.get((name, config)))
+        _arrow(axes, task, rows.get((name, config)))
 
 
-def _arrow(axes: Axes, source: str, target: str, row: Row | None) -> None:
+def _arrow(axes: Axes, task: type[Task], row: Row | None) -> None:
     """Draws an arrow on the left of its side, seen along it, and its label there."""
-    start, end = (np.array(_CORNERS[name]) for name in (source, target))
+    start, end = (np.array(_CORNERS[name]) for name in (task.source, task.target))
     along = (end - start) / np.hypot(*(end - start))
     left = np.array([-along[1], along[0]])
     free = _FREE * along
@@ -132,11 +134,14 @@ def _arrow(axes: Axes, source: str, target: str, row: Row | None) -> None:
         look |= {"color": _MISSING, "linewidth": 0.8, "linestyle": (0, (2, 2))}
     else:
         look |= {"color": _PERFECT if row.perfect == row.seeds else _OTHER, "linewidth": 1.4}
-    axes.annotate("", end - free + _APART * left, start + free + _APART * left, arrowprops=look)
+    tip, tail = end - free + _APART * left, start + free + _APART * left
+    arrow = axes.annotate("", tip, tail, arrowprops=look)
+    assert arrow.arrow_patch is not None
+    arrow.arrow_patch.set_gid(style.task(task.name))
     if row is None:
         return
 
-    is_bottom = "coordinates" not in (source, target)
+    is_bottom = "coordinates" not in (task.source, task.target)
     inside = left @ (_MIDDLE - start) > 0
     low, high = sorted((start, end), key=lambda corner: corner[1])
     share = 0.5 if is_bottom else 0.34 if inside else 0.55  # There is more room further down.
@@ -145,4 +150,5 @@ def _arrow(axes: Axes, source: str, target: str, row: Row | None) -> None:
     if not is_bottom:
         place = {"ha": "left" if left[0] > 0 else "right", "va": "center"}
     label = _share(row, "\n")
-    axes.text(x, y, label, fontsize=6.5, linespacing=1.1, multialignment="center", **place)
+    place |= {"multialignment": "center", "gid": style.task(task.name)}
+    axes.text(x, y, label, fontsize=6.5, linespacing=1.1, **place)
