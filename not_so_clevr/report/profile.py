@@ -36,11 +36,11 @@ Recipe = tuple[str, str]  # The label and the settings of the runs of some tasks
 
 
 def write_profile(
-    folder: pathlib.Path,
+    folder: str | pathlib.Path,
     profile: Profile,
-    neighbours: Sequence[Neighbour],
-    command: str | None,
-    runs: pathlib.Path,
+    neighbours: Sequence[Neighbour] = (),
+    command: str | None = None,
+    runs: str | pathlib.Path = "runs",
 ) -> list[pathlib.Path]:
     """Writes the radar as PNG and PDF, the table, the appendix, and the page of the runs.
 
@@ -57,6 +57,8 @@ def write_profile(
     Raises:
         OSError: one sentence, if a file cannot be written.
     """
+    folder = files.expanded(folder)
+    files.check_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
     figure = radar(profile, neighbours)
     written = [folder / f"radar{ending}" for ending in (".png", ".pdf")]
@@ -73,7 +75,7 @@ def write_profile(
             temporary.write_text(text, "utf-8")
 
     written.append(folder / "report.html")
-    write_page(written[-1], profile.runs, [runs], results.beside(profile.runs))
+    write_page(written[-1], profile.runs, [pathlib.Path(runs)], results.beside(profile.runs))
     return written
 
 
@@ -83,9 +85,9 @@ def radar(profile: Profile, neighbours: Sequence[Neighbour] = ()) -> Figure:
     0 is the inner ring. A capability that the model does not have is a gap: no point, and an axis
     that says why. The nearest neighbour is drawn behind it, dashed.
     """
-    figure = Figure(figsize=(7.2, 5.4))
+    figure = Figure(figsize=(7.2, 5.2))
     grid = figure.add_gridspec(
-        2, 3, left=0.06, right=0.94, bottom=0.13, top=0.9, wspace=0.75, hspace=0.5
+        2, 3, left=0.1, right=0.9, bottom=0.14, top=0.88, wspace=0.95, hspace=0.55
     )
     near = neighbours[0] if neighbours else None
     for k, task in enumerate(TASKS):
@@ -123,23 +125,33 @@ def _panel(axes: PolarAxes, task: str, profile: Profile) -> None:
     axes.set_rgrids([0, 50, 100], ["", "", ""])
     axes.set_thetagrids([], [])
     axes.spines["polar"].set_visible(False)
+    axes.spines["inner"].set(color="#CCCCCC", linewidth=0.8)
     axes.grid(color="#CCCCCC", linewidth=0.5)
-    axes.set_title(task, fontsize=9, weight="bold", pad=17)
+    axes.set_title(task, fontsize=9, weight="bold", pad=26)
 
+    gaps = {name: profile.gap(task, name) for name in angles}
+    reason = gaps[min(gaps)] if len(set(gaps.values())) == 1 else ""  # The same everywhere
     for name, angle in angles.items():
-        gap = profile.gap(task, name)
         look: dict[str, Any] = {"color": "#BBBBBB", "linewidth": 0.6}
-        if gap:
+        if gaps[name]:
             look |= {"color": _GAP, "linestyle": (0, (1, 2)), "linewidth": 1}
         axes.plot([angle, angle], [0, 100], **look)
-        across = np.sin(angle)
-        place = "center" if abs(across) < 0.1 else "left" if across > 0 else "right"
-        up = "bottom" if np.cos(angle) > 0.9 else "top" if np.cos(angle) < -0.5 else "center"
-        if not gap:
-            gap = tables.percent(profile.shares[task, name])
-        color = _GAP if profile.gap(task, name) else "black"
-        text = f"{name}\n{gap}"
-        axes.text(angle, 112, text, color=color, fontsize=6.5, ha=place, va=up)
+        if reason:
+            continue
+        value = gaps[name] or tables.percent(profile.shares[task, name])
+        color = _GAP if gaps[name] else "black"
+        axes.text(angle, 112, f"{name}\n{value}", color=color, fontsize=6.5, **_beside(angle))
+    if reason:
+        axes.text(0, 112, reason, color=_GAP, fontsize=6.5, **_beside(0))
+
+
+def _beside(angle: float) -> dict[str, str]:
+    """Returns the alignment of a text outside the ring, at an angle from the top."""
+    across, up = np.sin(angle), np.cos(angle)
+    return {
+        "ha": "center" if abs(across) < 0.1 else "left" if across > 0 else "right",
+        "va": "bottom" if up > 0.9 else "top" if up < -0.5 else "center",
+    }
 
 
 def _draw(

@@ -42,11 +42,11 @@ class Capability:
 
 
 CAPABILITIES: Mapping[str, Capability] = {
-    "interpolation": Capability("uniform_32", "20 % of the centres, scattered among those seen"),
+    "interpolation": Capability("uniform_32", "20 % of the centres, scattered among the others"),
     "recombination": Capability("quadrant_32", "a quadrant whose rows and columns were seen"),
-    "extrapolation": Capability("border_32", "the border: rows and columns never seen"),
-    "few examples": Capability("uniform_test80_32", "80 % of the centres: 20 % were seen"),
-    "transfer": Capability("uniform_32", "the weights of interpolation on 64 x 64", "uniform"),
+    "extrapolation": Capability("border_32", "the outermost ring, beyond all centres seen"),
+    "few examples": Capability("uniform_test80_32", "80 % of the centres, scattered"),
+    "transfer": Capability("uniform_32", "as for interpolation, but on 64 x 64 pixels", "uniform"),
 }
 _PLACES = {(each.config, each.also): name for name, each in CAPABILITIES.items()}
 
