@@ -164,12 +164,6 @@ def small(monkeypatch):
     usual = dict(CAPABILITIES)
     CAPABILITIES.clear()
     CAPABILITIES.update(small)
-    places = {(each.config, each.also): name for name, each in small.items()}
-    monkeypatch.setattr("not_so_clevr.results.profile._PLACES", places)
-    monkeypatch.setattr(
-        "not_so_clevr.results.profile._configs", lambda: {e.config for e in small.values()}
-    )
-    monkeypatch.setattr(protocol, "_FIRST", "uniform_12_square3")
     monkeypatch.setattr(protocol, "SEEDS", 2)
     yield
     CAPABILITIES.clear()

@@ -33,8 +33,6 @@ from not_so_clevr.results import CAPABILITIES, Profile, Result, naming
 SEEDS = 3
 QUICK = ("interpolation", "recombination")  # With seed 0
 
-_FIRST = next(iter(CAPABILITIES.values())).config
-
 
 @dataclasses.dataclass(frozen=True)
 class Suite:
@@ -75,10 +73,11 @@ def plan(
     _check_recipes(model, recipes)
 
     chosen = {each: CAPABILITIES[each] for each in (QUICK if quick else CAPABILITIES)}
-    ways, gaps = _ways(model, recipes, settings)
+    configs = list(dict.fromkeys(each.config for each in chosen.values()))
+    ways, gaps = _ways(model, configs[0], recipes, settings)
     runs = [
         experiment.plan(model, task=task, config=config, recipe=recipe, settings=changes)
-        for config in dict.fromkeys(each.config for each in chosen.values())
+        for config in configs
         for task, (recipe, changes) in ways.items()
     ]
     also: dict[str, list[str]] = {}
@@ -180,9 +179,11 @@ def _check_recipes(model: registry.Model, recipes: Sequence[str]) -> None:
 
 
 def _ways(
-    model: registry.Model, recipes: Sequence[str], settings: Mapping[str, Any]
+    model: registry.Model, config: str, recipes: Sequence[str], settings: Mapping[str, Any]
 ) -> tuple[dict[str, tuple[str | None, Mapping[str, Any]]], dict[str, str]]:
     """Returns the recipe and the settings of each task that a model fits, and the other tasks.
+
+    Its networks are built for one config; all have canvases of the same size.
 
     Raises:
         UserError: one sentence, if the model fits none, or a task that it has a recipe for cannot
@@ -197,7 +198,7 @@ def _ways(
             gaps[task] = f"{model.name} has no recipe for {task}."
             continue
         try:
-            run = experiment.plan(model, task=task, config=_FIRST, recipe=recipe, settings=settings)
+            run = experiment.plan(model, task=task, config=config, recipe=recipe, settings=settings)
             with environment.restored():
                 is_compiled = networks.build(run).compiled
         except UserError as error:

@@ -77,7 +77,7 @@ _add(
     "suite",
     many.suite,
     "suite my_models:build --quick",
-    "suite coordconv --recipe rule -o coordconv/",
+    "suite coordconv --address local -o coordconv/",
 )
 _add(
     "leaderboard",

@@ -145,7 +145,7 @@ def _panel(axes: PolarAxes, task: str, profile: Profile) -> None:
         axes.text(0, 112, reason, color=_GAP, fontsize=6.5, **_beside(0))
 
 
-def _beside(angle: float) -> dict[str, str]:
+def _beside(angle: float) -> dict[str, Any]:
     """Returns the alignment of a text outside the ring, at an angle from the top."""
     across, up = np.sin(angle), np.cos(angle)
     return {

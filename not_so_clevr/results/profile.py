@@ -48,7 +48,6 @@ CAPABILITIES: Mapping[str, Capability] = {
     "few examples": Capability("uniform_test80_32", "80 % of the centres, scattered"),
     "transfer": Capability("uniform_32", "as for interpolation, but on 64 x 64 pixels", "uniform"),
 }
-_PLACES = {(each.config, each.also): name for name, each in CAPABILITIES.items()}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,10 +69,10 @@ class Profile:
     @functools.cached_property
     def cells(self) -> Mapping[Key, Row]:
         """(task, capability) -> its row of the leaderboard; without metrics if it does not fit."""
-        rows = leaderboard(run for run in self.runs if run.config in _configs())
+        places = {(each.config, each.also): name for name, each in CAPABILITIES.items()}
         cells: dict[Key, Row] = {}
-        for row in rows:
-            place = _PLACES.get((row.config, row.also))
+        for row in leaderboard(self.runs):
+            place = places.get((row.config, row.also))
             if place is not None:
                 cells.setdefault((row.task, place), row)  # The first is the best of several labels.
         return cells
@@ -111,11 +110,6 @@ class Profile:
         return f"{tables.percent(row.test)}, {row.perfect} of {row.seeds}"
 
 
-@functools.cache
-def _configs() -> set[str]:
-    return {each.config for each in CAPABILITIES.values()}
-
-
 @dataclasses.dataclass(frozen=True)
 class Neighbour:
     """A reference model beside a profile: its own profile, how far it is, over how many cells."""
@@ -131,9 +125,9 @@ class Neighbour:
 
 def by_rule(reference: Iterable[Result]) -> list[Profile]:
     """Returns the profile of each model whose recipe was found by the rule of `tune`."""
+    configs = {each.config for each in CAPABILITIES.values()}
     found = (run for run in reference if run.recipe.split("-")[0] == naming.RULE)
-    runs = [run for run in found if run.config in _configs()]
-    models = grouped(runs, lambda run: run.label)
+    models = grouped((run for run in found if run.config in configs), lambda run: run.label)
     return [Profile(same[0].model, same) for same in models.values()]
 
 
