@@ -87,7 +87,7 @@ def radar(profile: Profile, neighbours: Sequence[Neighbour] = ()) -> Figure:
     """
     figure = Figure(figsize=(7.2, 5.2))
     grid = figure.add_gridspec(
-        2, 3, left=0.1, right=0.9, bottom=0.14, top=0.88, wspace=0.95, hspace=0.55
+        2, 3, left=0.1, right=0.88, bottom=0.14, top=0.88, wspace=0.95, hspace=0.55
     )
     near = neighbours[0] if neighbours else None
     for k, task in enumerate(TASKS):
