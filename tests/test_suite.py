@@ -256,7 +256,8 @@ def braces(text):
 
 def test_the_appendix_holds_untrusted_text_as_text():
     name = "a_b%$#{}\\input{/etc/passwd}~^é"
-    runs = [result(model=name), result(model=name, task="rendering")]
+    search = {"points": 9, "perfect": 3, "config": "quadrant_upper_left_32"}
+    runs = [result(model=name, search=search), result(model=name, task="rendering")]
     near = nearest(Profile("net", runs), of("near_one", [1.0, 0.5]))
     command = "not-so-clevr suite a_b --set x=1"
     text = files.appendix(Profile(name, runs), near, command)
@@ -264,7 +265,8 @@ def test_the_appendix_holds_untrusted_text_as_text():
     assert "\\input{/etc" not in text.replace(r"\allowbreak{}", "")
     assert text.isascii()
     assert braces(text).count("{") == braces(text).count("}")
-    assert r"steps=1000" in text
+    assert r"the best of 9 points on quadrant\_upper\_left\_32." in text
+    assert "steps=1000" in text
     assert "906 (regression, rendering)" in text
     assert r"near\_one" in text
     assert "2 cores of A, jax" in text

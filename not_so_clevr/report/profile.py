@@ -266,6 +266,9 @@ def _recipes(runs: Sequence[Result]) -> Iterator[tuple[str, str, str]]:
     """Yields the tasks that share a recipe, its label, and its settings."""
     by_recipe = results.grouped(runs, lambda run: (run.label, _settings(run)))
     for (label, settings), same in by_recipe.items():
+        search = next((run.search for run in same if run.search), None)
+        if search:
+            settings += f"; the best of {search['points']} points on {search['config']}"
         yield ", ".join(dict.fromkeys(run.task for run in same)), label, settings
 
 
