@@ -38,6 +38,7 @@ def test_the_wheel_works_outside_the_checkout(tmp_path):
     assert {
         "not_so_clevr/baselines/results.jsonl",
         "not_so_clevr/baselines/searches.jsonl",
+        "not_so_clevr/report/appendix.tex.j2",
         "not_so_clevr/results/result.schema.json",
     } <= packaged
     assert len(packaged) <= 120  # Code and a small table of results, no data of runs

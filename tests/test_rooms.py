@@ -129,6 +129,7 @@ FACES = {
         "evaluate",
         "plan",
         "run",
+        "suite",
         "train",
         "tune",
         "with_recipes",

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from not_so_clevr.benchmark.evaluation import evaluate
     from not_so_clevr.benchmark.experiment import plan
     from not_so_clevr.benchmark.options import RunOptions
+    from not_so_clevr.benchmark.protocol import suite
     from not_so_clevr.benchmark.recipe import Recipe, with_recipes
     from not_so_clevr.benchmark.runner import train
     from not_so_clevr.benchmark.training import run
@@ -25,6 +26,7 @@ __all__ = [
     "evaluate",
     "plan",
     "run",
+    "suite",
     "train",
     "tune",
     "with_recipes",
@@ -37,6 +39,7 @@ _MODULES = {
     "evaluate": "not_so_clevr.benchmark.evaluation",
     "plan": "not_so_clevr.benchmark.experiment",
     "run": "not_so_clevr.benchmark.training",
+    "suite": "not_so_clevr.benchmark.protocol",
     "train": "not_so_clevr.benchmark.runner",
     "tune": "not_so_clevr.benchmark.tuning",
     "with_recipes": "not_so_clevr.benchmark.recipe",

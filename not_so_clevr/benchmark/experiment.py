@@ -115,10 +115,7 @@ def plan(
     Raises:
         UserError: one sentence, if an argument is wrong.
     """
-    model = _as_model(build)
-    if name is not None:
-        findable = model.findable and model.name == name
-        model = dataclasses.replace(model, name=name, findable=findable)
+    model = as_model(build, name)
     config = as_config(config)
     task = as_task(task, config.canvas_size)
     file, search = "", None
@@ -143,10 +140,15 @@ def plan(
     return run.with_seed(seed)
 
 
-def _as_model(build: str | registry.Model | Build) -> registry.Model:
+def as_model(build: str | registry.Model | Build, name: str | None = None) -> registry.Model:
+    """Returns a model, under another name if one is given. Raises UserError as `plan`."""
     if isinstance(build, str):
-        return registry.find(build)
-    return build if isinstance(build, registry.Model) else registry.describe(build)
+        model = registry.find(build)
+    else:
+        model = build if isinstance(build, registry.Model) else registry.describe(build)
+    if name is None:
+        return model
+    return dataclasses.replace(model, name=name, findable=model.findable and model.name == name)
 
 
 def _plain(value: Any) -> Any:

@@ -56,6 +56,13 @@ def read(
         raise UserError(f"{file}: {error}") from error
 
 
+def task(file: str | pathlib.Path) -> str:
+    """Returns the name of the task that the recipe in a file is for. Raises as `read`."""
+    table = toml.read(files.expanded(file))
+    toml.check_keys(str(file), table, _KEYS, needed=_NEEDED)
+    return str(table["task"])
+
+
 def write(
     file: pathlib.Path,
     recipe: Recipe,

@@ -13,11 +13,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from not_so_clevr import files
+from not_so_clevr.results import naming
 
 if TYPE_CHECKING:
     from not_so_clevr.benchmark.recipe import Recipe
 
-NAME = "rule"  # Of the recipes that are found
+NAME = naming.RULE
 FILE = "searches.jsonl"
 
 _SUMMARY = ("config", "points", "perfect", "seeds", "seconds")

@@ -74,6 +74,12 @@ _add(
     "tune coordconv --task rendering --address local -o coordconv.toml",
 )
 _add(
+    "suite",
+    many.suite,
+    "suite my_models:build --quick",
+    "suite coordconv --address local -o coordconv/",
+)
+_add(
     "leaderboard",
     results.leaderboard,
     "leaderboard runs/ -o board.csv",

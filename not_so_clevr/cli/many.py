@@ -1,4 +1,4 @@
-"""`reproduce`, `sweep` and `tune`: many runs."""
+"""`reproduce`, `sweep`, `tune` and `suite`: many runs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from not_so_clevr import reproduce, results
+from not_so_clevr import files, reproduce, results
 from not_so_clevr.benchmark import progress
 from not_so_clevr.benchmark.events import Failed, Finished
 from not_so_clevr.benchmark.options import TUNE_CONFIG, RunOptions
@@ -40,6 +40,12 @@ _CHOOSE = "The data set to choose the recipe on."
 _SET = "Change the rule or the model; learning_rate is the middle one. Repeatable."
 _RECIPE = "The .toml recipe to write. Default: below the folder of runs, rule/TASK/MODEL.toml."
 _RAY = "Search on Ray: a cluster, e.g. 10.0.0.1:6379, auto, or local for this machine's cores."
+
+_RECIPES = "One of the model's recipes, or a file of `tune`. Repeatable: each task has its first."
+_CHANGE = "Change a setting of the recipe or the model. Repeatable."
+_QUICK = "Only interpolation and recombination, with one seed; the full suite goes on from it."
+_TRAIN = "Train on Ray: a cluster, e.g. 10.0.0.1:6379, auto, or local for this machine's cores."
+_FILES = "Write the files here. Default: below the folder of runs, suite/MODEL."
 
 _suite = functools.partial(typer.Argument, autocompletion=published.suite_names)
 
@@ -150,15 +156,63 @@ def tune(
     terminal.raise_problems([], failures.values())
 
 
+def suite(
+    model: options.Model,
+    recipe: Annotated[
+        list[str] | None, options.what(help=_RECIPES, autocompletion=options.recipes)
+    ] = None,
+    settings: Annotated[
+        list[str] | None, options.what("--set", metavar="NAME=VALUE", help=_CHANGE)
+    ] = None,
+    quick: Annotated[bool, options.what("--quick", help=_QUICK)] = False,
+    address: Annotated[str | None, options.how(help=_TRAIN)] = None,
+    cpus_per_run: Annotated[int, options.how(help=_CPUS)] = 1,
+    gpus_per_run: Annotated[float, options.how(help=_GPUS)] = 0,
+    data: options.Data = "tfds",
+    output: Annotated[pathlib.Path | None, options.folder("--output", "-o", help=_FILES)] = None,
+    runs: options.Runs = pathlib.Path("runs"),
+    data_dir: options.DataDir = None,
+) -> None:
+    """Profile a model: every task x interpolation, recombination and so on. Repeat to continue."""
+    changed = naming.read_all(settings or [])
+    how = RunOptions(data, data_dir, runs, resume=True, verbose=1)
+    pages = options.import_report("Profiles")
+    from not_so_clevr.benchmark import protocol
+
+    planned = protocol.plan(model, recipes=recipe or [], settings=changed, quick=quick)
+    folder = output or runs / "suite" / planned.label
+    files.check_folder(folder)
+    terminal.print_suite(planned)
+    failures: dict[str, str] = {}
+    if address is not None:
+        _, failures = _on_ray(planned.runs, planned.seeds, how, address, cpus_per_run, gpus_per_run)
+    made, others = terminal.follow(protocol.make(planned, how, failures), "this command", runs)
+
+    failures |= others
+    if made:
+        profile = planned.profile(made, failures)
+        near = results.nearest(profile)
+        terminal.print_profile(profile, near)
+        pages.write_profile(folder, profile, near, planned.command, runs)
+        print(f"report.html, radar, profile.tex and appendix.tex are in {folder.resolve()}")
+    terminal.raise_problems([], failures.values())
+
+
 def _on_ray(
     points: Sequence[Run], seeds: int, how: RunOptions, address: str, cpus: int, gpus: float
 ) -> tuple[list[results.Result], dict[str, str]]:
-    """Makes the runs of a search on Ray; returns the results, and why others failed by run id."""
+    """Makes runs on Ray; returns the results, and why others failed by run id."""
     experiments = [
-        Experiment(run.task.name, run.config.name, run.model.name, settings=run.settings)
+        Experiment(
+            run.task.name,
+            run.config.name,
+            run.model.name,
+            run.file or run.chosen,
+            settings=run.settings,
+        )
         for run in points
     ]
-    grid = grids.Grid("the search", experiments, range(seeds))
+    grid = grids.Grid("this command", experiments, range(seeds))
     where = None if address == "local" else address
     going = sweep.run(grid, how, address=where, cpus=cpus, gpus=gpus)
     planned = _print_plan(going, only_print=False)

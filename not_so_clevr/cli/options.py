@@ -6,14 +6,14 @@ import contextlib
 import functools
 import pathlib
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from not_so_clevr import files
 from not_so_clevr.benchmark import registry
 from not_so_clevr.benchmark.options import DATA
-from not_so_clevr.checks import UserError
+from not_so_clevr.checks import MissingPackageError, UserError
 from not_so_clevr.dataset import tasks
 from not_so_clevr.dataset.config import CONFIGS
 from not_so_clevr.dataset.splits import SPLITS
@@ -53,6 +53,16 @@ def configs() -> list[str]:
 def recipes(ctx: typer.Context) -> list[str]:
     words = [ctx.params.get("model"), *ctx.args]  # An option without a value leaves it unparsed.
     return sorted(name for word in words if word for name in registry.recipe_names(word))
+
+
+def import_report(who: str) -> Any:
+    """Returns `not_so_clevr.report`. Raises MissingPackageError if what it needs is missing."""
+    try:
+        from not_so_clevr import report
+    except ImportError:
+        pip = "pip install 'not-so-clevr[figures]'"
+        raise MissingPackageError(f"{who} need matplotlib and Jinja2; run: {pip}") from None
+    return report
 
 
 what = functools.partial(typer.Option, rich_help_panel="What to run")

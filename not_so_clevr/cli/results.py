@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import functools
 import pathlib
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from not_so_clevr import files, results
 from not_so_clevr.benchmark import registry
-from not_so_clevr.checks import MissingPackageError
 from not_so_clevr.cli import options, terminal
 from not_so_clevr.results import tables
 
@@ -79,7 +78,7 @@ def report(
     ] = None,
 ) -> None:
     """Write a page about runs: leaderboard, maps of errors, learning curves, predictions."""
-    pages = _import_report("Reports")
+    pages = options.import_report("Reports")
     tables.check_file(output, pages.FORMATS)
     if figures is not None:
         files.check_folder(figures)
@@ -105,7 +104,7 @@ def errors(
     runs: options.Runs = pathlib.Path("runs"),
 ) -> None:
     """Draw where models are wrong: a row for each model, a column for each task."""
-    pages = _import_report("Figures")
+    pages = options.import_report("Figures")
     tables.check_file(output, pages.FIGURE_FORMATS)
 
     found, problems = pages.load([runs], none=True) if runs.exists() else ([], [])
@@ -114,13 +113,3 @@ def errors(
     size = " x ".join(f"{inches:.1f}" for inches in figure.get_size_inches())
     print(f"The figure, {size} inches, is in {output.resolve()}")
     terminal.raise_problems(problems)
-
-
-def _import_report(who: str) -> Any:
-    """Returns `not_so_clevr.report`. Raises MissingPackageError if what it needs is missing."""
-    try:
-        from not_so_clevr import report
-    except ImportError:
-        pip = "pip install 'not-so-clevr[figures]'"
-        raise MissingPackageError(f"{who} need matplotlib and Jinja2; run: {pip}") from None
-    return report

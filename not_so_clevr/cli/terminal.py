@@ -20,13 +20,14 @@ from not_so_clevr import reproduce, results
 from not_so_clevr.benchmark import progress
 from not_so_clevr.benchmark.events import Failed, Finished, OutOfTime, Started
 from not_so_clevr.checks import UserError
+from not_so_clevr.dataset.tasks import TASKS
 from not_so_clevr.reproduce import sweep
 from not_so_clevr.results import comparison, tables
 from not_so_clevr.results.leaderboard import Row
 from not_so_clevr.results.published import PUBLISHED_COLUMNS
 
 if TYPE_CHECKING:
-    from not_so_clevr.benchmark import tuning
+    from not_so_clevr.benchmark import protocol, tuning
     from not_so_clevr.benchmark.experiment import Run
 
 WHITE = "\n\t"  # In text of several lines, e.g. of user code
@@ -185,6 +186,34 @@ def print_search(search: tuning.Search) -> None:
         rows.append([*rates, *cells, tables.duration(point.seconds)])
     columns = ["learning rate", "weight decay", "test", "distance", "perfect", "time"]
     print_table(columns, rows, wide=[])
+
+
+def print_suite(planned: protocol.Suite) -> None:
+    """Prints the number of runs of a suite, and why the model does not fit other tasks."""
+    tasks = ", ".join(dict.fromkeys(run.task.name for run in planned.runs))
+    print(f"{planned.seeds * len(planned.runs)} runs: {tasks}", flush=True)
+    for task, reason in planned.gaps.items():
+        print(f"Not {task}: {tables.plain(reason.partition(WHITE[0])[0])}", flush=True)
+
+
+def print_profile(profile: results.Profile, neighbours: Sequence[results.Neighbour]) -> None:
+    """Prints a profile beside its neighbours, and what the table says."""
+    print(f"\nProfile of {', '.join(map(tables.plain, profile.labels))}\n")
+    profiles = [profile, *(each.profile for each in neighbours)]
+    columns = [profile.model, *(each.label for each in neighbours)]
+    rows = [
+        [task, capability, *(each.text(task, capability) for each in profiles)]
+        for task in TASKS
+        for capability in results.CAPABILITIES
+        if task not in profile.gaps
+    ]
+    spare = columns[:0:-1]
+    print_table(["task", "capability", *columns], rows, wide=columns, spare=spare, by=1)
+    print("Share of test right, averaged over seeds, and runs with all of train and test right.")
+    if neighbours:
+        found = (f"{each.label} {each.distance:.2f} ({each.shared})" for each in neighbours)
+        print(f"Nearest reference models, by {results.NEAREST}: {', '.join(found)}.")
+    print()
 
 
 def sweep_table(attempts: Sequence[sweep.Attempt], slots: int) -> rich.console.RenderableType:

@@ -17,6 +17,14 @@ from not_so_clevr.results.leaderboard import (
     values,
 )
 from not_so_clevr.results.leaderboard import write as write_leaderboard
+from not_so_clevr.results.profile import (
+    CAPABILITIES,
+    NEAREST,
+    Capability,
+    Neighbour,
+    Profile,
+    nearest,
+)
 from not_so_clevr.results.result import (
     ERRORS,
     FILE,
@@ -40,6 +48,7 @@ from not_so_clevr.results.statistics import (
 from not_so_clevr.results.store import beside, load, read_lines, reference, select, write_lines
 
 __all__ = [
+    "CAPABILITIES",
     "COLUMNS",
     "ENOUGH",
     "ERRORS",
@@ -48,14 +57,18 @@ __all__ = [
     "INCOMPLETE",
     "MARK",
     "MARKED",
+    "NEAREST",
     "PAINTED",
     "PREDICTED",
     "REPLACED",
     "SHOWN",
     "WEIGHTS",
+    "Capability",
     "Comparison",
     "Examples",
+    "Neighbour",
     "Pairs",
+    "Profile",
     "Result",
     "beside",
     "cells",
@@ -69,6 +82,7 @@ __all__ = [
     "made_with",
     "marked",
     "median",
+    "nearest",
     "read_lines",
     "reference",
     "select",

@@ -10,6 +10,7 @@ from typing import Any
 
 from not_so_clevr.checks import UserError
 
+RULE = "rule"  # The name of the recipes that `tune` finds
 LONGEST = 255  # Bytes that common file systems allow in the name of a file or folder
 
 _HASH = 16  # Hexadecimal digits
