@@ -1,6 +1,7 @@
 """The outcomes of runs: one record, the files that hold them, statistics and the leaderboard."""
 
 from not_so_clevr.results.comparison import Comparison, Pairs, compare
+from not_so_clevr.results.contradictions import contradictions
 from not_so_clevr.results.leaderboard import (
     COLUMNS,
     EXPLANATION,
@@ -60,6 +61,7 @@ __all__ = [
     "beside",
     "cells",
     "compare",
+    "contradictions",
     "elsewhere",
     "grouped",
     "hardware",
