@@ -131,6 +131,7 @@ FACES = {
         "run",
         "train",
         "tune",
+        "verify",
         "with_recipes",
     ],
 }

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from not_so_clevr.benchmark.runner import train
     from not_so_clevr.benchmark.training import run
     from not_so_clevr.benchmark.tuning import tune
+    from not_so_clevr.benchmark.verification import verify
     from not_so_clevr.dataset.tasks import Task
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "run",
     "train",
     "tune",
+    "verify",
     "with_recipes",
 ]
 
@@ -39,6 +41,7 @@ _MODULES = {
     "run": "not_so_clevr.benchmark.training",
     "train": "not_so_clevr.benchmark.runner",
     "tune": "not_so_clevr.benchmark.tuning",
+    "verify": "not_so_clevr.benchmark.verification",
     "with_recipes": "not_so_clevr.benchmark.recipe",
 }
 

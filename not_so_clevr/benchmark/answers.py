@@ -18,6 +18,10 @@ _BATCH = 37  # Another size than that of the first time, which few sizes divide
 _NOISE = 0.01  # Of the largest answer: what half precision makes of another order of sums
 
 
+class Unstable(UserError):  # noqa: N818 - an answer is, not the error
+    """A function answers an example differently when asked again."""
+
+
 def check(predictions: Any, examples: Examples, chosen: Any, name: str) -> npt.NDArray[np.float32]:
     """Returns predictions as an array.
 
@@ -84,7 +88,7 @@ def check_again(predict: Callable[..., Any], kept: Sequence[Kept], name: str) ->
     """Asks for the kept answers again: all splits mixed, in another order and batch size.
 
     Raises:
-        UserError: one sentence, with the first example whose answer differs by more than 1 % of the
+        Unstable: one sentence, with the first example whose answer differs by more than 1 % of the
             largest answer.
     """
     questions = [(each.examples, row) for each in kept for row in each.rows]
@@ -100,7 +104,7 @@ def check_again(predict: Callable[..., Any], kept: Sequence[Kept], name: str) ->
         if not is_same.all():
             examples, row = asked[is_same.argmin()]
             i, j = examples.coordinates[row].tolist()
-            raise UserError(
+            raise Unstable(
                 f"{name} answers the example ({i}, {j}) differently when asked again, in another "
                 "order and batch; expected an answer that depends on the example only "
                 "(is dropout or batch normalization in training mode?)."

@@ -35,6 +35,7 @@ from not_so_clevr.results.statistics import (
     grouped,
     interval,
     median,
+    prediction_interval,
     share_interval,
     sign_test,
 )
@@ -71,6 +72,7 @@ __all__ = [
     "made_with",
     "marked",
     "median",
+    "prediction_interval",
     "read_lines",
     "reference",
     "select",
