@@ -108,7 +108,7 @@ def verify(
     runs: Annotated[pathlib.Path | None, options.folder(help=_AGAIN)] = None,
     output: Annotated[pathlib.Path | None, options.output(help=_RECORDS)] = None,
 ) -> None:
-    """Measure results again, from their weights or by training again, and say where they differ."""
+    """Measure results again, from weights or by training, and say where they differ (status 1)."""
     if output is not None:
         tables.check_file(output, [".jsonl"])
     from not_so_clevr.benchmark import verification
