@@ -104,10 +104,14 @@ def test_the_seeds_and_the_folder_of_what_is_trained_again_can_be_chosen(submiss
     assert {each.run for each in checks if each.how == verification.TRAINING} == {f"{ROW}/seed2"}
     (again,) = results.load([tmp_path / "runs"])[0]
     assert again.seed == 2
-    with pytest.raises(UserError, match=r"has no seed 7; expected one of 0, 1, 2"):
+    with pytest.raises(UserError, match=r"has no result with seed 7"):
         list(benchmark.verify(submission, seed=7))
-    with pytest.raises(UserError, match="holds the runs to verify; give another folder"):
-        list(benchmark.verify(tmp_path / "runs", runs=tmp_path / "runs"))
+
+
+def test_a_run_is_not_compared_with_itself(made, submission):
+    checks = list(benchmark.verify(submission, runs=made / "runs", verbose=0))
+    (failed,) = (each for each in checks if each.verdict == verification.FAILED)
+    assert "holds the run to verify" in failed.note
 
 
 def test_another_seed_a_number_and_the_settings_are_caught(submission):

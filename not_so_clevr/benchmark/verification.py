@@ -47,7 +47,7 @@ from not_so_clevr.dataset.batches import Examples
 from not_so_clevr.dataset.config import as_config
 from not_so_clevr.dataset.metrics import METRICS
 from not_so_clevr.dataset.tasks import as_task
-from not_so_clevr.results import Result, naming
+from not_so_clevr.results import Result
 
 EQUAL, CLOSE, DIFFERENT, FAILED = "equal", "close", "different", "not measured"
 NUMBERS, WEIGHTS, TRAINING = "its own numbers", "weights", "training"
@@ -120,8 +120,8 @@ def verify(
         integer("seed", seed, 0, 2**32 - 1)
     place = files.expanded(place)
     found = read(place)
-    if runs is not None:
-        _check_other(files.expanded(runs), found)
+    if seed is not None and all(each.seed != seed for each in found):
+        raise UserError(f"{place} has no result with seed {seed}; give one that is there.")
     options = RunOptions(data="memory", runs=runs, resume=True, verbose=verbose)
 
     for result in found:
@@ -176,13 +176,6 @@ def _read_lines(file: pathlib.Path) -> list[Result]:
     return found
 
 
-def _check_other(runs: pathlib.Path, found: Sequence[Result]) -> None:
-    """Raises UserError if runs to be trained again would be found complete in their folder."""
-    for each in found:
-        if each.folder is not None and each.folder.resolve() == (runs / each.id).resolve():
-            raise UserError(f"{runs} holds the runs to verify; give another folder to train in.")
-
-
 @contextlib.contextmanager
 def _importable(folder: pathlib.Path) -> Iterator[None]:
     """Lets modules of a folder be imported, after installed ones, and forgets them at the end."""
@@ -206,13 +199,8 @@ def _chosen(
     """Yields the results of a row to measure again, and the weights of each, None to train it."""
     weights = {result.seed: _weights(result) for result in row}
     again = [result for result in row if every or result.seed == seed]
-    if not again:
-        if seed is not None:
-            seeds = ", ".join(str(result.seed) for result in row)
-            name = naming.run_id(*row[0].row)
-            raise UserError(f"{name} has no seed {seed}; expected one of {seeds}.")
-        if not any(weights.values()):
-            again = [row[0]]
+    if not again and seed is None and not any(weights.values()):
+        again = [row[0]]
     for result in row:
         if weights[result.seed] is not None:
             yield result, weights[result.seed]
@@ -256,7 +244,7 @@ def _again(
             environment.make_deterministic()
             run, trained = _run(record), None
             if weights is None:
-                network, trained = _train(run, options)
+                network, trained = _train(run, record, options)
             else:
                 network = networks.build(run)
                 run_folder.load_weights(network, weights)
@@ -307,7 +295,7 @@ class _Network(keras.callbacks.Callback):
     """Holds the network that is trained, as its `model`."""
 
 
-def _train(run: Run, options: RunOptions) -> tuple[keras.Model, Result]:
+def _train(run: Run, record: Result, options: RunOptions) -> tuple[keras.Model, Result]:
     """Trains a run; returns its network and its result. Raises UserError if it fails."""
     held = _Network()
     options = dataclasses.replace(options, callbacks=[held])
@@ -318,6 +306,10 @@ def _train(run: Run, options: RunOptions) -> tuple[keras.Model, Result]:
         if isinstance(event, Finished):
             result = event.result
     assert result is not None
+    if result.seconds == record.seconds:
+        raise UserError(
+            f"{options.runs} holds the run to verify, {run.id}; give another folder to train in."
+        )
     network = held.model
     if network is None:  # The run was complete.
         assert options.runs is not None
