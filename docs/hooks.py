@@ -70,10 +70,17 @@ def _page(path: str) -> str:
 
 
 def _text(path: str) -> str:
-    """Returns a file as Markdown."""
+    """Returns a file as Markdown; links of Markdown to the docs lead to their pages."""
     text = (ROOT / path).read_text("utf-8")
     if path.endswith(".md"):
-        return text
+
+        def lead(match: re.Match[str]) -> str:
+            target = posixpath.normpath(posixpath.join(posixpath.dirname(path), match.group()))
+            docs, here = "docs/", posixpath.dirname(_page(path))
+            within = target.startswith(docs)
+            return posixpath.relpath(target.removeprefix(docs), here) if within else match.group()
+
+        return _LINK.sub(lead, text)
     language = {".cff": "yaml", ".py": "python"}.get(posixpath.splitext(path)[1], "text")
     return f"# `{path}`\n\n~~~~~~{language}\n{text}~~~~~~\n"
 

@@ -132,6 +132,7 @@ FACES = {
         "suite",
         "train",
         "tune",
+        "verify",
         "with_recipes",
     ],
 }

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from not_so_clevr.benchmark.runner import train
     from not_so_clevr.benchmark.training import run
     from not_so_clevr.benchmark.tuning import tune
+    from not_so_clevr.benchmark.verification import verify
     from not_so_clevr.dataset.tasks import Task
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "suite",
     "train",
     "tune",
+    "verify",
     "with_recipes",
 ]
 
@@ -42,6 +44,7 @@ _MODULES = {
     "suite": "not_so_clevr.benchmark.protocol",
     "train": "not_so_clevr.benchmark.runner",
     "tune": "not_so_clevr.benchmark.tuning",
+    "verify": "not_so_clevr.benchmark.verification",
     "with_recipes": "not_so_clevr.benchmark.recipe",
 }
 

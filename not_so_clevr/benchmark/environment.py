@@ -10,7 +10,7 @@ import os
 import pathlib
 import platform
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import keras
@@ -70,6 +70,17 @@ def describe() -> dict[str, Any]:
         "commit": _commit(),
         "variables": variables(),
     }
+
+
+def is_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Returns whether the same seed must give the same weights in two environments."""
+    versions = [about.get("versions") or {} for about in (one, other)]
+    return all(
+        one.get(key) == other.get(key) for key in ("backend", "device", "variables")
+    ) and all(
+        versions[0].get(each) == versions[1].get(each)
+        for each in ("keras", "numpy", str(one.get("backend")))
+    )
 
 
 def training(network: keras.Model) -> dict[str, Any]:

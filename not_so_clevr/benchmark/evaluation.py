@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from not_so_clevr import files, results
-from not_so_clevr.benchmark import environment, loading
+from not_so_clevr.benchmark import answers, environment, loading
 from not_so_clevr.benchmark.run_folder import RunFolder, claim
 from not_so_clevr.checks import UserError, integer
 from not_so_clevr.dataset.batches import Arrays, Examples
@@ -49,11 +49,16 @@ def evaluate(
 ) -> Result:
     """Measures a function of any framework on every example of train and test.
 
+    At the end it asks for some answers again, in another order and in batches of another size, and
+    refuses a function whose answers depend on those. It cannot detect a function that was trained
+    on examples of test, that holds their answers, that remembers its first answer to each example,
+    or that cheats for few examples only.
+
     Args:
         predict: maps x, float32 `[B, *task.input_shape]` with B up to 64, to predictions
             `[B, *task.output_shape]`: coordinates from -1 to 1 for regression and localisation,
             logits for the others; see `tasks`. It is called again for 8 canvases to keep if the
-            task is rendering or painting.
+            task is rendering or painting, and for at most 256 examples to ask for again.
         task: the name of one of the six `tasks`, or a task.
         config: a config of the data set, or its name.
         model: the name of the model; the name of the function if None. Required with `runs` if the
@@ -72,7 +77,8 @@ def evaluate(
 
     Raises:
         UserError: one sentence, if an argument or a prediction is not as described, e.g. if
-            coordinates are in pixels.
+            coordinates are in pixels; or if an answer depends on the other examples, their order or
+            earlier calls.
         FileExistsError: one sentence, if the run exists, unless `replace`.
         OSError: one sentence, if the folder of the run cannot be written.
     """
@@ -109,6 +115,7 @@ def evaluate(
         settings=settings,
         history=epochs,
         environment=about,
+        again=True,
     )
     _check_answers(result, task, name)
 
@@ -200,7 +207,12 @@ def _name(predict: Predict, model: str | None, *, required: bool) -> str:
 
 
 def measure(
-    predict: Predict, splits: Mapping[str, Examples], *, model: str, **others: Any
+    predict: Predict,
+    splits: Mapping[str, Examples],
+    *,
+    model: str,
+    again: bool = False,
+    **others: Any,
 ) -> Result:
     """Returns a result with every metric of every example.
 
@@ -208,12 +220,22 @@ def measure(
         predict: the function to measure.
         splits: "train" and "test" -> examples.
         model: the name of the model.
+        again: ask for some answers again, in another order and company.
         **others: fields of the result that the function itself does not determine.
+
+    Raises:
+        UserError: one sentence, if a prediction is not as described, or not the same again.
     """
     task = splits["test"].task
-    examples = {split: measure_split(predict, each, model) for split, each in splits.items()}
+    kept = {split: answers.Kept(each) for split, each in splits.items()} if again else {}
+    examples = {
+        split: measure_split(predict, each, model, kept.get(split))
+        for split, each in splits.items()
+    }
     if task.target == "image":
         examples["test"] |= _painted(predict, splits["test"], examples["test"]["iou"], model)
+    if again:
+        answers.check_again(predict, list(kept.values()), model)
     return Result(
         model=model,
         task=task.name,
@@ -225,14 +247,18 @@ def measure(
     )
 
 
-def measure_split(predict: Predict, examples: Examples, name: str) -> dict[str, npt.NDArray[Any]]:
+def measure_split(
+    predict: Predict, examples: Examples, name: str, kept: answers.Kept | None = None
+) -> dict[str, npt.NDArray[Any]]:
     """Returns the coordinates, metrics and predicted coordinates (pixels) of each example."""
     task = examples.task
     batches: dict[str, list[Any]] = {}
     for start in range(0, len(examples), _PREDICT_BATCH):
         chosen = slice(start, start + _PREDICT_BATCH)
         x, y = examples.xy(chosen)
-        predictions = check_predictions(predict(x), examples, chosen, name)
+        predictions = answers.check(predict(x), examples, chosen, name)
+        if kept is not None:
+            kept.keep(start, predictions)
         for metric, function in task.metrics.items():
             values = keras.ops.convert_to_numpy(function(y, predictions))
             batches.setdefault(metric, []).append(values)
@@ -258,44 +284,9 @@ def _painted(
     spread = np.linspace(0, len(examples) - 1, _PAINTED - len(lowest)).astype(int)
     shown = np.concatenate([lowest, spread])
 
-    logits = check_predictions(predict(examples.xy(shown)[0]), examples, shown, name)[..., 0]
+    logits = answers.check(predict(examples.xy(shown)[0]), examples, shown, name)[..., 0]
     probabilities = (1 + np.tanh(logits / 2)) / 2
     return {results.SHOWN: shown, results.PAINTED: np.rint(255 * probabilities).astype(np.uint8)}
-
-
-def check_predictions(
-    predictions: Any, examples: Examples, chosen: Any, name: str
-) -> npt.NDArray[np.float32]:
-    """Returns predictions as an array.
-
-    Raises:
-        UserError: one sentence, unless they have the shape of the task and are finite.
-    """
-    task, coordinates = examples.task, examples.coordinates[chosen]
-    shape = f"array of shape [B, {', '.join(map(str, task.output_shape))}]"
-    if predictions is None:
-        raise UserError(f"{name} returns None; expected an {shape}; is its return missing?")
-    if hasattr(predictions, "detach"):  # A tensor of PyTorch, whatever the backend of Keras
-        predictions = predictions.detach().cpu().float().numpy()
-    try:
-        array = np.asarray(keras.ops.convert_to_numpy(predictions), np.float32)
-    except (TypeError, ValueError, RuntimeError):
-        kind = type(predictions).__name__
-        raise UserError(f"{name} returns {kind}; expected one {shape}.") from None
-
-    expected = (len(coordinates), *task.output_shape)
-    if array.shape != expected:
-        raise UserError(
-            f"{name} returns shape {array.shape} for {task.name}; "
-            f"expected {expected} for a batch of {len(coordinates)}."
-        )
-    wrong = ~np.isfinite(array).all(axis=tuple(range(1, array.ndim)))
-    if wrong.any():
-        i, j = coordinates[wrong][0].tolist()
-        raise UserError(
-            f"{name} returns NaN or infinity for the example ({i}, {j}); expected finite numbers."
-        )
-    return array
 
 
 def means(columns: Arrays, task: Task) -> dict[str, float]:

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from not_so_clevr.benchmark import distribution, environment, evaluation, graph, tracebacks
+from not_so_clevr.benchmark import answers, distribution, environment, graph, tracebacks
 from not_so_clevr.benchmark.experiment import Run
 from not_so_clevr.benchmark.recipe import Recipe
 from not_so_clevr.checks import UserError
@@ -63,7 +63,7 @@ def build(run: Run) -> keras.Model:
     if not isinstance(network, keras.Model):
         raise UserError(f"{name} returns {type(network).__name__}; expected a keras.Model.")
 
-    predictions = evaluation.check_predictions(predictions, examples, slice(2), name)
+    predictions = answers.check(predictions, examples, slice(2), name)
     _check_logits(network, predictions, run)
     graph.check_convolutions(network, x, name)
     if network.compiled:

@@ -171,18 +171,7 @@ class RunFolder:
 
     def load_weights(self, network: keras.Model) -> None:
         """Loads the weights of a complete run. Raises UserError if that is not possible."""
-        file = self.final / results.WEIGHTS
-        if not file.exists():
-            raise UserError(f"{file} is missing; put it back, or replace the run.")
-        try:
-            if network.compiled:
-                network.optimizer.build(network.trainable_variables)
-            network.load_weights(file)
-        except Exception as error:  # A damaged file can raise anything.
-            raise UserError(
-                f"{file} does not hold the weights of this network ({tracebacks.sentence(error)}); "
-                "use the code that made it, or replace the run."
-            ) from error
+        load_weights(network, self.final / results.WEIGHTS)
 
     def amend(self, result: Result) -> None:
         """Writes the result of a complete run again."""
@@ -228,6 +217,21 @@ def claim(runs: str | pathlib.Path | None, run_id: str) -> Iterator[RunFolder | 
             lock.enter_context(files.locked(folder.final, wait=False))
             folder.recover()
         yield folder
+
+
+def load_weights(network: keras.Model, file: pathlib.Path) -> None:
+    """Loads weights from a file. Raises UserError, one sentence, if that is not possible."""
+    if not file.exists():
+        raise UserError(f"{file} is missing; put it back, or replace the run.")
+    try:
+        if network.compiled:
+            network.optimizer.build(network.trainable_variables)
+        network.load_weights(file)
+    except Exception as error:  # A damaged file can raise anything.
+        raise UserError(
+            f"{file} does not hold the weights of this network ({tracebacks.sentence(error)}); "
+            "use the code that made it, or replace the run."
+        ) from error
 
 
 def _check_epochs(epochs: list[dict[str, Any]], expected: int) -> None:

@@ -62,7 +62,7 @@ def complete(
     found: dict[str, Metrics | str] = {}
     with bars.examples(options.verbose) as on_progress:
         for config in others:
-            found[config.name] = _outcome(network, run, config, parts, on_progress)
+            found[config.name] = outcome(network, run, config, parts, on_progress)
 
     command = result.command
     for name in found if command else ():
@@ -79,7 +79,7 @@ def _is_known(result: Result, config: NotSoClevrConfig) -> bool:
     return isinstance(result.also.get(config.name), Mapping)
 
 
-def _outcome(
+def outcome(
     network: keras.Model, run: Run, config: NotSoClevrConfig, parts: int, on_progress: Progress
 ) -> Metrics | str:
     """Returns the metrics of trained weights on a data set, or why the model does not fit."""
@@ -114,18 +114,26 @@ def _check_shapes(
 
 def measure(predict: evaluation.Predict, run: Run, on_progress: Progress) -> Metrics:
     """Returns the metrics of a function on every example of a run's data set."""
-    total, done = run.config.num_examples, 0
-
-    def counted(x: npt.NDArray[Any]) -> Any:
-        nonlocal done
-        predictions = predict(x)
-        done += len(x)
-        on_progress(run.config.name, done, total)
-        return predictions
-
+    counting = counted(predict, run.config.name, run.config.num_examples, on_progress)
     splits = loading.load(run.config, run.task, "memory")
     means = {}
     for split, arrays in splits.items():
-        columns = evaluation.measure_split(counted, Examples(arrays, run.task), run.model.name)
+        columns = evaluation.measure_split(counting, Examples(arrays, run.task), run.model.name)
         means[split] = evaluation.means(columns, run.task)
     return means
+
+
+def counted(
+    predict: evaluation.Predict, name: str, total: int, on_progress: Progress
+) -> evaluation.Predict:
+    """Returns a function that also reports for how many examples it was called."""
+    done = 0
+
+    def counting(x: npt.NDArray[Any]) -> Any:
+        nonlocal done
+        predictions = predict(x)
+        done += len(x)
+        on_progress(name, min(done, total), total)
+        return predictions
+
+    return counting

@@ -87,6 +87,12 @@ _add(
 )
 _add("compare", results.compare, "compare coordconv deconv", "compare my_models.build conv runs/")
 _add("report", results.report, "report runs/ -o report.html", "report runs/ -o a.html --figures a/")
+_add(
+    "verify",
+    results.verify,
+    "verify submissions/example",
+    "verify runs/ -o submissions/my_model/results.jsonl",
+)
 
 _FIGURE = "Draw a figure for a paper."
 _FIGURE_EXAMPLES = (

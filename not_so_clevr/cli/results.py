@@ -1,4 +1,4 @@
-"""`leaderboard`, `compare`, `report` and `figure errors`: the results of runs."""
+"""`leaderboard`, `compare`, `report`, `verify` and `figure errors`: the results of runs."""
 
 from __future__ import annotations
 
@@ -18,6 +18,12 @@ _ONE = "A label of the leaderboard, e.g. coordconv or my_models.build."
 _FOLDERS = "Folders with runs, or .jsonl files. Default: runs, if it is there."
 _OUTPUT = "The .pdf or .png figure to write or replace."
 _WIDTH = "Inches: about 3.3 for a column of a paper, 7 for a page."
+
+_PLACE = "A submission: its folder, or its results.jsonl. Or a folder with runs."
+_SEED = "Train this seed of each row again. Default: the first, of rows without weights."
+_EVERY = "Train all seeds again."
+_AGAIN = "Keep the runs that are trained again here; repeat the command to continue them."
+_RECORDS = "Once nothing differs, write the results to this .jsonl file, for a submission."
 
 _model = functools.partial(typer.Argument, autocompletion=registry.names)
 
@@ -92,6 +98,29 @@ def report(
         pages.write_figures(figures, found)
         print(f"The figures are in {figures.resolve()}")
     terminal.raise_problems(problems)
+
+
+def verify(
+    place: Annotated[pathlib.Path, typer.Argument(parser=options.path, metavar="DIR", help=_PLACE)],
+    seed: Annotated[int | None, options.how(help=_SEED)] = None,
+    every: Annotated[bool, options.how("--all", help=_EVERY)] = False,
+    runs: Annotated[pathlib.Path | None, options.folder(help=_AGAIN)] = None,
+    output: Annotated[pathlib.Path | None, options.output(help=_RECORDS)] = None,
+) -> None:
+    """Measure results again, from weights or by training, and say where they differ (status 1)."""
+    if output is not None:
+        tables.check_file(output, [".jsonl"])
+    from not_so_clevr.benchmark import verification
+
+    with terminal.interruptible():
+        checks = list(verification.verify(place, seed=seed, every=every, runs=runs, verbose=1))
+    terminal.print_checks(checks)
+    terminal.raise_problems(each.note for each in checks if each.verdict == verification.FAILED)
+    if any(each.verdict == verification.DIFFERENT for each in checks):
+        raise typer.Exit(1)
+    if output is not None:
+        results.write_lines(output, verification.read(place))
+        print(f"The results are in {output.resolve()}")
 
 
 def errors(

@@ -27,7 +27,7 @@ from not_so_clevr.results.leaderboard import Row
 from not_so_clevr.results.published import PUBLISHED_COLUMNS
 
 if TYPE_CHECKING:
-    from not_so_clevr.benchmark import protocol, tuning
+    from not_so_clevr.benchmark import protocol, tuning, verification
     from not_so_clevr.benchmark.experiment import Run
 
 WHITE = "\n\t"  # In text of several lines, e.g. of user code
@@ -167,6 +167,22 @@ def print_result(result: results.Result) -> None:
     for name, metrics in result.also.items():
         shares = tables.plain(tables.shares(metrics, metric))
         print(f"{result.id} -> {name}: {shares}", flush=True)
+
+
+def print_checks(checks: Iterable[verification.Check]) -> None:
+    """Prints a row for each number that is not equal, and one for all others of a run."""
+    rows = []
+    for (run, how), group in results.grouped(checks, lambda each: (each.run, each.how)).items():
+        equal = [each for each in group if each.verdict == "equal"]
+        if equal:
+            what = equal[0].what if len(equal) == 1 else f"{len(equal)} numbers"
+            rows.append([run, how, what, "", "", "equal", ""])
+        for each in group:
+            if each.verdict not in ("equal", "not measured"):
+                numbers = ["" if n is None else f"{n:.6g}" for n in (each.recorded, each.measured)]
+                rows.append([run, how, each.what, *numbers, each.verdict, each.note])
+    columns = ["run", "by", "number", "recorded", "measured", "verdict", "note"]
+    print_table(columns, rows, wide=["run", "note"])
 
 
 def print_search(search: tuning.Search) -> None:

@@ -1,6 +1,7 @@
 """The outcomes of runs: one record, the files that hold them, statistics and the leaderboard."""
 
 from not_so_clevr.results.comparison import Comparison, Pairs, compare
+from not_so_clevr.results.contradictions import contradictions
 from not_so_clevr.results.leaderboard import (
     COLUMNS,
     EXPLANATION,
@@ -42,6 +43,7 @@ from not_so_clevr.results.statistics import (
     grouped,
     interval,
     median,
+    prediction_interval,
     share_interval,
     sign_test,
 )
@@ -73,6 +75,7 @@ __all__ = [
     "beside",
     "cells",
     "compare",
+    "contradictions",
     "elsewhere",
     "grouped",
     "hardware",
@@ -83,6 +86,7 @@ __all__ = [
     "marked",
     "median",
     "nearest",
+    "prediction_interval",
     "read_lines",
     "reference",
     "select",

@@ -25,6 +25,15 @@ def interval(values: Sequence[float]) -> float | None:
     return t * statistics.stdev(values) / len(values) ** 0.5
 
 
+def prediction_interval(values: Sequence[float]) -> float | None:
+    """Returns half the width of the 95 % interval in which a further value lies (Student's t).
+
+    It is around the mean. None for fewer than three values.
+    """
+    half = interval(values)
+    return None if half is None else half * (len(values) + 1) ** 0.5
+
+
 def share_interval(successes: int, trials: int) -> tuple[float, float]:
     """Returns the exact 95 % confidence interval of a share (Clopper-Pearson)."""
     from scipy import stats

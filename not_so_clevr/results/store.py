@@ -80,18 +80,25 @@ def reference() -> list[Result]:
 def read_lines(file: pathlib.Path) -> list[Result]:
     """Returns the results in a file with one record per line, e.g. the reference results.
 
-    Records are not validated here: a test validates the file that is part of the package.
+    Records of an older schema are migrated.
 
     Raises:
-        UserError: if the file cannot be read, or not as results.
+        UserError: if the file cannot be read, or a line is not a record.
     """
+    from not_so_clevr.results import record
+
+    where, found = "", []
     try:
         lines = files.read_text(file).split("\n")  # JSON may hold the other ends of lines.
-        return [Result.of(json.loads(line), file) for line in lines if line.strip()]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        for number, line in enumerate(lines, 1):
+            where = f"line {number}: "
+            if line.strip():
+                found.append(Result.of(record.checked(line), file))
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(
-            f"{file} cannot be read as results ({error}); expected a record per line."
+            f"{file} cannot be read as results ({where}{error}); expected a record per line."
         ) from error
+    return found
 
 
 def write_lines(file: pathlib.Path, results: Iterable[Result]) -> None:

@@ -1,0 +1,420 @@
+"""Measuring recorded results again, from their weights or by training again.
+
+What is measured again rarely has the same bits on another machine. So a number may be
+
+- *equal*;
+- *close*: as far off as another processor explains. That depends on how it was measured:
+    - From weights, or trained again in the recorded environment, only rounding can differ: by
+      0.1 % and 0.001 (pixels or IoU), and one example in 500.
+    - Trained again elsewhere, rounding grows with every step, until the run is like one with
+      another seed: it may lie anywhere in the 95 % prediction interval of the seeds of its row
+      (Student's t), or within 1 % and 0.1 pixels of the recorded number;
+- *different*.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import importlib
+import pathlib
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+
+import keras
+import numpy as np
+
+from not_so_clevr import files, results
+from not_so_clevr.benchmark import (
+    answers,
+    distribution,
+    environment,
+    evaluation,
+    loading,
+    networks,
+    progress,
+    registry,
+    run_folder,
+    runner,
+    transfer,
+)
+from not_so_clevr.benchmark.events import Failed, Finished
+from not_so_clevr.benchmark.experiment import Run
+from not_so_clevr.benchmark.options import RunOptions
+from not_so_clevr.benchmark.recipe import Recipe
+from not_so_clevr.checks import UserError, integer
+from not_so_clevr.dataset.batches import Examples
+from not_so_clevr.dataset.config import as_config
+from not_so_clevr.dataset.metrics import METRICS
+from not_so_clevr.dataset.tasks import as_task
+from not_so_clevr.results import Result
+
+EQUAL, CLOSE, DIFFERENT, FAILED = "equal", "close", "different", "not measured"
+NUMBERS, WEIGHTS, TRAINING = "its own numbers", "weights", "training"
+
+FILE = "results.jsonl"  # Of a submission
+
+_ROUNDING = 1e-3  # Relative, and in pixels or IoU
+_FLIPPED = 1 / 500  # Of the examples
+_LEAST = {"%": 0.01, "": 0.01, "px": 0.1}  # By the unit of the metric, however alike the seeds
+
+
+@dataclasses.dataclass(frozen=True)
+class Check:
+    """A recorded number, and what it is when measured again.
+
+    Attributes:
+        run: the id of the run.
+        how: how it was measured: by `NUMBERS` (compared with each other), `WEIGHTS` or `TRAINING`.
+        what: the name of the number, e.g. "test accuracy".
+        recorded: the number in the file; None if it is not a number.
+        measured: the number now; None if there is none.
+        verdict: `EQUAL`, `CLOSE`, `DIFFERENT`, or `FAILED` if it cannot be measured.
+        note: why, or what would be close.
+    """
+
+    run: str
+    how: str
+    what: str
+    recorded: float | None = None
+    measured: float | None = None
+    verdict: str = EQUAL
+    note: str = ""
+
+
+def verify(
+    place: str | pathlib.Path,
+    *,
+    seed: int | None = None,
+    every: bool = False,
+    runs: str | pathlib.Path | None = None,
+    verbose: str | int = "auto",
+) -> Iterator[Check]:
+    """Measures recorded results again, and compares.
+
+    A result that has its weights beside it is measured from them, every metric of every example
+    that it has. Of the others, one seed of each row of the leaderboard is trained again with the
+    recorded settings, on examples drawn here. Answers that depend on the order or the company of
+    the examples count as different.
+
+    The code of a submission runs in this process, so read it first.
+
+    Args:
+        place: the folder of a submission, or its results.jsonl; or a folder with runs.
+        seed: train this seed of each row again, whether there are weights or not.
+        every: train all seeds again.
+        runs: a folder in which to keep the runs that are trained again, to be continued by the next
+            call; nothing is written if None.
+        verbose: as for `benchmark.run`.
+
+    Yields:
+        A check for each number, run by run.
+
+    Raises:
+        UserError: one sentence, if the place has no results, or none with that seed; or if an
+            argument is wrong.
+    """
+    if every and seed is not None:
+        raise UserError(f"seed={seed} and every=True exclude each other; give one of them.")
+    if seed is not None:
+        integer("seed", seed, 0, 2**32 - 1)
+    place = files.expanded(place)
+    found = read(place)
+    if seed is not None and all(each.seed != seed for each in found):
+        raise UserError(f"{place} has no result with seed {seed}; give one that is there.")
+    options = RunOptions(data="memory", runs=runs, resume=True, verbose=verbose)
+
+    for result in found:
+        yield from _numbers(result)
+    with _importable(place if place.is_dir() else place.parent):
+        for row in results.grouped(found, lambda each: each.row).values():
+            for result, file in _chosen(row, seed, every):
+                yield from _again(result, file, row, options)
+
+
+def read(place: pathlib.Path) -> list[Result]:
+    """Returns the results in a place, with the metrics of every example if they are there.
+
+    Raises:
+        UserError: one sentence, if there are none, one is damaged or there twice, or seeds of a row
+            differ in more than their seed.
+    """
+    if place.is_dir() and (place / FILE).exists():
+        place = place / FILE
+    if not place.exists():
+        raise UserError(
+            f"There is no {place}; expected the folder of a submission, or one with runs."
+        )
+    if place.is_dir():
+        found, problems = results.load([place])
+        if problems:
+            raise UserError(problems[0])
+        return [each.with_examples() for each in found]
+    if place.suffix != ".jsonl":
+        raise UserError(f"{place} is not a .jsonl file; expected {FILE}, or a folder with runs.")
+    return _read_lines(place)
+
+
+def _read_lines(file: pathlib.Path) -> list[Result]:
+    """Returns the results in a file. Raises UserError if they do not go together."""
+    found = results.read_lines(file)
+    firsts: dict[tuple[str, str, str], Result] = {}
+    known: set[str] = set()
+    for result in found:
+        first = firsts.setdefault(result.row, result)
+        if result.id in known:
+            raise UserError(f"{file} has {result.id} twice; expected each run once.")
+        known.add(result.id)
+        for name in ("settings", "parameters"):
+            if getattr(first, name) != getattr(result, name):
+                raise UserError(
+                    f"{file}: {result.id} differs in {name} from seed {first.seed}; "
+                    "expected the same, or another name of the recipe."
+                )
+    if not found:
+        raise UserError(f"{file} has no results; expected a record per line.")
+    return found
+
+
+@contextlib.contextmanager
+def _importable(folder: pathlib.Path) -> Iterator[None]:
+    """Lets modules of a folder be imported, after installed ones, and forgets them at the end."""
+    folder = folder.resolve()
+    known = set(sys.modules)
+    sys.path.append(str(folder))
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+        for name in set(sys.modules) - known:
+            file = getattr(sys.modules[name], "__file__", None)
+            if file and pathlib.Path(file).resolve().is_relative_to(folder):
+                del sys.modules[name]
+
+
+def _chosen(
+    row: Sequence[Result], seed: int | None, every: bool
+) -> Iterator[tuple[Result, pathlib.Path | None]]:
+    """Yields the results of a row to measure again, and the weights of each, None to train it."""
+    weights = {result.seed: _weights(result) for result in row}
+    again = [result for result in row if every or result.seed == seed]
+    if not again and seed is None and not any(weights.values()):
+        again = [row[0]]
+    for result in row:
+        if weights[result.seed] is not None:
+            yield result, weights[result.seed]
+    for result in again:
+        yield result, None
+
+
+def _weights(result: Result) -> pathlib.Path | None:
+    """Returns the file with the weights of a result; None if there is none."""
+    assert result.folder is not None
+    file = result.folder / results.WEIGHTS
+    if result.folder.is_file():
+        file = result.folder.with_name(weights_name(result))
+    return file if file.exists() else None
+
+
+def weights_name(result: Result) -> str:
+    """Returns the name of the file with the weights of a result of a submission."""
+    return f"{result.id.replace('/', '.')}.weights.h5"
+
+
+def _numbers(result: Result) -> Iterator[Check]:
+    """Yields whether the numbers of a result agree with each other."""
+    try:
+        wrong: list[tuple[str, float | None, str]] = list(results.contradictions(result))
+    except UserError as error:
+        wrong = [("config", None, str(error))]
+    for what, value, reason in wrong:
+        yield Check(result.id, NUMBERS, what, value, None, DIFFERENT, reason)
+    if not wrong:
+        yield Check(result.id, NUMBERS, "all")
+
+
+def _again(
+    record: Result, weights: pathlib.Path | None, row: Sequence[Result], options: RunOptions
+) -> Iterator[Check]:
+    """Yields the comparison of a result with what it is when measured again."""
+    how = TRAINING if weights is None else WEIGHTS
+    try:
+        with environment.restored():
+            environment.make_deterministic()
+            run, trained = _run(record), None
+            if weights is None:
+                network, trained = _train(run, record, options)
+            else:
+                network = networks.build(run)
+                run_folder.load_weights(network, weights)
+            measured = _measure(network, run, record, options)
+    except UserError as error:
+        verdict = DIFFERENT if isinstance(error, answers.Unstable) else FAILED
+        yield Check(record.id, how, "answers", None, None, verdict, str(error))
+        return
+
+    alike = trained is None or environment.is_same(record.environment, trained.environment)
+    yield from _compare(record, measured, [] if alike else row, how)
+    if alike:
+        yield from _compare_examples(record, measured, how)
+    if trained is not None and trained.solved and record.solved:
+        epochs = [each.solved["epoch"] for each in row if each.solved]
+        before, now = record.solved["epoch"], trained.solved["epoch"]
+        verdict, note = _verdict(before, now, 0 if alike else max(1, before / 4), epochs)
+        yield Check(record.id, how, "epoch of solved", before, now, verdict, note)
+
+
+def _run(record: Result) -> Run:
+    """Returns the run that a result records. Raises UserError, one sentence, if it is none."""
+    settings = {name: value for name, value in record.settings.items() if value is not None}
+    if "model" not in settings:
+        raise UserError(
+            f"{record.id} has no recipe, as it was not trained here; only what not-so-clevr train "
+            "makes can be measured again."
+        )
+    try:
+        recipe = Recipe(**settings)
+    except TypeError as error:
+        raise UserError(f"{record.id} has settings that are not those of a recipe: {error}.") from (
+            error
+        )
+    config = as_config(record.config)
+    return Run(
+        registry.find(record.model),
+        as_task(record.task, config.canvas_size),
+        config,
+        recipe,
+        chosen=record.recipe,
+        settings={},
+        seed=record.seed,
+    )
+
+
+class _Network(keras.callbacks.Callback):
+    """Holds the network that is trained, as its `model`."""
+
+
+def _train(run: Run, record: Result, options: RunOptions) -> tuple[keras.Model, Result]:
+    """Trains a run; returns its network and its result. Raises UserError if it fails."""
+    held = _Network()
+    options = dataclasses.replace(options, callbacks=[held])
+    result = None
+    for event in runner.make([run], options):
+        if isinstance(event, Failed):
+            raise UserError(event.message)
+        if isinstance(event, Finished):
+            result = event.result
+    assert result is not None
+    if result.seconds == record.seconds:
+        raise UserError(
+            f"{options.runs} holds the run to verify, {run.id}; give another folder to train in."
+        )
+    network = held.model
+    if network is None:  # The run was complete.
+        assert options.runs is not None
+        network = networks.build(run)
+        run_folder.RunFolder(options.runs, run.id).load_weights(network)
+    return network, result
+
+
+def _measure(network: keras.Model, run: Run, record: Result, options: RunOptions) -> Result:
+    """Returns a result with the metrics of a network, also on other data sets of a record."""
+    arrays = loading.load(run.config, run.task, "memory")
+    splits = {split: Examples(each, run.task) for split, each in arrays.items()}
+    parameters = registry.parameters(network)
+    also = {}
+    with progress.examples(options.verbose) as on_progress:
+        predict = transfer.counted(
+            distribution.predictor(network, 1), run.id, run.config.num_examples, on_progress
+        )
+        about = {"recipe": run.recipe_name, "config": run.config.name, "seed": run.seed}
+        measured = evaluation.measure(
+            predict, splits, model=run.model.name, again=True, parameters=parameters, **about
+        )
+        for name in record.also:
+            also[name] = transfer.outcome(network, run, as_config(name), 1, on_progress)
+    return dataclasses.replace(measured, also=also)
+
+
+def _compare(
+    record: Result, measured: Result, seeds: Sequence[Result], how: str
+) -> Iterator[Check]:
+    """Yields the comparison of all metrics, and of the number of parameters.
+
+    Args:
+        record: the recorded result.
+        measured: the same, measured again.
+        seeds: those of its row, if another seed may be as far off; otherwise rounding alone counts.
+        how: see `Check`.
+    """
+    if record.parameters is not None and measured.parameters is not None:
+        verdict = EQUAL if record.parameters == measured.parameters else DIFFERENT
+        yield Check(record.id, how, "parameters", record.parameters, measured.parameters, verdict)
+    now = _metrics(measured)
+    for key, value in _metrics(record).items():
+        config, split, metric = key
+        what = f"{split} {metric}" if config == record.config else f"{config} {split} {metric}"
+        if key not in now:
+            yield Check(record.id, how, what, value, None, DIFFERENT, "it does not fit")
+            continue
+        unit = METRICS[metric].unit
+        if seeds:
+            allowed = _LEAST[unit]
+        elif unit == "%" and metric != "pixel_accuracy":
+            count = len(as_config(config).split_centres()[split])
+            allowed = int(_FLIPPED * count) / count
+        else:
+            allowed = _ROUNDING * (1 + value)
+        others = [found[key] for found in map(_metrics, seeds) if key in found]
+        verdict, note = _verdict(value, now[key], allowed, others)
+        yield Check(record.id, how, what, value, now[key], verdict, note)
+
+
+def _metrics(result: Result) -> dict[tuple[str, str, str], float]:
+    """Returns config, split and name -> value of all metrics."""
+    return {
+        (config, split, metric): value
+        for config, splits in {result.config: result.metrics, **result.also}.items()
+        if isinstance(splits, Mapping)
+        for split, values in splits.items()
+        for metric, value in values.items()
+    }
+
+
+def _verdict(
+    recorded: float, measured: float, allowed: float, seeds: Sequence[float]
+) -> tuple[str, str]:
+    """Returns a verdict and a note, given the allowed difference, or the values of more seeds."""
+    if recorded == measured:
+        return EQUAL, ""
+    half = results.prediction_interval(seeds)
+    note = f"{allowed:.2g} is close"
+    if half is not None:
+        mean = float(np.mean(seeds))
+        note += f", and {mean - half:.4g} to {mean + half:.4g} by its seeds"
+    by_seeds = half is not None and abs(measured - mean) <= half
+    off = abs(recorded - measured) * (1 - 1e-9)
+    return (CLOSE if off <= allowed or by_seeds else DIFFERENT), note
+
+
+def _compare_examples(record: Result, measured: Result, how: str) -> Iterator[Check]:
+    """Yields the comparison of each split example by example, if the record has examples."""
+    for split, columns in record.examples.items():
+        now = measured.examples[split]
+        coordinates, count = columns["coordinates"], len(columns["coordinates"])
+        if not np.array_equal(coordinates, now["coordinates"]):
+            note = "it has other examples"
+            yield Check(record.id, how, f"each of {split}", None, None, DIFFERENT, note)
+            continue
+        names = columns.keys() & now.keys() & {*METRICS, results.PREDICTED}
+        off = np.zeros(count)
+        for name in names:
+            before, after = columns[name].reshape(count, -1), now[name].reshape(count, -1)
+            off = np.maximum(off, (np.abs(after - before) / (1 + np.abs(before))).max(axis=1))
+        verdict, note = EQUAL if not off.any() else CLOSE, ""
+        if (wrong := off > _ROUNDING).any():
+            i, j = coordinates[wrong][0].tolist()
+            note = f"{wrong.sum()} of {count} examples, e.g. ({i}, {j})"
+            verdict = CLOSE if wrong.sum() <= _FLIPPED * count else DIFFERENT
+        yield Check(record.id, how, f"each of {split}", None, None, verdict, note)

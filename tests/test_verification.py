@@ -1,0 +1,318 @@
+"""`verify` finds what was tampered with, and nothing else."""
+
+import dataclasses
+import json
+import pathlib
+import shutil
+import subprocess
+
+import h5py
+import pytest
+from run_files import CONFIG, result
+from subprocesses import in_folder
+
+from not_so_clevr import benchmark, results
+from not_so_clevr.benchmark import environment, verification
+from not_so_clevr.checks import UserError
+
+ROOT = pathlib.Path(__file__).parents[1]
+SUBMISSIONS = ROOT / "submissions"
+ENTRY = """
+import keras
+from not_so_clevr.benchmark import Recipe, with_recipes
+
+@with_recipes(source="a test", default={"regression": Recipe(epochs=3, learning_rate=0.01)})
+def build(task, scale=1.0):
+    inputs = keras.Input(task.input_shape)
+    x = keras.layers.Dense(2)(keras.layers.Flatten()(inputs))
+    return keras.Model(inputs, x * scale)
+"""
+ROW = f"regression/{CONFIG}/entry.build"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A folder with a model, and the runs of three seeds of it."""
+    folder = tmp_path_factory.mktemp("made")
+    (folder / "entry.py").write_text(ENTRY)
+    train = ["train", "entry:build", "--task", "regression", "--config", CONFIG]
+    done = in_folder(
+        folder, *train, "--seeds", 3, "--data", "memory", "--also", "quadrant_20_square3"
+    )
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture
+def submission(made, tmp_path):
+    """A submission of these runs; with the weights of none."""
+    folder = tmp_path / "entry"
+    folder.mkdir()
+    shutil.copy(made / "entry.py", folder)
+    results.write_lines(folder / "results.jsonl", results.load([made / "runs"])[0])
+    return folder
+
+
+def add_weights(made, submission):
+    for run in results.load([made / "runs"])[0]:
+        name = verification.weights_name(run)
+        shutil.copy(run.folder / results.WEIGHTS, submission / name)
+
+
+def change(submission, at, **changes):
+    """Changes the record of the seed `at` in a submission."""
+    file = submission / "results.jsonl"
+    records = [json.loads(line) for line in file.read_text().splitlines()]
+    for each in records:
+        if each["seed"] == at:
+            each.update(changes)
+    file.write_text("".join(json.dumps(each) + "\n" for each in records))
+
+
+def different(submission, **arguments):
+    """Returns run and name of each number that differs."""
+    checks = list(benchmark.verify(submission, verbose=0, **arguments))
+    failed = [each.note for each in checks if each.verdict == verification.FAILED]
+    assert not failed
+    return [
+        (each.run.rpartition("/")[2], each.what)
+        for each in checks
+        if each.verdict == verification.DIFFERENT
+    ]
+
+
+def test_a_run_measured_from_its_weights_is_equal_example_by_example(made):
+    done = in_folder(made, "verify", "runs", "-o", "results.jsonl")
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = [line.split(" | ") for line in done.stdout.splitlines() if ROW in line]
+    assert [row[5] for row in rows] == ["equal"] * 6  # Its own numbers, and from weights
+    assert [row[2] for row in rows] == ["all"] * 3 + ["11 numbers"] * 3
+    kept = results.read_lines(made / "results.jsonl")
+    assert [(each.id, each.history) for each in kept] == [(f"{ROW}/seed{k}", ()) for k in range(3)]
+
+
+def test_a_submission_is_trained_again_with_one_seed_and_its_settings(submission):
+    checks = list(benchmark.verify(submission, verbose=0))
+    assert {each.verdict for each in checks} == {verification.EQUAL}
+    trained = {each.run for each in checks if each.how == verification.TRAINING}
+    assert trained == {f"{ROW}/seed0"}
+    assert sorted(each.name for each in submission.iterdir()) == ["entry.py", "results.jsonl"]
+
+
+def test_the_seeds_and_the_folder_of_what_is_trained_again_can_be_chosen(submission, tmp_path):
+    checks = list(benchmark.verify(submission, seed=2, runs=tmp_path / "runs", verbose=0))
+    assert {each.run for each in checks if each.how == verification.TRAINING} == {f"{ROW}/seed2"}
+    (again,) = results.load([tmp_path / "runs"])[0]
+    assert again.seed == 2
+    with pytest.raises(UserError, match=r"has no result with seed 7"):
+        list(benchmark.verify(submission, seed=7))
+
+
+def test_a_run_is_not_compared_with_itself(made, submission):
+    checks = list(benchmark.verify(submission, runs=made / "runs", verbose=0))
+    (failed,) = (each for each in checks if each.verdict == verification.FAILED)
+    assert "holds the run to verify" in failed.note
+
+
+def test_another_seed_a_number_and_the_settings_are_caught(submission):
+    first, second, _ = results.read_lines(submission / "results.jsonl")
+    change(submission, 0, metrics=second.metrics)
+    found = different(submission)
+    assert ("seed0", "test error") in found
+
+    change(submission, 0, metrics=first.metrics, settings={**first.settings, "epochs": 2})
+    with pytest.raises(UserError, match="differs in settings"):
+        different(submission)
+    for seed in range(3):
+        change(submission, seed, settings={**first.settings, "epochs": 2})
+    assert ("seed0", "test error") in different(submission)
+
+
+def test_a_wrong_number_or_weight_is_caught_by_the_weights(made, submission):
+    add_weights(made, submission)
+    assert different(submission) == []
+
+    _, record, third = results.read_lines(submission / "results.jsonl")
+    test = {**record.metrics["test"], "error": record.metrics["test"]["error"] * 1.01}
+    change(submission, 1, metrics={**record.metrics, "test": test})
+    assert different(submission) == [("seed1", "test error")]
+
+    with h5py.File(submission / verification.weights_name(third), "r+") as file:
+        file["layers/dense/vars/0"][100] += 1  # Of the pixel (6, 4)
+    wrong = different(submission)
+    assert {seed for seed, _ in wrong} == {"seed1", "seed2"}
+    assert ("seed2", "train error") in wrong
+
+
+def test_one_wrong_example_of_a_run_is_named(made, tmp_path):
+    (run, *_) = results.load([made / "runs"])[0]
+    run = run.with_examples()
+    wrong = run.examples["test"]["error"].copy()
+    wrong[3] += 0.5
+    examples = {**run.examples, "test": {**run.examples["test"], "error": wrong}}
+    folder = tmp_path / ROW / "seed0"
+    shutil.copytree(run.folder, folder)
+    dataclasses.replace(run, examples=examples).write(folder)
+    shutil.copy(made / "entry.py", tmp_path)
+    checks = [each for each in benchmark.verify(tmp_path, verbose=0) if each.verdict != "equal"]
+    assert [(each.what, each.verdict) for each in checks] == [("each of test", "different")]
+    i, j = run.examples["test"]["coordinates"][3]
+    assert checks[0].note == f"1 of 49 examples, e.g. ({i}, {j})"
+
+
+def test_a_network_that_depends_on_the_company_is_caught(made, submission):
+    """It is the same, bit for bit, on the batches of the first time."""
+    add_weights(made, submission)
+    code = ENTRY.replace("x * scale", "x - keras.ops.mean(x, axis=0)")
+    (submission / "entry.py").write_text(code)
+    checks = [each for each in benchmark.verify(submission, verbose=0) if each.verdict != "equal"]
+    assert [each.what for each in checks] == ["answers"] * 3
+    assert "differently when asked again" in checks[0].note
+
+
+def test_elsewhere_a_trained_number_may_be_as_far_off_as_its_seeds(submission):
+    first, *_ = records = results.read_lines(submission / "results.jsonl")
+    for seed in range(3):
+        change(submission, seed, environment={**first.environment, "device": "abacus"})
+    change(submission, 0, metrics=records[1].metrics, also=records[1].also)
+    assert different(submission) == []
+    perfect = {"within_half_pixel": 1, "error": 0, "pair_accuracy": 1, "coordinate_accuracy": 1}
+    for seed in range(3):  # All alike
+        change(submission, seed, metrics={"train": perfect, "test": perfect}, also={})
+    assert ("seed0", "test within_half_pixel") in different(submission)
+
+
+@pytest.mark.parametrize(
+    ("code", "sentence"),
+    [
+        ("", "Module 'entry' has no function 'build'"),
+        ("import nowhere", "Cannot import 'entry'"),
+        (ENTRY.replace("Dense(2)", "Dense(3)"), "entry:build returns shape"),
+    ],
+)
+def test_code_that_cannot_be_run_is_bad_input(submission, code, sentence):
+    (submission / "entry.py").write_text(code)
+    done = in_folder(submission, "verify", ".")
+    assert done.returncode == 2
+    assert f"not-so-clevr: {sentence}" in done.stderr
+
+
+def test_the_command_exits_with_1_if_something_differs_and_writes_nothing(made, submission):
+    add_weights(made, submission)
+    for seed in range(3):
+        change(submission, seed, parameters=5)
+    done = in_folder(submission.parent, "verify", "entry", "-o", "kept.jsonl")
+    assert done.returncode == 1
+    assert f"| {ROW}/seed1 | weights | parameters | 5 | 514 | different |  |" in done.stdout
+    assert not (submission.parent / "kept.jsonl").exists()
+
+
+def test_what_is_no_submission_is_told_in_one_sentence(submission, tmp_path):
+    with pytest.raises(UserError, match="expected the folder of a submission"):
+        list(benchmark.verify(tmp_path / "nowhere"))
+    with pytest.raises(UserError, match=r"entry.py is not a .jsonl file"):
+        list(benchmark.verify(submission / "entry.py"))
+    change(submission, 1, seed=0)
+    with pytest.raises(UserError, match=f"has {ROW}/seed0 twice"):
+        list(benchmark.verify(submission))
+    change(submission, 2, schema=3)
+    with pytest.raises(UserError, match=r"line 3: schema 3; this version reads 2 and older"):
+        list(benchmark.verify(submission))
+
+
+def test_an_older_schema_is_migrated(submission):
+    records = [json.loads(line) for line in (submission / "results.jsonl").read_text().splitlines()]
+    for each in records:
+        del each["schema"]
+        each["right"], each["closeness"] = each.pop("accuracy_metric"), each.pop("distance_metric")
+    (submission / "results.jsonl").write_text("\n".join(map(json.dumps, records)))
+    assert different(submission) == []
+
+
+def test_what_was_not_trained_here_cannot_be_measured_again(tmp_path):
+    results.write_lines(tmp_path / "results.jsonl", [result("elsewhere", settings={})])
+    (_, check) = benchmark.verify(tmp_path, verbose=0)
+    assert check.verdict == verification.FAILED
+    assert "has no recipe, as it was not trained here" in check.note
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "reason"),
+    [
+        ("accuracy", 0.985, "not a share of 49; 48 of them are 0.979592"),
+        ("distance", 0.1, "expected 0 to 0 px, as accuracy is 1"),
+        ("error", 0.1, "classification has no such metric"),
+    ],
+)
+def test_numbers_that_cannot_be_are_told(metric, value, reason):
+    run = result("computes")
+    metrics = {**run.metrics, "test": {**run.metrics["test"], metric: value}}
+    wrong = list(results.contradictions(dataclasses.replace(run, metrics=metrics, history=())))
+    found = {what: why for what, _, why in wrong}
+    assert reason in found[f"test {metric}"]
+
+
+def test_our_own_results_have_no_contradiction():
+    assert not [each for run in results.reference() for each in results.contradictions(run)]
+
+
+def test_only_what_can_change_the_bits_makes_another_environment():
+    here = environment.describe()
+    assert environment.is_same(here, {**here, "commit": "c0ffee", "platform": "Plan 9"})
+    assert not environment.is_same(here, {**here, "device": "3 cores"})
+    assert not environment.is_same(here, {**here, "versions": {**here["versions"], "keras": "4"}})
+
+
+# submissions/
+
+FOLDERS = sorted(each for each in SUBMISSIONS.iterdir() if each.is_dir())
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_a_submission_has_what_it_should(folder):
+    assert folder.name.isidentifier()
+    assert {"README.md", "results.jsonl", f"{folder.name}.py"} <= {
+        each.name for each in folder.iterdir()
+    }
+    assert sum(each.stat().st_size for each in folder.glob("*.*")) < 2**20
+    for run in results.read_lines(folder / "results.jsonl"):
+        assert run.model.startswith(f"{folder.name}:")
+        assert not list(results.contradictions(run))
+
+
+@pytest.mark.slow
+def test_the_example_is_verified():
+    assert different(SUBMISSIONS / "example") == []
+
+
+def git(folder, *words):
+    about = ["-c", "user.name=A", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false"]
+    subprocess.run(["git", *about, *words], cwd=folder, check=True, capture_output=True)
+
+
+def changed(folder):
+    script = ROOT / ".ci" / "changed-submissions"
+    return subprocess.run(
+        [script], cwd=folder, check=True, capture_output=True, text=True
+    ).stdout.split()
+
+
+def test_ci_verifies_the_submissions_that_differ_from_main(tmp_path):
+    for name in ("old", "mended", "gone"):
+        (tmp_path / "submissions" / name).mkdir(parents=True)
+        (tmp_path / "submissions" / name / "results.jsonl").write_text("")
+    git(tmp_path, "init", "-b", "main")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-m", "all")
+    assert changed(tmp_path) == []
+    git(tmp_path, "checkout", "-b", "mine")
+    (tmp_path / "submissions" / "mended" / "mended.py").write_text("")
+    (tmp_path / "submissions" / "README.md").write_text("")
+    shutil.rmtree(tmp_path / "submissions" / "gone")
+    (tmp_path / "submissions" / "mine").mkdir()
+    (tmp_path / "submissions" / "mine" / "results.jsonl").write_text("")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-m", "mine")
+    assert changed(tmp_path) == ["submissions/mended", "submissions/mine"]
+    git(tmp_path, "branch", "-D", "main")
+    assert changed(tmp_path) == []
