@@ -13,6 +13,7 @@ from not_so_clevr.results.leaderboard import Row
 
 CONFIGS = ("uniform_32", "quadrant_32", "rows_32", "border_32")
 
+_BREAK = "; "  # Between the lines of a cell, until the table is escaped
 _COLUMNS = ("model", *CONFIGS, "robust", "parameters", "compute")
 
 
@@ -24,8 +25,9 @@ def shows(run: Result) -> bool:
 def table(task: str, runs: Sequence[Result]) -> str:
     """Returns the rows of a task, the best first."""
     rows = results.leaderboard(run for run in runs if run.task == task and shows(run))
-    models = results.grouped(rows, lambda row: row.model).values()
-    return tables.markdown(_COLUMNS, map(_cells, sorted(models, key=_order)))
+    models = results.grouped((row for row in rows if not row.also), lambda row: row.model)
+    table = tables.markdown(_COLUMNS, map(_cells, sorted(models.values(), key=_order)))
+    return table.replace(_BREAK, "<br>")
 
 
 def _order(rows: Sequence[Row]) -> tuple[float, ...]:
@@ -60,4 +62,4 @@ def _cell(row: Row | None) -> str:
     if row is None or row.test is None:
         return ""
     ends = tables.interval(row.metric, row.test, row.test_interval)
-    return f"{row.perfect} of {row.seeds}<br>{tables.percent(row.test)}{ends}"
+    return f"{row.perfect} of {row.seeds}{_BREAK}{tables.percent(row.test)}{ends}"
