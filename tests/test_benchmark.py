@@ -1057,6 +1057,33 @@ def test_a_run_whose_weights_a_callback_changed_has_no_command(hook, changes):
         assert result.metrics == benchmark.run(linear, settings={"epochs": 2}, **SMALL).metrics
 
 
+@pytest.mark.parametrize("watched", [False, True])
+def test_a_run_that_was_resumed_with_a_callback_has_no_command(watched, tmp_path):
+    """Whatever it remembers is lost: it begins anew."""
+
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            raise KeyboardInterrupt
+
+    common = SMALL | {"settings": {"epochs": 2}, "runs": tmp_path}
+    build = f"{__name__}:linear"
+    with pytest.raises(KeyboardInterrupt):
+        benchmark.run(build, callbacks=[Stop()], **common)
+    callbacks = [keras.callbacks.TerminateOnNaN()] if watched else []
+    result = benchmark.run(build, callbacks=callbacks, resume=True, **common)
+    assert (result.command is None) == watched
+
+
+def test_a_run_in_the_precision_of_the_session_has_no_command():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        result = benchmark.run(linear, settings={"epochs": 1}, **SMALL)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert result.command is None
+    assert result.environment["training"]["precision"] == "mixed_bfloat16"
+
+
 def test_the_average_of_the_weights_is_evaluated_saved_and_resumed(tmp_path):
     settings = {"epochs": 3, "ema": 0.75, "learning_rate": 0.05}
     common = SMALL | {"settings": settings, "name": "net"}

@@ -482,6 +482,11 @@ def test_every_record_of_ours_is_one_by_the_schema(file):
     assert len(lines) == len({Result.of(json.loads(line)).id for line in lines})
 
 
+def test_the_reference_results_are_not_checked_again_by_each_command(monkeypatch):
+    monkeypatch.setattr(record, "checked", lambda line: pytest.fail("a line was checked"))
+    assert results.reference()
+
+
 def test_results_are_one_file_a_record_a_line(tmp_path):
     runs = [
         result(seed=k, history=[{"epoch": 1, "loss": 1.0, "test": {"accuracy": 1.0}}])

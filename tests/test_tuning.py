@@ -11,6 +11,7 @@ from not_so_clevr import benchmark, results
 from not_so_clevr.benchmark import Recipe, experiment, recipe_file, tuning, with_recipes
 from not_so_clevr.benchmark.options import TUNE_CONFIG
 from not_so_clevr.checks import UserError
+from not_so_clevr.cli import many, terminal
 from not_so_clevr.dataset.config import as_config
 
 WHERE = {"task": "regression", "config": "quadrant_upper_left_12_square3"}  # 75 train, 25 test
@@ -34,6 +35,10 @@ def build(task, steps, width=4):
     inputs = keras.Input(task.input_shape)
     x = keras.layers.Dense(width)(keras.layers.Flatten()(inputs))
     return keras.Model(inputs, keras.layers.Dense(math.prod(task.output_shape))(x))
+
+
+def sized(task, sizes):
+    return build(task, 1, len(sizes))
 
 
 def rates(runs):
@@ -218,6 +223,22 @@ def test_the_command_names_the_file(tmp_path, monkeypatch):
     run = experiment.plan("coordconv", **WHERE, recipe="net.toml")
     assert run.command().endswith("--seed 0 --recipe net.toml")
     assert os.path.exists("net.json")
+
+
+def test_the_recipe_of_many_settings_has_a_name_that_a_file_may_have(monkeypatch, tmp_path):
+    def follow(events, *_):
+        widths = {"sizes": list(range(1000, 1060)), **QUICK}
+        runs = tuning.points(f"{__name__}:sized", **WHERE, settings=widths)
+        return [result(run, 1.0) for run in runs], {}
+
+    monkeypatch.setattr(terminal, "follow", follow)
+    settings = ["steps=4", f"sizes={list(range(1000, 1060))}"]
+    many.tune(f"{__name__}:sized", **WHERE, settings=settings, runs=tmp_path)
+    recipe, search = sorted(
+        (tmp_path / "rule" / "regression").iterdir(), key=lambda each: each.suffix
+    )[::-1]
+    assert (recipe.suffix, search.suffix) == (".toml", ".json")
+    assert len(recipe.name) == 255
 
 
 @pytest.mark.parametrize("name", ["net.json", "net"])

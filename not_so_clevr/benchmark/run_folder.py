@@ -224,6 +224,8 @@ def load_weights(network: keras.Model, file: pathlib.Path) -> None:
     if not file.exists():
         raise UserError(f"{file} is missing; put it back, or replace the run.")
     try:
+        with files.opened(file):  # A pipe would be waited for.
+            pass
         if network.compiled:
             network.optimizer.build(network.trainable_variables)
         network.load_weights(file)

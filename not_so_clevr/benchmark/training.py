@@ -164,6 +164,7 @@ class _Training:
         self.run, self.options, self.folder = run, options, folder
         self.began = time.perf_counter()
         self.environment = environment.describe()
+        self.policy = keras.config.dtype_policy().name  # The model's function may change it.
         keras.utils.set_random_seed(run.seed)
         environment.make_deterministic()
         environment.keep_memory()
@@ -182,7 +183,7 @@ class _Training:
         self.predict = distribution.predictor(self.network, parts)
         self.settings = self._compile()
         steps = self.batches.steps_per_epoch
-        self.watch = Watch(self.network)
+        self.watch, self.resumed = Watch(self.network), False
         self.log = Log(self.network, self.predict, run, self.splits["test"], steps, folder)
 
     def _compile(self) -> dict[str, Any]:
@@ -204,6 +205,7 @@ class _Training:
         if self.folder is not None:
             if self.options.resume:
                 self.log.restore()
+                self.resumed = bool(self.log.epochs)
                 self.batches.first_step = len(self.log.epochs) * self.batches.steps_per_epoch
             if self.options.replace:
                 self.folder.clear()
@@ -255,13 +257,18 @@ class _Training:
         return dataclasses.replace(result, seconds=seconds)
 
     def _describe_training(self) -> bool:
-        """Completes the environment; returns whether a callback changed the training."""
+        """Completes the environment; returns whether no command repeats the training.
+
+        Callbacks may have changed it. Those of a resumed run began anew.
+        """
         about, optimizer = self.environment["training"], self.network.optimizer
         steps = int(keras.ops.convert_to_numpy(optimizer.iterations))
         about |= {"steps": steps, "learning_rate": self.log.rates.seen}
         if foreign := self._foreign():
             about["callbacks"] = [type(each).__name__ for each in foreign]
-        if self.watch.changed:
+        if self.watch.changed or (foreign and self.resumed):
+            return True
+        if self.policy != keras.config.floatx():  # A command begins with the usual one.
             return True
         rate = about["optimizer"].get("learning_rate")  # A dict for a schedule, which is fixed
         return isinstance(rate, float) and self.log.rates.changed(rate)

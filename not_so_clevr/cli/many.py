@@ -47,6 +47,8 @@ _QUICK = "Only interpolation and recombination, with one seed; the full suite go
 _TRAIN = "Train on Ray: a cluster, e.g. 10.0.0.1:6379, auto, or local for this machine's cores."
 _FILES = "Write the files here. Default: below the folder of runs, suite/MODEL."
 
+_LONGEST = naming.LONGEST - len(".toml")
+
 _suite = functools.partial(typer.Argument, autocompletion=published.suite_names)
 
 
@@ -150,7 +152,7 @@ def tune(
 
     search = tuning.search(points, seeds, changed, made, failures)
     terminal.print_search(search)
-    label = naming.label(model, naming.changed("", changed))
+    label = naming.shortened(naming.label(model, naming.changed("", changed)), _LONGEST)
     file = search.write(output or runs / searches.NAME / task / f"{label}.toml")
     print(f"The recipe is in {file.resolve()}, the search in {file.with_suffix('.json').name}")
     terminal.raise_problems([], failures.values())

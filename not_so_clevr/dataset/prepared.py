@@ -80,7 +80,7 @@ def _check_features(file: pathlib.Path, expected: Any) -> None:
     if not file.exists():
         return  # Our builder does not need it.
     try:
-        found = json.loads(file.read_text())
+        found = json.loads(files.read_text(file))
         names = sorted(found["featuresDict"]["features"])
     except (ValueError, KeyError, TypeError) as error:
         raise files.damaged(file, f"it does not describe features: {error!r}") from error
