@@ -129,10 +129,7 @@ def _interval(metric: str, test: Sequence[float]) -> tuple[float, float]:
     if metric != PERFECT:
         mean, half = statistics.fmean(test), results.interval(test) or 0.0
         return mean - half, mean + half
-    import scipy.stats
-
-    perfect = sum(value == 1 for value in test)
-    return tuple(scipy.stats.binomtest(perfect, len(test)).proportion_ci(method="wilson"))
+    return results.share_interval(sum(value == 1 for value in test), len(test), "wilson")
 
 
 def cells(row: Reproduction) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 ENOUGH = 3  # Seeds for an interval
 
@@ -34,11 +34,13 @@ def prediction_interval(values: Sequence[float]) -> float | None:
     return None if half is None else half * (len(values) + 1) ** 0.5
 
 
-def share_interval(successes: int, trials: int) -> tuple[float, float]:
-    """Returns the exact 95 % confidence interval of a share (Clopper-Pearson)."""
+def share_interval(
+    successes: int, trials: int, method: Literal["exact", "wilson"] = "exact"
+) -> tuple[float, float]:
+    """Returns the 95 % confidence interval of a share: Clopper and Pearson's exact, or Wilson's."""
     from scipy import stats
 
-    ends = stats.binomtest(successes, trials).proportion_ci(0.95, method="exact")
+    ends = stats.binomtest(successes, trials).proportion_ci(0.95, method=method)
     return float(ends.low), float(ends.high)
 
 
