@@ -139,7 +139,7 @@ def test_every_combination_is_there_once(tasks, configs, models, axes):
         ("grid.l2 = -1", "l2 must be a non-negative number, got -1."),
         (
             "recipe = 'nope'",
-            "coordconv has no recipe 'nope'; expected one of tuned, article, paper.",
+            "coordconv has no recipe 'nope'; expected one of tuned, article, paper, rule.",
         ),
         ("recipe = ['tuned', '']", "recipe must be a non-empty string, or a list of them, got ''."),
         (
