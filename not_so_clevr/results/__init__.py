@@ -34,6 +34,7 @@ from not_so_clevr.results.statistics import (
     grouped,
     interval,
     median,
+    one_sided_sign_test,
     share_interval,
     sign_test,
 )
@@ -69,6 +70,7 @@ __all__ = [
     "made_with",
     "marked",
     "median",
+    "one_sided_sign_test",
     "read_lines",
     "reference",
     "select",
