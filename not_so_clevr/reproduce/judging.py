@@ -107,9 +107,10 @@ def perfect(runs: Sequence[Result]) -> Finding:
 
 
 def fails(runs: Sequence[Result]) -> Finding:
-    """Whether no run gets more than `FAILED` of test right."""
+    """Whether no run gets more than `FAILED` of test right; how much of train they get is told."""
     count = sum(run.accuracy("test") <= FAILED for run in runs)
-    return Finding(f"{count} of {len(runs)} fail", count == len(runs))
+    train = tables.percent(statistics.fmean(run.accuracy("train") for run in runs))
+    return Finding(f"{count} of {len(runs)} fail, with {train} of train right", count == len(runs))
 
 
 def share(runs: Sequence[Result]) -> Finding:
