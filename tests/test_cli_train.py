@@ -431,9 +431,9 @@ def test_list_shows_every_model_with_source_and_parameters(folder):
     assert (
         "| coordconv | classification | tuned, article, paper | 7,553 | Liu et al. 2018 |" in output
     )
-    assert "| coordconv | regression | tuned, article, paper | 906 |" in output
+    assert "| coordconv | regression | tuned, article, paper, rule | 906 |" in output
     assert (
-        "| conv | regression | tuned, article, article_quadrant, paper, paper_quadrant | 72,850 |"
+        "| conv | regression | tuned, article, article_quadrant, paper, paper_quadrant, rule | 72,850 |"
         in output
     )
     for name in ("deconv", "tiled_conv", "upsample_conv", "upsample_coordconv"):
@@ -498,7 +498,7 @@ def test_a_package_that_is_broken_hides_no_model_of_another(monkeypatch, capsys)
         ),
         (
             ["train", "coordconv", *QUICK, "--recipe", "fast"],
-            "coordconv has no recipe 'fast'; expected one of tuned, article, paper.",
+            "coordconv has no recipe 'fast'; expected one of tuned, article, paper, rule.",
         ),
         (
             ["train", "coordconv", *QUICK, "--set", "epochs"],
