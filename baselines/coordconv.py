@@ -66,6 +66,11 @@ def build(
     *,
     origin: str = "ours",
     pooling: str | None = None,
+    relu: bool | None = None,
+    gain: float | None = None,
+    coordinates: str | None = None,
+    radius: bool | None = None,
+    separate: bool | None = None,
     two_stage: bool | None = None,
     softmax: bool | None = None,
     size: int | None = None,
@@ -77,7 +82,17 @@ def build(
         task: classification, regression, rendering or localisation.
         origin: whose initialisation and scales: "ours"; or those of the code of the "article",
             glorot_uniform, or the "paper", he_normal, both with coordinates in pixels.
-        pooling: for regression: "max", the default, or "mean".
+        pooling: for regression: "max", the default; "mean"; or "soft_argmax", which reads the
+            coordinates off a single map (`ReadCoords`) and has 73 weights less.
+        relu: for regression: whether a ReLU follows each convolution but the last; default false.
+        gain: for regression: the factor of the image; default 4, 1000 for the "article", and 1 for
+            the "paper".
+        coordinates: for classification and rendering: the layers of the first stage that see the
+            coordinates: "first", the default, or "all".
+        radius: for the same: whether those layers also see the distance from the middle; default
+            false.
+        separate: for the same: whether filters of their own see the coordinates; default false.
+            With 1x1 filters this changes the scale of the first weights, and nothing else.
         two_stage: for rendering: whether convolutions paint the square around the pixel found by
             the first stage, as published; default false.
         softmax: for two stages: whether the second sees the softmax of the first over the pixels
@@ -93,6 +108,11 @@ def build(
         raise ValueError(f"origin={origin!r} is unknown; expected one of ours, article, paper")
     options = {
         "pooling": pooling,
+        "relu": relu,
+        "gain": gain,
+        "coordinates": coordinates,
+        "radius": radius,
+        "separate": separate,
         "two_stage": two_stage,
         "softmax": softmax,
         "size": size,
@@ -115,15 +135,25 @@ def build(
     return network(task, origin, **given)
 
 
-def _classify(task: Task, origin: str) -> keras.Model:
+def _classify(
+    task: Task,
+    origin: str,
+    coordinates: str = "first",
+    radius: bool = False,
+    separate: bool = False,
+) -> keras.Model:
     """Tile the coordinates, add coordinate channels, five 1x1 convolutions: a logit per pixel."""
     inputs = keras.Input(task.input_shape)
-    return keras.Model(inputs, layers.Flatten()(_logits(inputs, task, origin)))
+    logits = _logits(inputs, task, origin, coordinates, radius, separate)
+    return keras.Model(inputs, layers.Flatten()(logits))
 
 
 def _render(
     task: Task,
     origin: str,
+    coordinates: str = "first",
+    radius: bool = False,
+    separate: bool = False,
     two_stage: bool = False,
     softmax: bool = True,
     size: int = 3,
@@ -131,7 +161,7 @@ def _render(
 ) -> keras.Model:
     """As `_classify`; a second stage may have convolutions of 8m, 8m, 16m, 16m and 1 filters."""
     inputs = keras.Input(task.input_shape)
-    x = logits = _logits(inputs, task, origin)
+    x = logits = _logits(inputs, task, origin, coordinates, radius, separate)
     if not two_stage:
         return keras.Model(inputs, logits)
     if softmax:
@@ -143,18 +173,30 @@ def _render(
     return keras.Model(inputs, layers.Conv2D(1, size, **options)(x))
 
 
-def _logits(x: Any, task: Task, origin: str) -> Any:
+def _logits(x: Any, task: Task, origin: str, coordinates: str, radius: bool, separate: bool) -> Any:
+    if coordinates not in ("first", "all"):
+        raise ValueError(f"coordinates={coordinates!r} is unknown; expected one of first, all")
     start, half = _INITIALIZERS[origin], [(task.height - 1) / 2, (task.width - 1) / 2]
     if origin != "ours":
         x = layers.Rescaling(half, offset=half)(x)  # In pixels
     x = tile(x, task.height, task.width)
-    x = CoordConv2D(32, 1, activation="relu", kernel_initializer=start)(x)
+
+    def layer(filters: int, activation: str | None, sees: bool) -> layers.Layer:
+        options: Any = {"activation": activation, "kernel_initializer": start}
+        if not sees:
+            return layers.Dense(filters, **options)
+        return CoordConv2D(filters, 1, radius=radius, separate=separate, **options)
+
+    everywhere = coordinates == "all"
+    x = layer(32, "relu", True)(x)
     for filters in (32, 64, 64):
-        x = layers.Dense(filters, activation="relu", kernel_initializer=start)(x)
-    return layers.Dense(1, kernel_initializer=start)(x)
+        x = layer(filters, "relu", everywhere)(x)
+    return layer(1, None, everywhere)(x)
 
 
-def _regress(task: Task, origin: str, pooling: str = "max") -> keras.Model:
+def _regress(
+    task: Task, origin: str, pooling: str = "max", relu: bool = False, gain: float | None = None
+) -> keras.Model:
     """Add coordinate channels; 1x1 (three times) and 3x3 convolutions of 8 filters; 3x3 of 2; pool.
 
     Without ReLU everything before the maximum is linear. So the answer is right as soon as the hot
@@ -167,37 +209,49 @@ def _regress(task: Task, origin: str, pooling: str = "max") -> keras.Model:
     coordinates, and both outputs look at the image only. The article multiplies the image by 1000
     for the same reason, and does not pad the 3x3 convolutions.
 
-    The paper's targets are centre / 64, the article's are pixels. Mean pooling must fail.
+    The paper's targets are centre / 64, the article's are pixels. Mean pooling must fail. A
+    soft-argmax reads the coordinates off one map instead, on the [-1, 1] scale.
     """
-    poolings = {"max": layers.GlobalMaxPooling2D, "mean": layers.GlobalAveragePooling2D}
+    poolings = {
+        "max": layers.GlobalMaxPooling2D,
+        "mean": layers.GlobalAveragePooling2D,
+        "soft_argmax": ReadCoords,
+    }
     if pooling not in poolings:
-        raise ValueError(f"pooling={pooling!r} is unknown; expected one of max, mean")
+        expected = ", ".join(poolings)
+        raise ValueError(f"pooling={pooling!r} is unknown; expected one of {expected}")
     ours, lasts = origin == "ours", (task.height - 1, task.width - 1)
-    gain = {"ours": 4.0, "article": 1000.0, "paper": 1.0}[origin]
+    if gain is None:
+        gain = {"ours": 4.0, "article": 1000.0, "paper": 1.0}[origin]
     scale, offset = {
         "ours": (1.0, 0.0),
         "article": ([2 / last for last in lasts], -1.0),
         "paper": ([2 * 64 / last for last in lasts], -1.0),
     }[origin]
     padding = "valid" if origin == "article" else "same"
+    activation = "relu" if relu else None
+    outputs = [0] if pooling == "soft_argmax" else [0, 0]  # The image, for each output
 
     def start(channels: Sequence[int] | None = None) -> Any:  # New each time, for other noise
         return HandOn(channels) if ours else _INITIALIZERS[origin]
 
     inputs = keras.Input(task.input_shape)
     x = layers.Rescaling(gain)(inputs)
-    x = CoordConv2D(8, 1, kernel_initializer=start())(x)
-    x = layers.Dense(8, kernel_initializer=start())(x)
-    x = layers.Dense(8, kernel_initializer=start())(x)
-    x = layers.Conv2D(8, 3, padding=padding, kernel_initializer=start())(x)
+    x = CoordConv2D(8, 1, activation=activation, kernel_initializer=start())(x)
+    x = layers.Dense(8, activation=activation, kernel_initializer=start())(x)
+    x = layers.Dense(8, activation=activation, kernel_initializer=start())(x)
+    x = layers.Conv2D(8, 3, padding=padding, activation=activation, kernel_initializer=start())(x)
     x = layers.Conv2D(
-        2,
+        len(outputs),
         3,
         padding=padding,
-        kernel_initializer=start([0, 0]),
+        kernel_initializer=start(outputs),
         bias_initializer=keras.initializers.Constant(-gain) if ours else "zeros",
     )(x)
-    return keras.Model(inputs, layers.Rescaling(scale, offset)(poolings[pooling]()(x)))
+    x = poolings[pooling]()(x)
+    if pooling == "soft_argmax":
+        return keras.Model(inputs, x)
+    return keras.Model(inputs, layers.Rescaling(scale, offset)(x))
 
 
 def _localise(task: Task, origin: str, size: int = 9) -> keras.Model:

@@ -11,6 +11,10 @@ Liu et al. 2018, arXiv 1807.03247, sections 3 and 4. Code of the paper: uber-res
     not-so-clevr train deconv --task classification --config uniform --recipe article
 
 They have 46,465 (size 2, multiplier 1) to 1,632,001 (size 4, multiplier 3) trainable parameters.
+
+The recipe `liang` has another network, that of Liang et al. 2025, arXiv 2501.18797 (code:
+qiyaoliang/DisentangledCompGen). It renders a bump from its coordinates, and fails where they held
+out the centre of the canvas.
 """
 
 from __future__ import annotations
@@ -39,6 +43,13 @@ _PAPER = Recipe(
     step_epochs=200,
     model={"origin": "paper", "multiplier": 2},
 )
+_LIANG = Recipe(
+    steps=3150,
+    learning_rate=1e-3,
+    weight_decay=0.01,
+    loss="brightness",
+    model={"origin": "liang"},
+)
 
 
 @with_recipes(
@@ -49,8 +60,16 @@ _PAPER = Recipe(
         "rendering": _ARTICLE.replace({"multiplier": 3}),
     },
     paper=dict.fromkeys(_TASKS, _PAPER),
+    liang={"rendering": _LIANG},
 )
-def deconv(task: Task, *, origin: str = "ours", size: int = 3, multiplier: int = 1) -> keras.Model:
+def deconv(
+    task: Task,
+    *,
+    origin: str = "ours",
+    size: int = 3,
+    multiplier: int = 1,
+    depth: int | None = None,
+) -> keras.Model:
     """Returns transposed convolutions of stride 2.
 
     For a canvas of 64 x 64 pixels they have 64m, 64m, 64m, 32m, 32m and 1 filters.
@@ -59,15 +78,21 @@ def deconv(task: Task, *, origin: str = "ours", size: int = 3, multiplier: int =
         task: classification or rendering, on a canvas whose size is a power of two.
         origin: whose initialisation and scales: "ours"; those of the code of the "paper", with
             coordinates in pixels; or of the "article", the same with glorot_uniform and without
-            batch normalisation.
+            batch normalisation; or "liang", another network: see `_liang`.
         size: of the filters, in pixels.
         multiplier: m.
+        depth: for "liang": the number of hidden layers behind the first; default 4.
 
     Raises:
-        ValueError: if the origin is unknown, or the canvas has another size.
+        ValueError: if the origin is unknown, the canvas has another size, or depth is not for it.
     """
-    if origin not in ("ours", "article", "paper"):
-        raise ValueError(f"origin={origin!r} is unknown; expected one of ours, article, paper")
+    if origin not in ("ours", "article", "paper", "liang"):
+        expected = "expected one of ours, article, paper, liang"
+        raise ValueError(f"origin={origin!r} is unknown; {expected}")
+    if origin == "liang":
+        return _liang(task, 4 if depth is None else depth)
+    if depth is not None:
+        raise ValueError(f"depth={depth} is not a setting for origin={origin!r}; leave it out")
     start = "glorot_uniform" if origin == "article" else "he_normal"
 
     def double(x: Any, filters: int) -> Any:
@@ -81,6 +106,37 @@ def deconv(task: Task, *, origin: str = "ours", size: int = 3, multiplier: int =
         in_pixels=origin != "ours",
         batch_normalization=origin != "article",
     )
+
+
+def _liang(task: Task, depth: int) -> keras.Model:
+    """Returns the network of Liang et al. for a canvas of 7, 14, 28 ... pixels.
+
+    A 7x7 transposed convolution turns the coordinates, in pixels, into 7 x 7; 4x4 ones of stride 2
+    double that, and 3x3 ones fill up the depth: 64 filters, ReLU, weights as PyTorch starts them.
+    """
+    size, doublings = task.height, (task.height // 7).bit_length() - 1
+    if task.width != size or size != 7 * 2**doublings or depth < doublings:
+        wrong = f"canvas_size={task.canvas_size} cannot be reached from 7 in {depth} layers"
+        raise ValueError(f"{wrong}; expected a square canvas of 7, 14, 28 ... pixels")
+
+    def layer(filters: int, size: int, **options: Any) -> layers.Layer:
+        bias = 1 / (filters * size**2) ** 0.5
+        return layers.Conv2DTranspose(
+            filters,
+            size,
+            kernel_initializer=keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform"),
+            bias_initializer=keras.initializers.RandomUniform(-bias, bias),
+            **options,
+        )
+
+    inputs = keras.Input(task.input_shape)
+    x = layers.Rescaling((size - 1) / 2, offset=(size - 1) / 2)(inputs)
+    x = layer(64, 7, activation="relu")(layers.Reshape((1, 1, 2))(x))
+    for number in range(depth):
+        strides = 2 if number < doublings else 1
+        width = 4 if number < doublings else 3
+        x = layer(64, width, strides=strides, padding="same", activation="relu")(x)
+    return keras.Model(inputs, layer(1, 3, padding="same")(x))
 
 
 @with_recipes(source="Liu et al. 2018, released code", tuned=_FAIR)

@@ -42,15 +42,27 @@ def soft_argmax(task: Task) -> keras.Model:
     source="Nibali et al. 2018",
     tuned=dict.fromkeys(_TASKS, Recipe(epochs=3, learning_rate=0.01, schedule="cosine")),
 )
-def dsnt(task: Task) -> keras.Model:
+def dsnt(task: Task, *, head: str = "soft_argmax") -> keras.Model:
     """Returns two 3x3 convolutions of 8 filters, a 1x1 convolution, and the soft-argmax.
 
     The loss is that of the task, without the paper's penalty on the shape of the heat map.
+
+    Args:
+        task: regression or localisation.
+        head: what reads the coordinates off the heat map: "soft_argmax"; or "dense", a fully
+            connected layer, with weights of its own for every pixel, as the paper's rival.
+
+    Raises:
+        ValueError: if the head is unknown.
     """
+    if head not in ("soft_argmax", "dense"):
+        raise ValueError(f"head={head!r} is unknown; expected one of soft_argmax, dense")
     inputs = x = keras.Input(task.input_shape)
     for _ in range(2):
         x = layers.Conv2D(8, 3, padding="same", activation="relu", kernel_initializer="he_normal")(
             x
         )
     x = layers.Dense(1, use_bias=False)(x)  # A bias would change no softmax.
+    if head == "dense":
+        return keras.Model(inputs, layers.Dense(2)(layers.Flatten()(x)))
     return keras.Model(inputs, ReadCoords()(x))

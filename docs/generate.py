@@ -23,7 +23,8 @@ from data import Data, load, pages
 from not_so_clevr import files, reproduce, results
 from not_so_clevr.dataset import quiet
 from not_so_clevr.dataset.tasks import TASKS as ALL_TASKS
-from not_so_clevr.results import Result, tables
+from not_so_clevr.reproduce import judging
+from not_so_clevr.results import Result, tables, theses
 from not_so_clevr.results.leaderboard import Row
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -160,6 +161,12 @@ def _of_untouched(runs: Sequence[Result]) -> str:
   {configs}. (Two of them hold out nearly the same quadrant.)"""
 
 
+def claims(runs: Sequence[Result]) -> str:
+    """Returns a section for each claim of others, with its verdict."""
+    rows = reproduce.plan(reproduce.select([theses.SUITE]))
+    return judging.to_markdown(reproduce.judge(theses.theses(), rows, runs))
+
+
 def failures(runs: Sequence[Result]) -> str:
     """Returns columns of the table that `not-so-clevr reproduce failures --only-print` prints."""
     rows = reproduce.table(reproduce.plan(reproduce.select(["failures"])), runs)
@@ -180,6 +187,7 @@ def citation(runs: Sequence[Result]) -> str:
 PARTS: Mapping[tuple[str, str], Callable[[Sequence[Result]], str]] = {
     **{("docs/board.md", task): functools.partial(board.table, task) for task in ALL_TASKS},
     ("README.md", "results"): quadrant,
+    ("docs/claims.md", "claims"): claims,
     ("docs/cite.md", "citation"): citation,
     ("docs/commands.md", "commands"): lambda _: commands.text(),
     ("docs/failures.md", "failures"): failures,
@@ -200,9 +208,10 @@ def stale(root: pathlib.Path, data: Data) -> dict[str, str]:
     """
     old = {page.relative_to(root).as_posix(): page.read_text("utf-8") for page in pages(root)}
     new = dict(old)
-    for (name, part), write in PARTS.items():
-        new[name] = _renewed(name, new.get(name, ""), part, write(data.reference))
     runs = [*data.reference, *data.trials]
+    for (name, part), write in PARTS.items():
+        shown = runs if write is claims else data.reference
+        new[name] = _renewed(name, new.get(name, ""), part, write(shown))
     new = {name: values.renewed(name, text, runs) for name, text in new.items()}
     return {name: text for name, text in new.items() if text != old.get(name)}
 

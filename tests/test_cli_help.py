@@ -19,7 +19,7 @@ from not_so_clevr.dataset.config import CONFIGS, as_config
 from not_so_clevr.dataset.devices import check_device
 from not_so_clevr.dataset.tasks import TASKS, as_task
 from not_so_clevr.reproduce import grids, planning
-from not_so_clevr.results import published
+from not_so_clevr.results import theses
 
 
 def _commands(group, before=""):
@@ -71,7 +71,7 @@ def test_help_ends_with_examples_that_can_be_pasted(name):
         for config in [values.get("config"), *values.get("configs", [])]:
             assert not config or as_config(config)
         for suite in [values.get("grid"), *values.get("suites", [])]:
-            assert suite in [None, "grid.toml", *published.suites()]
+            assert suite in [None, "grid.toml", *theses.suite_names()]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -161,7 +161,7 @@ NAMES = [config.name for config in CONFIGS]
         ("show ", NAMES),
         ("export ", NAMES),
         ("reproduce article fail", ["failures"]),
-        ("sweep ", list(published.suites())),
+        ("sweep ", theses.suite_names()),
         ("sweep paper --data m", ["memory"]),
         ("figure errors co", ["conv", "coordconv", "coordgate"]),
     ],

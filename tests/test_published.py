@@ -79,6 +79,7 @@ def test_values_are_of_the_right_kind(name):
     for each in published.suites()[name]:
         texts = dataclasses.asdict(each) | dataclasses.asdict(each.claim or Claim(source=""))
         points, expected, settings = (texts.pop(key) for key in ("points", "expected", "settings"))
+        assert (texts.pop("seeds"), texts.pop("best_of"), texts.pop("seconds")) == (3, None, None)
         del texts["claim"]
         assert {type(text) for text in texts.values()} == {str}
         assert type(points) is int

@@ -284,3 +284,12 @@ def test_older_files_lack_settings_that_have_the_value_of_today(ignored):
     first = ("epochs", "batch_size", "learning_rate", "schedule", "step_epochs", "weight_decay")
     old = {name: today[name] for name in (*first, "l2", "model")}
     assert with_added(old) == today
+
+
+@pytest.mark.parametrize(("logit", "loss"), [(0.5, 0.5), (-0.5, 0.5), (0.0, 0.25), (1.5, 2.5)])
+def test_brightness_is_the_logit_plus_a_half(logit, loss):
+    """One white and one black pixel: ((logit - 1/2)^2 + (logit + 1/2)^2) / 2."""
+    model = network()
+    Recipe(loss="brightness").compile(model, keras.losses.MeanSquaredError(), steps_per_epoch=4)
+    white, black = np.float32([[1.0, 0.0]]), np.float32([[logit, logit]])
+    assert float(model.loss(white, black)) == pytest.approx(loss)

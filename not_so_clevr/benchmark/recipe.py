@@ -16,7 +16,7 @@ from not_so_clevr.checks import UserError
 
 _ALLOWED = {
     "schedule": ("constant", "cosine", "step"),
-    "loss": ("task", "mean_squared_error"),
+    "loss": ("task", "mean_squared_error", "brightness"),
     "optimizer": ("adam", "sgd"),
 }
 _TABLE = re.compile(r"embed|(^|_)pos(itions?)?(_|$)")  # Names of embeddings and position tables
@@ -51,7 +51,8 @@ class Recipe:
         l2: coupled: adds `l2` x the sum of squares of the kernels to the loss, as
             `keras.regularizers.L2` does.
         loss: "task" for that of the task; to answer with canvases also "mean_squared_error", of the
-            logits, as in the code of the paper.
+            logits, as in the code of the paper, or "brightness", that of the logits plus 1/2, so
+            that a pixel brighter than 1/2 counts as white.
         model: keyword arguments of the function that builds the model.
 
     Kernels are the trainable weights with two or more dimensions, without embeddings and position
@@ -161,7 +162,9 @@ class Recipe:
         self.check(model)
         for variable in self._penalised(model):
             variable.regularizer = keras.regularizers.L2(self.l2)
-        model.compile(optimizer, loss if self.loss == "task" else self.loss)
+        if self.loss == "brightness":
+            loss = BrightnessError()
+        model.compile(optimizer, self.loss if self.loss == "mean_squared_error" else loss)
 
     def _optimizer(self, steps_per_epoch: int) -> keras.optimizers.Optimizer:
         rate = self._rate(steps_per_epoch)
@@ -226,6 +229,14 @@ class Warmup(keras.optimizers.schedules.LearningRateSchedule):
         if isinstance(rate, Mapping):
             rate = keras.optimizers.schedules.deserialize(rate)
         return cls(rate, config["steps"])
+
+
+@keras.saving.register_keras_serializable(package="not_so_clevr")
+class BrightnessError(keras.losses.MeanSquaredError):
+    """The mean squared error of the brightness of each pixel, which is its logit plus 1/2."""
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        return super().call(y_true, y_pred + 0.5)
 
 
 @contextlib.contextmanager

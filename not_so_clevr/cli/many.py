@@ -17,19 +17,20 @@ from not_so_clevr import files, reproduce, results
 from not_so_clevr.benchmark import progress
 from not_so_clevr.benchmark.events import Failed, Finished
 from not_so_clevr.benchmark.options import TUNE_CONFIG, RunOptions
-from not_so_clevr.checks import integer
+from not_so_clevr.checks import UserError, integer
 from not_so_clevr.cli import options, terminal
-from not_so_clevr.reproduce import grids, sweep
-from not_so_clevr.results import naming, published, tables
+from not_so_clevr.reproduce import grids, judging, sweep
+from not_so_clevr.results import naming, published, tables, theses
 from not_so_clevr.results.experiment import Experiment
+from not_so_clevr.results.theses import Thesis
 
 if TYPE_CHECKING:
     from not_so_clevr.benchmark.experiment import Run
 
-_SUITES = ", ".join(published.suite_names())
+_SUITES = ", ".join([*published.suite_names(), theses.SUITE, f"{theses.SUITE}/NAME"])
 _GRID = f"One of {_SUITES}; or a TOML file, e.g. grid.toml."
-_SEEDS = "Run each row with N seeds, 0 to N - 1."
-_GRID_SEEDS = f"{_SEEDS} Default: those of the file, or 3."
+_SEEDS = "Run each row with N seeds, 0 to N - 1. Default: what it promises, mostly 3."
+_GRID_SEEDS = "Run each row with N seeds, 0 to N - 1. Default: those of the file, or 3."
 _BUDGET = "Stop after e.g. 30m or 1h30m; repeat the command to continue."
 _ADDRESS = "A Ray cluster, e.g. 10.0.0.1:6379, or auto. Default: this machine."
 _CPUS = "CPU cores and threads of each run."
@@ -49,13 +50,13 @@ _FILES = "Write the files here. Default: below the folder of runs, suite/MODEL."
 
 _LONGEST = naming.LONGEST - len(".toml")
 
-_suite = functools.partial(typer.Argument, autocompletion=published.suite_names)
+_suite = functools.partial(typer.Argument, autocompletion=theses.suite_names)
 
 
 def reproduce_published(
     suites: Annotated[list[str], _suite(metavar="SUITE...", help=f"Any of {_SUITES}.")],
     rows: options.Rows = None,
-    seeds: Annotated[int, options.what(metavar="N", help=_SEEDS)] = 3,
+    seeds: Annotated[int | None, options.what(metavar="N", help=_SEEDS)] = None,
     budget: Annotated[str | None, options.how(metavar="TIME", help=_BUDGET)] = None,
     only_print: options.OnlyPrint = False,
     data: options.Data = "tfds",
@@ -66,19 +67,47 @@ def reproduce_published(
     """Run published experiments and compare the results. Repeat the command to continue."""
     for file in output or []:
         tables.check_file(file)
-    seeds = integer("--seeds", seeds, 1, 10_000)
+    of_theses = _theses(suites)
+    if seeds is not None:
+        seeds = integer("--seeds", seeds, 1, 10_000)
     seconds = None if budget is None else reproduce.seconds(budget)
     how = RunOptions(data, data_dir, runs, resume=True, verbose=1)
     going = reproduce.run(suites, how, rows=rows or [], seeds=seeds, budget=seconds)
     planned = _print_plan(going, only_print)
 
     made, failures = terminal.follow([] if only_print else going, "this command", runs)
-    measured = reproduce.table(planned.rows, [*planned.found, *made])
-    terminal.print_reproduction(measured)
+    complete = [*planned.found, *made]
+    if of_theses:
+        judgements = reproduce.judge(of_theses, _whole(of_theses, planned), complete)
+        terminal.print_judgements(judgements)
+        write: Callable[[pathlib.Path], None] = functools.partial(judging.write_table, judgements)
+    else:
+        measured = reproduce.table(planned.rows, complete)
+        terminal.print_reproduction(measured)
+        write = functools.partial(reproduce.write_table, measured)
     for file in output or []:
-        reproduce.write_table(measured, file)
+        write(file)
         print(f"The table is in {file.resolve()}")
     terminal.raise_problems(planned.problems, failures.values())
+
+
+def _theses(suites: Sequence[str]) -> list[Thesis]:
+    """Returns the theses of some suites. Raises UserError if others are among the suites."""
+    chosen = [each for each in theses.theses() if theses.SUITE in suites or each.suite in suites]
+    others = [
+        name for name in suites if name != theses.SUITE and not name.startswith(f"{theses.SUITE}/")
+    ]
+    if chosen and others:
+        raise UserError(f"{theses.SUITE} and {others[0]} have different tables; run one of them.")
+    return chosen
+
+
+def _whole(of_theses: Iterable[Thesis], planned: reproduce.Planned) -> list[reproduce.Row]:
+    """Returns a row for every experiment of some theses, also where --row left some out."""
+    known = {row.experiment.id: row for row in planned.rows}
+    every = {each.id: each for thesis in of_theses for each in thesis.experiments}
+    missing = reproduce.plan([each for key, each in every.items() if key not in known])
+    return [*known.values(), *missing]
 
 
 def sweep_grid(

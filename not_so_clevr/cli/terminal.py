@@ -21,7 +21,7 @@ from not_so_clevr.benchmark import progress
 from not_so_clevr.benchmark.events import Failed, Finished, OutOfTime, Started
 from not_so_clevr.checks import UserError
 from not_so_clevr.dataset.tasks import TASKS
-from not_so_clevr.reproduce import sweep
+from not_so_clevr.reproduce import judging, sweep
 from not_so_clevr.results import comparison, tables
 from not_so_clevr.results.leaderboard import Row
 from not_so_clevr.results.published import PUBLISHED_COLUMNS
@@ -139,6 +139,16 @@ def print_reproduction(rows: Iterable[reproduce.Reproduction]) -> None:
     wide = ["model", "published train", "published test", "remark"]
     spare = ["hardware", "time", "metric", "published train", "train", "seeds", "remark"]
     print_table(reproduce.COLUMNS, map(reproduce.cells, rows), wide=wide, spare=spare, by=2)
+
+
+def print_judgements(judgements: Sequence[reproduce.Judgement]) -> None:
+    """Prints the lines of `reproduce.judge`, and the verdicts."""
+    rows = [judging.cells(line) for each in judgements for line in each.lines]
+    wide, spare = ["runs", "finding"], ["a run takes", "test", "perfect", "claim"]
+    print_table(judging.COLUMNS, rows, wide=wide, spare=spare)
+    for each in judgements:
+        time = tables.duration(each.seconds) or "unknown"
+        print(f"{each.thesis.suite} ({time} on one core): {each.thesis.claim}\n  {each.verdict}")
 
 
 def print_left(

@@ -1,5 +1,6 @@
-"""Published experiments: running them, and the verdict on each."""
+"""Published experiments: running them, and the verdict on each, and on the claims of others."""
 
+from not_so_clevr.reproduce.judging import Judgement, judge
 from not_so_clevr.reproduce.planning import (
     Planned,
     Row,
@@ -24,11 +25,13 @@ from not_so_clevr.reproduce.verdicts import (
 
 __all__ = [
     "COLUMNS",
+    "Judgement",
     "Planned",
     "Reproduction",
     "Row",
     "cells",
     "estimates",
+    "judge",
     "left",
     "matching",
     "plan",

@@ -20,9 +20,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from not_so_clevr import files
-from not_so_clevr.checks import UserError, did_you_mean, integer
+from not_so_clevr.checks import UserError, integer
 from not_so_clevr.reproduce import planning
-from not_so_clevr.results import published, toml
+from not_so_clevr.results import theses, toml
 from not_so_clevr.results.experiment import Experiment, combinations
 
 _KEYS = ("model", "task", "config", "recipe", "seeds", "grid")
@@ -36,7 +36,7 @@ class Grid:
 
     name: str  # Of the grid, or of its file
     experiments: Sequence[Experiment]  # One for each combination
-    seeds: Sequence[int] | None = None  # None if the file does not say
+    seeds: Sequence[int] | None = None  # None for what each experiment promises
 
     def plan(self, patterns: Sequence[str] = ()) -> list[planning.Row]:
         """Returns a row for each experiment whose id matches a pattern. Imports Keras.
@@ -63,11 +63,7 @@ def read(name: str) -> Grid:
     """
     if name.endswith(".toml"):
         return parse(name, toml.read(files.expanded(name)))
-    suites = published.suites()
-    if name not in suites:
-        expected = f"expected one of {', '.join(suites)}, or a file such as grid.toml"
-        raise UserError(f"There is no grid {name!r}{did_you_mean(name, suites)}; {expected}.")
-    return Grid(name, suites[name])
+    return Grid(name, theses.suite(name, "grid", ", or a file such as grid.toml"))
 
 
 def parse(name: str, table: Mapping[str, Any]) -> Grid:

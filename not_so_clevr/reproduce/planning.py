@@ -7,16 +7,18 @@ import fnmatch
 import functools
 import pathlib
 import re
+import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from not_so_clevr import files, results
 from not_so_clevr.benchmark.events import Event
 from not_so_clevr.benchmark.options import RunOptions
-from not_so_clevr.checks import UserError, did_you_mean
+from not_so_clevr.checks import UserError
 from not_so_clevr.dataset.config import as_config
 from not_so_clevr.dataset.geometry import CanvasSize
-from not_so_clevr.results import Result, naming, published
+from not_so_clevr.dataset.metrics import METRICS
+from not_so_clevr.results import Result, naming, theses
 from not_so_clevr.results.experiment import PERFECT, Experiment
 
 if TYPE_CHECKING:
@@ -66,7 +68,7 @@ def run(
     options: RunOptions,
     *,
     rows: Sequence[str] = (),
-    seeds: int = 3,
+    seeds: int | None = None,
     budget: float | None = None,
 ) -> Iterator[Event | Planned]:
     """Makes the missing runs of some suites and resumes interrupted ones.
@@ -75,7 +77,7 @@ def run(
         suites: the names of the suites.
         options: for every run.
         rows: ids of the experiments to run, or patterns with * and ?; all if empty.
-        seeds: the number of runs per experiment, with seeds 0, 1, ...
+        seeds: the number of runs per experiment, with seeds 0, 1, ...; None for what each promises.
         budget: stop after this many seconds, not counting the generation of data sets.
 
     Yields:
@@ -85,7 +87,8 @@ def run(
         UserError: if a suite or a row is unknown.
         OSError: if the folder of runs does not exist; and whatever `make` raises.
     """
-    planned = look(plan(select(suites, rows)), range(seeds), options.runs)
+    chosen = None if seeds is None else range(seeds)
+    planned = look(plan(select(suites, rows)), chosen, options.runs)
     yield planned
     from not_so_clevr.benchmark import runner
 
@@ -100,12 +103,8 @@ def select(suites: Iterable[str], patterns: Sequence[str] = ()) -> list[Experime
         UserError: if a suite is unknown, or a pattern matches nothing.
     """
     chosen: dict[str, Experiment] = {}
-    known = published.suites()
     for name in suites:
-        if name not in known:
-            hint, expected = did_you_mean(name, known), ", ".join(known)
-            raise UserError(f"There is no suite {name!r}{hint}; expected one of {expected}.")
-        for experiment in known[name]:
+        for experiment in theses.suite(name):
             chosen.setdefault(experiment.id, experiment)
     return [chosen[key] for key in matching(list(chosen), patterns)]
 
@@ -144,8 +143,16 @@ def plan(experiments: Iterable[Experiment]) -> list[Row]:
     return [Row(each, plan_run(each)) for each in experiments]
 
 
-def look(rows: Sequence[Row], seeds: Iterable[int], folder: str | pathlib.Path | None) -> Planned:
-    """Looks into a folder of runs, and returns what is there and what is left."""
+def look(
+    rows: Sequence[Row], seeds: Iterable[int] | None, folder: str | pathlib.Path | None
+) -> Planned:
+    """Looks into a folder of runs, and returns what is there and what is left.
+
+    Args:
+        rows: the experiments.
+        seeds: of every row; None for what each promises.
+        folder: of the runs.
+    """
     folders = [] if folder is None else [files.expanded(folder)]
     found, problems = results.load([each for each in folders if each.exists()], none=True)
     seconds = estimates(rows, [*found, *results.reference()])
@@ -159,30 +166,85 @@ def runs(rows: Iterable[Row], found: Iterable[Result]) -> list[list[Result]]:
 
 
 def left(
-    rows: Sequence[Row], seeds: Iterable[int], found: Iterable[Result]
+    rows: Sequence[Row], seeds: Iterable[int] | None, found: Iterable[Result]
 ) -> list[tuple[Row, int]]:
-    """Returns the missing runs: every row with the first seed, then every row with the next."""
-    done = {run.id for of_row in runs(rows, found) for run in of_row}
-    every = ((row, seed) for seed in seeds for row in rows)
+    """Returns the missing runs: every row with the first seed, then every row with the next.
+
+    With None for the seeds, each row has as many as it promises; see `promised`.
+    """
+    of_rows = runs(rows, found)
+    done = {run.id for of_row in of_rows for run in of_row}
+    if seeds is None:
+        counts = promised([row.experiment for row in rows], of_rows)
+        several = range(max(counts, default=0))
+        every = ((row, k) for k in several for row, n in zip(rows, counts, strict=True) if k < n)
+    else:
+        every = ((row, seed) for seed in seeds for row in rows)
     return [(row, seed) for row, seed in every if row.run.with_seed(seed).id not in done]
+
+
+def promised(experiments: Sequence[Experiment], runs: Sequence[Sequence[Result]]) -> list[int]:
+    """Returns the number of seeds that each experiment promises.
+
+    The best point of a grid promises more once it is known: when all points have their runs.
+
+    Args:
+        experiments: of which those of a grid are all its points, or have no best one.
+        runs: those of each experiment.
+    """
+    counts = [each.seeds for each in experiments]
+    of_grid = results.grouped(range(len(experiments)), lambda k: experiments[k].best_of)
+    for best_of, points in of_grid.items():
+        if best_of is not None and len(points) == best_of.points:
+            first = [first_seeds(runs[k], best_of.among) for k in points]
+            if (best := best_point(first)) is not None:
+                counts[points[best]] = max(best_of.seeds, counts[points[best]])
+    return counts
+
+
+def first_seeds(runs: Iterable[Result], count: int) -> list[Result] | None:
+    """Returns the runs with the first seeds, in their order; None if one of them is missing."""
+    by_seed = {run.seed: run for run in runs}
+    return [by_seed[seed] for seed in range(count)] if by_seed.keys() >= {*range(count)} else None
+
+
+def best_point(points: Sequence[Sequence[Result] | None]) -> int | None:
+    """Returns the index of the best point of a grid; None if the runs of a point are missing.
+
+    It has the most perfect runs, then the largest share of test right, then it is closest there,
+    each as a mean over seeds; of equal points it is the first.
+    """
+
+    def order(runs: Sequence[Result]) -> tuple[float, ...]:
+        about = METRICS[runs[0].distance_metric]
+        perfect = statistics.fmean(run.perfect for run in runs)
+        right = statistics.fmean(run.accuracy("test") for run in runs)
+        far = statistics.fmean(about.shortfall(run.distance("test")) for run in runs)
+        return perfect, right, -far
+
+    known = [order(runs) for runs in points if runs is not None]
+    return known.index(max(known)) if len(known) == len(points) else None
 
 
 def estimates(rows: Iterable[Row], known: Iterable[Result]) -> dict[str, float | None]:
     """Returns the estimated seconds of one run by row id, from known runs of the same model.
 
-    It is the median of runs with the same recipe or, without any, of the others by their number of
-    epochs; None without either.
+    It is the median of runs with the same recipe; without any, what the experiment says; else the
+    median of the other runs, by their number of epochs; None without any of them.
     """
     timed = [run for run in known if run.seconds and run.epochs]
     by_model = results.grouped(timed, lambda run: (run.task, run.model, _canvas_size(run)))
 
-    def estimate(run: Run) -> float | None:
+    def estimate(row: Row) -> float | None:
+        run = row.run
         alike = by_model.get((run.task.name, run.model.name, run.config.canvas_size), [])
         same = [each.seconds for each in alike if each.made_by(run.saved_recipe)]
+        if not same and row.experiment.seconds is not None:
+            return row.experiment.seconds
         scaled = [run.recipe.epochs * (each.seconds or 0) / each.epochs for each in alike]
         return results.median(same or scaled)
 
-    return {row.id: estimate(row.run) for row in rows}
+    return {row.id: estimate(row) for row in rows}
 
 
 def _canvas_size(run: Result) -> CanvasSize | None:

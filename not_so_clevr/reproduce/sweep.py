@@ -96,7 +96,7 @@ def run(
     A run that fails is tried once more, from its last epoch.
 
     Args:
-        grid: as returned by `grids.read`; with seeds 0, 1 and 2 if it has none.
+        grid: as returned by `grids.read`; without seeds, with those that each row promises.
         options: for every run, which is resumed; callbacks and replace are not allowed.
         rows: ids of the experiments to run, or patterns with * and ?; all if empty.
         address: of a Ray cluster, or "auto"; None for this machine.
@@ -116,7 +116,7 @@ def run(
     cluster.check_address(address)
     options = _for_workers(options)
     with worker.without_gpus():
-        planned = planning.look(grid.plan(rows), grid.seeds or range(3), options.runs)
+        planned = planning.look(grid.plan(rows), grid.seeds, options.runs)
     yield planned
 
     with worker.without_gpus():

@@ -10,6 +10,7 @@ from typing import Any
 from not_so_clevr.results import naming
 
 PERFECT = "perfect"  # The metric of whole runs: whether every example of a split is right
+SEEDS = 3  # Runs of an experiment, unless it promises another number
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -38,6 +39,23 @@ class Claim:
 
 
 @dataclasses.dataclass(frozen=True)
+class BestOf:
+    """A grid whose best point is run with more seeds than the others.
+
+    Attributes:
+        grid: its name, the same for all its points.
+        points: how many it has.
+        among: the seeds of every point, by which the best is found.
+        seeds: of the best point.
+    """
+
+    grid: str
+    points: int
+    among: int
+    seeds: int
+
+
+@dataclasses.dataclass(frozen=True)
 class Experiment:
     """What to run, with any seed.
 
@@ -49,6 +67,9 @@ class Experiment:
         settings: changes to the recipe.
         claim: what was published about it; None if nothing was.
         remark: how it differs from the publication, or why its result does.
+        seeds: the promised number of runs, with seeds 0, 1, ...
+        best_of: the grid that it is a point of; None if it is in none.
+        seconds: how long one run takes on a core, roughly; None if nobody has written it down.
     """
 
     task: str
@@ -59,6 +80,9 @@ class Experiment:
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     claim: Claim | None = None
     remark: str = ""
+    seeds: int = SEEDS
+    best_of: BestOf | None = None
+    seconds: float | None = None
 
     @property
     def label(self) -> str:

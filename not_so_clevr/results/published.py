@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import importlib.resources
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -85,8 +84,7 @@ def sources() -> str:
 
 @functools.cache
 def _file() -> dict[str, Any]:
-    with importlib.resources.as_file(importlib.resources.files(__package__) / FILE) as file:
-        return toml.read(file)
+    return toml.of_package(FILE)
 
 
 def _experiments(
@@ -103,9 +101,14 @@ def _experiments(
 
     allowed = dict.fromkeys((*_OWN, *_CLAIM) if "source" in row else _OWN)
     toml.check_keys(where, row, allowed, needed=("task", "config", "model"))
+    return combined(row, _claim(row))
+
+
+def combined(row: Mapping[str, Any], claim: Claim | None = None) -> list[Experiment]:
+    """Returns an experiment for every combination of the lists of a row."""
     names = [_as_list(row.get(key, "")) for key in ("task", "config", "model", "recipe")]
     axes = {name: _as_list(value) for name, value in row.get("settings", {}).items()}
-    return combinations(names, axes, _claim(row), row.get("remark", ""))
+    return combinations(names, axes, claim, row.get("remark", ""))
 
 
 def _claim(row: Mapping[str, Any]) -> Claim | None:

@@ -56,6 +56,18 @@ def sign_test(only_first: int, only_second: int) -> float:
     return float(stats.binomtest(only_first, pairs, 0.5).pvalue) if pairs else 1.0
 
 
+def one_sided_sign_test(more: int, less: int) -> float:
+    """Returns the exact p-value of at least so many `more` among `more` + `less` fair coins.
+
+    With the pairs in which the first of two is better and those in which it is worse (ties are
+    left out), it tests that the first is better.
+    """
+    from scipy import stats
+
+    pairs = more + less
+    return float(stats.binomtest(more, pairs, 0.5, "greater").pvalue) if pairs else 1.0
+
+
 def median(values: Iterable[float | None]) -> float | None:
     """Returns the median of the values that are not None; None if there are none."""
     known = [value for value in values if value is not None]

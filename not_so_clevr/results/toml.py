@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.resources
 import pathlib
 import sys
 from collections.abc import Collection, Iterable, Mapping
@@ -31,6 +32,12 @@ def read(file: pathlib.Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         expected = 'expected lines like model = "coordconv"'
         raise UserError(f"{file} is not a TOML file: {error}; {expected}.") from error
+
+
+def of_package(name: str) -> dict[str, Any]:
+    """Returns the contents of the TOML file with this name beside this module."""
+    with importlib.resources.as_file(importlib.resources.files(__package__) / name) as file:
+        return read(file)
 
 
 def check_keys(

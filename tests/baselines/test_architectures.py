@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from not_so_clevr.baselines import conv, coordconv, deconv
+from not_so_clevr.baselines import conv, coordconv, deconv, soft_argmax
 from not_so_clevr.dataset import tasks
 
 HE, GLOROT = "HeNormal", "GlorotUniform"
@@ -211,6 +211,124 @@ def test_coordconv_for_regression(origin, first, last, initializer, padding):
         ("GlobalMaxPooling2D",),
         last,
     ]
+
+
+@pytest.mark.parametrize("pooling", ["max", "mean", "soft_argmax"])
+def test_the_factors_of_regression(pooling):
+    """ReLU behind all but the last; the image times the gain; a soft-argmax reads one map."""
+    network = coordconv.build(
+        tasks.Regression(64), origin="paper", relu=True, pooling=pooling, gain=1000.0
+    )
+    last = {
+        "max": [("GlobalMaxPooling2D",), ("Rescaling", 128 / 63, -1.0)],
+        "mean": [("GlobalAveragePooling2D",), ("Rescaling", 128 / 63, -1.0)],
+        "soft_argmax": [("ReadCoords",)],
+    }[pooling]
+    maps = 1 if pooling == "soft_argmax" else 2
+    assert layers(network) == [
+        ("Rescaling", 1000.0, 0.0),
+        ("CoordConv2D", 8, 1, 1, "valid", "relu", HE),
+        ("Dense", 8, "relu", HE),
+        ("Dense", 8, "relu", HE),
+        ("Conv2D", 8, 3, 1, "same", "relu", HE),
+        ("Conv2D", maps, 3, 1, "same", "linear", HE),
+        *last,
+    ]
+    assert network.count_params() == (906 if maps == 2 else 906 - (3 * 3 * 8 + 1))
+
+
+@pytest.mark.parametrize("origin", ["ours", "paper"])
+def test_a_soft_argmax_over_a_map_without_a_peak_answers_with_the_middle(origin):
+    task = tasks.Regression((12, 16))
+    network = coordconv.build(task, origin=origin, pooling="soft_argmax")
+    network.layers[-2].kernel.assign(np.zeros((3, 3, 8, 1)))
+    image = np.zeros((1, 12, 16, 1), "float32")
+    image[0, 1, 2] = 1
+    np.testing.assert_allclose(network(image), [[0.0, 0.0]], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "parameters"),
+    [
+        ({"coordinates": "first"}, 7553),
+        ({"coordinates": "all"}, 7553 + 2 * (32 + 64 + 64 + 1)),
+        ({"radius": True}, 7553 + 32),
+        ({"coordinates": "all", "radius": True}, 7553 + 32 + 3 * (32 + 64 + 64 + 1)),
+        ({"separate": True}, 7553),
+    ],
+)
+@pytest.mark.parametrize("task", [tasks.Classification(16), tasks.Rendering(16)])
+def test_coordconv_with_more_coordinates(task, options, parameters):
+    network = coordconv.build(task, **options)
+    assert network.count_params() == parameters
+    sees = [layer for layer in network.layers if type(layer).__name__ == "CoordConv2D"]
+    assert len(sees) == (5 if "all" in options.values() else 1)
+    assert {layer.radius for layer in sees} == {options.get("radius", False)}
+    assert {layer.separate for layer in sees} == {options.get("separate", False)}
+
+
+def test_a_separate_filter_of_one_pixel_is_the_same_function():
+    together, apart = (
+        coordconv.build(tasks.Classification(12), separate=separate) for separate in (False, True)
+    )
+    for one, other in zip(together.layers, apart.layers, strict=True):
+        if type(other).__name__ == "CoordConv2D":
+            parts = np.asarray(other.kernel), np.asarray(other.coordinate_kernel)
+            one.kernel.assign(np.concatenate(parts, axis=2))
+        elif other.weights:
+            one.set_weights(other.get_weights())
+    inputs = np.random.RandomState(0).uniform(-1, 1, (3, 2)).astype("float32")
+    np.testing.assert_allclose(together(inputs), apart(inputs), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"coordinates": "last"}, "coordinates='last' is unknown; expected one of first, all"),
+        ({"relu": True}, "relu is not a setting for classification; leave it out"),
+    ],
+)
+def test_a_wrong_setting_of_coordconv_is_named(options, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        coordconv.build(tasks.Classification(16), **options)
+
+
+@pytest.mark.parametrize("task", [tasks.Regression((12, 16)), tasks.Localisation((12, 16))])
+def test_a_dense_head_has_weights_for_every_pixel(task):
+    dense, soft = (soft_argmax.dsnt(task, head=head) for head in ("dense", "soft_argmax"))
+    assert layers(dense)[:3] == layers(soft)[:3]
+    assert soft.count_params() == 672
+    assert dense.count_params() == 672 + 2 * (12 * 16 + 1)
+    with pytest.raises(ValueError, match="head='mean' is unknown; expected one of soft_argmax, de"):
+        soft_argmax.dsnt(task, head="mean")
+
+
+@pytest.mark.parametrize(("depth", "thirds"), [(2, 0), (4, 2)])
+def test_deconvolution_of_liang(depth, thirds):
+    """As in depth_exp.py: 7x7, twice 4x4 of stride 2, then 3x3 of stride 1; ReLU; one channel."""
+    network = deconv.deconv(tasks.Rendering(28), origin="liang", depth=depth)
+    start = "VarianceScaling"
+    assert layers(network) == [
+        ("Rescaling", 13.5, 13.5),
+        ("Conv2DTranspose", 64, 7, 1, "valid", "relu", start),
+        *2 * [("Conv2DTranspose", 64, 4, 2, "same", "relu", start)],
+        *thirds * [("Conv2DTranspose", 64, 3, 1, "same", "relu", start)],
+        ("Conv2DTranspose", 1, 3, 1, "same", "linear", start),
+    ]
+    sizes = [7 * 7 * 2, 4 * 4 * 64, 4 * 4 * 64, *thirds * [3 * 3 * 64]]
+    assert network.count_params() == sum(64 * (each + 1) for each in sizes) + 3 * 3 * 64 + 1
+    largest = np.abs(network.layers[4].kernel).max()  # PyTorch: uniform, up to 1 / sqrt(fan-in)
+    assert 0.95 / 32 < largest <= 1 / 32
+
+
+@pytest.mark.parametrize(
+    ("size", "options"), [(32, {}), (28, {"depth": 1}), ((28, 14), {}), (21, {})]
+)
+def test_a_canvas_that_liang_cannot_reach_is_named(size, options):
+    with pytest.raises(ValueError, match="cannot be reached from 7 in"):
+        deconv.deconv(tasks.Rendering(size), origin="liang", **options)
+    with pytest.raises(ValueError, match="depth=2 is not a setting for origin='ours'"):
+        deconv.deconv(tasks.Rendering(32), depth=2)
 
 
 def test_upsampling_differs_in_its_layer_only():

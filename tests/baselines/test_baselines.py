@@ -276,7 +276,7 @@ def test_handing_on_copies_channels():
             "regression",
             64,
             {"pooling": "min"},
-            "pooling='min' is unknown; expected one of max, mean",
+            "pooling='min' is unknown; expected one of max, mean, soft_argmax",
         ),
         (
             "conv",
