@@ -200,6 +200,12 @@ PARTS: Mapping[tuple[str, str], Callable[[Sequence[Result]], str]] = {
 }
 
 
+def text(name: str, part: str, data: Data) -> str:
+    """Returns what belongs into a part of a page. Claims also rest on runs that are no reference."""
+    write = PARTS[name, part]
+    return write([*data.reference, *data.trials] if write is claims else data.reference)
+
+
 def stale(root: pathlib.Path, data: Data) -> dict[str, str]:
     """Returns the name of each page that is out of date, and its new text.
 
@@ -209,11 +215,10 @@ def stale(root: pathlib.Path, data: Data) -> dict[str, str]:
     old = {page.relative_to(root).as_posix(): page.read_text("utf-8") for page in pages(root)}
     new = dict(old)
     runs = [*data.reference, *data.trials]
-    for (name, part), write in PARTS.items():
-        shown = runs if write is claims else data.reference
-        new[name] = _renewed(name, new.get(name, ""), part, write(shown))
-    new = {name: values.renewed(name, text, runs) for name, text in new.items()}
-    return {name: text for name, text in new.items() if text != old.get(name)}
+    for name, part in PARTS:
+        new[name] = _renewed(name, new.get(name, ""), part, text(name, part, data))
+    new = {name: values.renewed(name, page, runs) for name, page in new.items()}
+    return {name: page for name, page in new.items() if page != old.get(name)}
 
 
 def _renewed(name: str, page: str, part: str, text: str) -> str:
