@@ -201,7 +201,7 @@ PARTS: Mapping[tuple[str, str], Callable[[Sequence[Result]], str]] = {
 
 
 def text(name: str, part: str, data: Data) -> str:
-    """Returns what belongs into a part of a page. Claims also rest on runs that are no reference."""
+    """Returns what belongs into a part of a page; claims rest on trials, too."""
     write = PARTS[name, part]
     return write([*data.reference, *data.trials] if write is claims else data.reference)
 

@@ -95,7 +95,7 @@ def floats(folder):
 def assert_close(a, b, loss):
     if isinstance(a, dict):
         assert a.keys() == b.keys()
-        for key in a.keys() - {"seconds"} - ({"loss"} if not loss else set()):
+        for key in a.keys() - {"seconds", "cpu_seconds"} - ({"loss"} if not loss else set()):
             assert_close(a[key], b[key], loss)
     elif isinstance(a, list):
         for x, y in zip(a, b, strict=True):

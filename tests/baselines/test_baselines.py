@@ -13,6 +13,7 @@ from not_so_clevr.benchmark import experiment, registry
 from not_so_clevr.dataset import tasks
 from not_so_clevr.results import naming
 
+SIZES = {"article_quadrant": "quadrant", "liang": "quadrant_14_square3"}  # Of some recipes
 CONTROLS = {"painting", "detection"}  # Without coordinates: convolution computes them.
 # Their default recipes train in every `make test`; all others are many, and train in `make test-slow`.
 QUICK = ["conv", "coordconv", "deconv", "tiled_conv"]
@@ -169,9 +170,7 @@ def test_every_recipe_trains_and_every_model_can_be_saved(name, task, recipe, tm
     result = benchmark.run(
         name,
         task=task,
-        config="quadrant"
-        if recipe == "article_quadrant"
-        else "quadrant_16_square3",  # The one network for 64 pixels alone
+        config=SIZES.get(recipe, "quadrant_16_square3"),
         recipe=recipe,
         settings={"epochs": 1, "batch_size": 64},
         data="memory",

@@ -148,7 +148,7 @@ def resume_run(folder: pathlib.Path) -> Any:
 def _lasting(result: results.Result) -> Any:
     values = result.values()
     history = [
-        {name: value for name, value in epoch.items() if name != "seconds"}
+        {name: value for name, value in epoch.items() if not name.endswith("seconds")}
         for epoch in result.history
     ]
     return {
