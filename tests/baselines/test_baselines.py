@@ -22,7 +22,7 @@ ALL = [
         name, task, recipe, marks=[pytest.mark.slow] * (name not in QUICK or recipe != "tuned")
     )
     for name in registry.names()
-    for recipe, by_task in registry.find(name).recipes.items()
+    for recipe, by_task in registry.find(name).build.recipes.items()
     for task in by_task
 ]
 
