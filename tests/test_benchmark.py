@@ -1059,7 +1059,7 @@ def test_a_run_whose_weights_a_callback_changed_has_no_command(hook, changes):
 
 @pytest.mark.parametrize("watched", [False, True])
 def test_a_run_that_was_resumed_with_a_callback_has_no_command(watched, tmp_path):
-    """Whatever it remembers is lost: it begins anew."""
+    """The callback has lost what it remembered."""
 
     class Stop(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):

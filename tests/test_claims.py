@@ -13,7 +13,7 @@ from not_so_clevr import reproduce
 from not_so_clevr.cli import many
 from not_so_clevr.dataset.config import as_config
 from not_so_clevr.reproduce import judging, planning
-from not_so_clevr.results import Result, naming, one_sided_sign_test, theses
+from not_so_clevr.results import Result, naming, sign_test, theses
 from not_so_clevr.results.experiment import Experiment
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -283,7 +283,7 @@ def test_a_share_has_its_exact_interval(n):
     ("more", "less", "p"), [(5, 0, 1 / 32), (4, 0, 1 / 16), (9, 1, 11 / 1024), (0, 0, 1), (0, 3, 1)]
 )
 def test_the_sign_test_counts_coins(more, less, p):
-    assert one_sided_sign_test(more, less) == pytest.approx(p)
+    assert sign_test(more, less, "greater") == pytest.approx(p)
 
 
 @pytest.mark.parametrize(

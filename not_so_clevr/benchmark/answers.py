@@ -54,8 +54,8 @@ def check(predictions: Any, examples: Examples, chosen: Any, name: str) -> npt.N
 
 
 def _array(predictions: Any) -> npt.NDArray[np.float32]:
-    """Returns predictions, of whatever framework, as an array."""
-    if hasattr(predictions, "detach"):  # A tensor of PyTorch, whatever the backend of Keras
+    """Returns predictions of any framework as an array."""
+    if hasattr(predictions, "detach"):  # A tensor of PyTorch, on any backend of Keras
         predictions = predictions.detach().cpu().float().numpy()
     return np.asarray(keras.ops.convert_to_numpy(predictions), np.float32)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from not_so_clevr.results import Result
@@ -40,6 +41,17 @@ class Failed(Event):
 
     message: str
     again: bool = False
+
+
+def collected(events: Iterable[Event]) -> tuple[list[Result], dict[str, str]]:
+    """Returns the results of runs, and why the others failed by run id, once all are over."""
+    made, failures = [], {}
+    for event in events:
+        if isinstance(event, Finished):
+            made.append(event.result)
+        elif isinstance(event, Failed):
+            failures[event.run.id] = event.message
+    return made, failures
 
 
 class OutOfTime(Event):

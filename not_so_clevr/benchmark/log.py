@@ -122,6 +122,7 @@ class Log(keras.callbacks.Callback):
         self.steps_per_epoch, self.steps = steps_per_epoch, 0  # Steps in the current epoch
         self.rates = Rates()  # A callback to add after all others
         self.epochs: list[dict[str, Any]] = []
+        self.is_on_cpu = devices.keras_gpu() is None
         self.seconds_before = 0.0
         self.started = time.perf_counter()
 
@@ -134,7 +135,7 @@ class Log(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         wall, cpu = self.epoch_started
         seconds = {"seconds": time.perf_counter() - wall}
-        if devices.keras_gpu() is None:
+        if self.is_on_cpu:
             seconds["cpu_seconds"] = time.process_time() - cpu
         logs = {} if logs is None else logs
         if self.steps != self.steps_per_epoch and not self.model.stop_training:

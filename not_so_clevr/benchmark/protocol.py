@@ -23,7 +23,7 @@ from not_so_clevr.benchmark import (
     searches,
     tuning,
 )
-from not_so_clevr.benchmark.events import Event, Failed, Finished
+from not_so_clevr.benchmark.events import Event, collected
 from not_so_clevr.benchmark.experiment import Build, Run
 from not_so_clevr.benchmark.options import RunOptions
 from not_so_clevr.checks import UserError
@@ -158,12 +158,7 @@ def suite(
     """
     planned = plan(build, recipes=recipes, settings=settings, quick=quick, name=name)
     options = RunOptions(data, data_dir, runs, resume=runs is not None, verbose=verbose)
-    made, failures = [], {}
-    for event in make(planned, options):
-        if isinstance(event, Finished):
-            made.append(event.result)
-        elif isinstance(event, Failed):
-            failures[event.run.id] = event.message
+    made, failures = collected(make(planned, options))
     if not made:
         raise UserError(f"Every run failed; the first: {next(iter(failures.values()))}")
     return planned.profile(made, failures)

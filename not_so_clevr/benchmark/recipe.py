@@ -162,9 +162,8 @@ class Recipe:
         self.check(model)
         for variable in self._penalised(model):
             variable.regularizer = keras.regularizers.L2(self.l2)
-        if self.loss == "brightness":
-            loss = BrightnessError()
-        model.compile(optimizer, self.loss if self.loss == "mean_squared_error" else loss)
+        losses = {"task": loss, "brightness": BrightnessError()}
+        model.compile(optimizer, losses.get(self.loss, self.loss))
 
     def _optimizer(self, steps_per_epoch: int) -> keras.optimizers.Optimizer:
         rate = self._rate(steps_per_epoch)

@@ -35,8 +35,7 @@ def read(
         UserError: one sentence, if the file is no recipe, or it is for another model or task.
         OSError: one sentence, if the file cannot be read.
     """
-    table = toml.read(files.expanded(file))
-    toml.check_keys(str(file), table, _KEYS, needed=_NEEDED)
+    table = _table(file)
     if (table["model"], table["task"]) != (model, task):
         raise UserError(
             f"{file} is a recipe of {table['model']} for {table['task']}, "
@@ -58,9 +57,13 @@ def read(
 
 def task(file: str | pathlib.Path) -> str:
     """Returns the name of the task that the recipe in a file is for. Raises as `read`."""
+    return str(_table(file)["task"])
+
+
+def _table(file: str | pathlib.Path) -> dict[str, Any]:
     table = toml.read(files.expanded(file))
     toml.check_keys(str(file), table, _KEYS, needed=_NEEDED)
-    return str(table["task"])
+    return table
 
 
 def write(

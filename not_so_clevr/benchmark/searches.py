@@ -6,14 +6,13 @@
 from __future__ import annotations
 
 import functools
-import importlib.util
 import json
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from not_so_clevr import files
-from not_so_clevr.results import naming
+from not_so_clevr.results import naming, store
 
 if TYPE_CHECKING:
     from not_so_clevr.benchmark.recipe import Recipe
@@ -44,9 +43,8 @@ def of(model: str) -> Iterator[Mapping[str, Any]]:
 @functools.cache
 def bundled() -> Sequence[Mapping[str, Any]]:
     """Returns all bundled searches; none without the baselines."""
-    spec = importlib.util.find_spec("not_so_clevr.baselines")
-    file = pathlib.Path(spec.origin if spec and spec.origin else "").with_name(FILE)
-    return read(file) if file.exists() else []
+    file = store.of_baselines(FILE)
+    return read(file) if file else []
 
 
 def read(file: pathlib.Path) -> list[dict[str, Any]]:

@@ -259,7 +259,7 @@ class _Training:
     def _describe_training(self) -> bool:
         """Completes the environment; returns whether no command repeats the training.
 
-        Callbacks may have changed it. Those of a resumed run began anew.
+        Callbacks may have changed it; in a resumed run, they have lost what they remembered.
         """
         about, optimizer = self.environment["training"], self.network.optimizer
         steps = int(keras.ops.convert_to_numpy(optimizer.iterations))

@@ -21,7 +21,7 @@ from typing import Any
 
 from not_so_clevr import files, results
 from not_so_clevr.benchmark import experiment, recipe_file, registry, runner, searches
-from not_so_clevr.benchmark.events import Failed, Finished
+from not_so_clevr.benchmark.events import collected
 from not_so_clevr.benchmark.experiment import Build, Run
 from not_so_clevr.benchmark.options import TUNE_CONFIG, RunOptions
 from not_so_clevr.checks import UserError, integer
@@ -273,12 +273,7 @@ def tune(
     seeds = integer("seeds", seeds, 1, 10_000)
     todo = points(build, task=task, config=config, settings=settings, name=name)
     options = RunOptions(data, data_dir, runs, resume=runs is not None, verbose=verbose)
-    made, failures = [], {}
-    for event in runner.train(every_seed(todo, seeds), options):
-        if isinstance(event, Finished):
-            made.append(event.result)
-        elif isinstance(event, Failed):
-            failures[event.run.id] = event.message
+    made, failures = collected(runner.train(every_seed(todo, seeds), options))
     found = search(todo, seeds, settings, made, failures)
     _ = found.best  # Raises if there is none.
     return found

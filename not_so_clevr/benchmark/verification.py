@@ -38,7 +38,7 @@ from not_so_clevr.benchmark import (
     runner,
     transfer,
 )
-from not_so_clevr.benchmark.events import Failed, Finished
+from not_so_clevr.benchmark.events import collected
 from not_so_clevr.benchmark.experiment import Run
 from not_so_clevr.benchmark.options import RunOptions
 from not_so_clevr.benchmark.recipe import Recipe
@@ -299,13 +299,10 @@ def _train(run: Run, record: Result, options: RunOptions) -> tuple[keras.Model, 
     """Trains a run; returns its network and its result. Raises UserError if it fails."""
     held = _Network()
     options = dataclasses.replace(options, callbacks=[held])
-    result = None
-    for event in runner.make([run], options):
-        if isinstance(event, Failed):
-            raise UserError(event.message)
-        if isinstance(event, Finished):
-            result = event.result
-    assert result is not None
+    made, failures = collected(runner.make([run], options))
+    if failures:
+        raise UserError(failures[run.id])
+    (result,) = made
     if result.seconds == record.seconds:
         raise UserError(
             f"{options.runs} holds the run to verify, {run.id}; give another folder to train in."

@@ -34,7 +34,7 @@ class Answers:
     Attributes:
         values: packed int16 `[3, P]`: the rows and columns from the true place to the answer in
             `1 / STEPS` px, and whether it is right; or `[2, P]`: the distance metric and that.
-        scale: of the distance metric: the number that stands for 1 px, or for an IoU of 1.
+        scale: the number in `values` for 1 px, or for an IoU of 1.
     """
 
     model: str

@@ -107,7 +107,7 @@ def perfect(runs: Sequence[Result]) -> Finding:
 
 
 def fails(runs: Sequence[Result]) -> Finding:
-    """Whether no run gets more than `FAILED` of test right; how much of train they get is told."""
+    """Whether every run gets at most `FAILED` of test right; the text also has that of train."""
     count = sum(run.accuracy("test") <= FAILED for run in runs)
     train = tables.percent(statistics.fmean(run.accuracy("train") for run in runs))
     return Finding(f"{count} of {len(runs)} fail, with {train} of train right", count == len(runs))
@@ -135,7 +135,7 @@ def better(pairs: Sequence[Pair], metric: str = "") -> Finding:
 
     more = sum(value(one) > value(two) for one, two in pairs)
     less = sum(value(one) < value(two) for one, two in pairs)
-    p = results.one_sided_sign_test(max(more, less), min(more, less))
+    p = results.sign_test(max(more, less), min(more, less), "greater")
     counts = f"better in {more} and worse in {less} of {len(pairs)} pairs"
     holds = None if p > SIGNIFICANT else more > less
     equals = "" if p < 0.001 else "= "
@@ -178,12 +178,8 @@ _OF_RUNS = {"perfect": perfect, "fails": fails, "share": share}
 
 def _seconds_until(run: Result, accuracy: float) -> float:
     """Returns the seconds of training until an accuracy on test; infinity if it is not reached."""
-    total = 0.0
-    for epoch in run.history:
-        total += epoch.get("cpu_seconds") or epoch.get("seconds") or 0.0
-        if epoch["test"][run.accuracy_metric] >= accuracy:
-            return total
-    return math.inf
+    reached = run.reached(accuracy)
+    return reached["seconds"] if reached else math.inf
 
 
 def _until_right(runs: Sequence[Result]) -> str:
@@ -267,7 +263,7 @@ def _judge(
 def verdict(findings: Sequence[tuple[str, Finding]]) -> str:
     """Returns the verdict that complete findings give, in a sentence.
 
-    Confirmed if all hold, refuted if none does, undecided if the runs cannot tell of any.
+    Confirmed if all hold, refuted if none does, undecided if the runs decide none of them.
     """
     count = collections.Counter(finding.holds for _, finding in findings)
     if count[True] == len(findings):

@@ -189,7 +189,7 @@ def promised(experiments: Sequence[Experiment], runs: Sequence[Sequence[Result]]
     The best point of a grid promises more once it is known: when all points have their runs.
 
     Args:
-        experiments: of which those of a grid are all its points, or have no best one.
+        experiments: if they lack a point of a grid, it has no best point.
         runs: those of each experiment.
     """
     counts = [each.seeds for each in experiments]

@@ -17,7 +17,7 @@ _PARTS = {
     "exact": 1,
     "coordinate_accuracy": 2,
 }
-# Metrics of which the first is never above the second
+# Pairs of metrics: the first is never above the second
 _ORDERED = (
     ("within_half_pixel", "pair_accuracy"),
     ("pair_accuracy", "coordinate_accuracy"),

@@ -117,15 +117,16 @@ class Result:
 
     def __post_init__(self) -> None:
         if self.solved is None:
-            object.__setattr__(self, "solved", self._solved())
+            object.__setattr__(self, "solved", self.reached(1.0))
         if self.cpu_seconds is None:
             object.__setattr__(self, "cpu_seconds", self._total("cpu_seconds"))
 
-    def _solved(self) -> dict[str, float] | None:
+    def reached(self, accuracy: float) -> dict[str, float] | None:
+        """Returns the first epoch after which so much of test is right, as `solved` does for 1."""
         seconds = 0.0
         for epoch in self.history:
             seconds += epoch.get("cpu_seconds") or epoch.get("seconds") or 0.0
-            if epoch["test"].get(self.accuracy_metric) == 1:
+            if epoch["test"].get(self.accuracy_metric, -1) >= accuracy:
                 return {"epoch": epoch["epoch"], "seconds": seconds}
         return None
 

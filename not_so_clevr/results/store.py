@@ -71,12 +71,16 @@ def load(
 
 def reference() -> list[Result]:
     """Returns the reference results, which are part of the baselines; [] without those."""
-    spec = importlib.util.find_spec("not_so_clevr.baselines")
-    if spec is None or spec.origin is None:
-        return []
-    file = pathlib.Path(spec.origin).with_name("results.jsonl")
+    file = of_baselines("results.jsonl")
     # A test validates this file; to do so here would take a command a tenth of a second.
-    return _read_lines(file, json.loads) if file.exists() else []
+    return _read_lines(file, json.loads) if file else []
+
+
+def of_baselines(name: str) -> pathlib.Path | None:
+    """Returns a file that is part of the baselines; None without those."""
+    spec = importlib.util.find_spec("not_so_clevr.baselines")
+    file = pathlib.Path(spec.origin if spec and spec.origin else "").with_name(name)
+    return file if file.exists() else None
 
 
 def read_lines(file: pathlib.Path) -> list[Result]:

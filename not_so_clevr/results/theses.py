@@ -45,7 +45,7 @@ class Part:
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """Two groups of parts of a thesis, of which the first is claimed to beat the second.
+    """Two groups of parts of a thesis; the claim is that the first beats the second.
 
     Their experiments are paired in their order, and the runs of a pair by seed.
 
@@ -149,12 +149,11 @@ def parse(row: Mapping[str, Any]) -> Thesis:
             part = dataclasses.replace(part, experiments=[*before.experiments, *part.experiments])
         parts[part.name] = part
 
-    thesis = Thesis(
+    return Thesis(
         **{key: row[key] for key in _WORDS},
         parts=[_counted(part) for part in parts.values()],
         comparisons=[_comparison(where, each, parts) for each in row.get("comparison", ())],
     )
-    return thesis
 
 
 def _part(where: str, thesis: str, row: Mapping[str, Any]) -> Part:
