@@ -551,3 +551,24 @@ def test_bad_input_is_one_sentence_before_ray_starts(
         ended.value.code, capsys.readouterr().err, sentence.format(runs=folder / "runs")
     )
     assert not list((folder / "runs").rglob("*.log"))
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_sweep_leaves_the_process_as_it_was(fails, monkeypatch):
+    ray = pytest.importorskip("ray")
+    own = pytest.importorskip("ray._private.worker")
+
+    def connect(*_):
+        assert os.environ.keys() >= cluster._RAY.keys()
+        if fails:
+            raise OSError("no cluster")
+
+    monkeypatch.setattr(cluster, "_connect", connect)
+    monkeypatch.setattr(ray, "nodes", lambda: [{"Alive": True, "Resources": {"CPU": 2.0}}])
+    for name in cluster._RAY:
+        monkeypatch.delenv(name, raising=False)
+    before, logs = dict(os.environ), own._worker_logs_enabled
+    with contextlib.suppress(OSError), cluster.cluster(None, 1, 0) as slots:
+        assert slots == 2
+    assert dict(os.environ) == before
+    assert own._worker_logs_enabled == logs

@@ -61,8 +61,8 @@ def cluster(address: str | None, cpus: int, gpus: float) -> Iterator[int]:
         OSError: if there is no cluster at the address.
         UserError: if no machine has room for a run.
     """
-    for name, value in _RAY.items():
-        os.environ.setdefault(name, value)
+    added = {name: value for name, value in _RAY.items() if name not in os.environ}
+    os.environ.update(added)
     try:
         import ray
         import ray._private.worker
@@ -70,14 +70,17 @@ def cluster(address: str | None, cpus: int, gpus: float) -> Iterator[int]:
         advice = "run: pip install 'not-so-clevr[sweep]'"
         raise MissingPackageError(f"Sweeps need Ray; {advice}") from None
     # Otherwise Ray prints a paragraph for each process that dies; the sweep reports those.
+    had_logs = ray._private.worker._worker_logs_enabled
     ray._private.worker._worker_logs_enabled = False
-
-    _connect(address, gpus)
     try:
+        _connect(address, gpus)
         machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         yield _slots(machines, cpus, gpus)
     finally:
         ray.shutdown()
+        ray._private.worker._worker_logs_enabled = had_logs
+        for name in added:
+            os.environ.pop(name, None)
 
 
 def _connect(address: str | None, gpus: float) -> None:
