@@ -63,9 +63,9 @@ def build(run: Run) -> keras.Model:
     if not isinstance(network, keras.Model):
         raise UserError(f"{name} returns {type(network).__name__}; expected a keras.Model.")
 
+    graph.check_convolutions(network, x, name)  # First: what it computes wrongly can be NaN.
     predictions = answers.check(predictions, examples, slice(2), name)
     _check_logits(network, predictions, run)
-    graph.check_convolutions(network, x, name)
     if network.compiled:
         _check_compiled(network, run)
     else:
