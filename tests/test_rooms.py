@@ -120,7 +120,7 @@ def test_a_circle_would_be_seen():
     assert "not_so_clevr.dataset.geometry" in circle(sources)
 
 
-FACES = {
+FACES = {  # What the other rooms, and users, may rely on
     not_so_clevr: ["NotSoClevrConfig", "load_arrays", "stream", "stream_batches"],
     benchmark: [
         "Recipe",
@@ -135,6 +135,88 @@ FACES = {
         "verify",
         "with_recipes",
     ],
+    report: [
+        "FIGURE_FORMATS",
+        "FORMATS",
+        "errors_figure",
+        "load",
+        "page",
+        "radar",
+        "write",
+        "write_figure",
+        "write_figures",
+        "write_profile",
+    ],
+    reproduce: [
+        "COLUMNS",
+        "Judgement",
+        "Planned",
+        "Reproduction",
+        "Row",
+        "cells",
+        "estimates",
+        "judge",
+        "left",
+        "matching",
+        "plan",
+        "run",
+        "runs",
+        "seconds",
+        "select",
+        "table",
+        "to_markdown",
+        "verdict",
+        "write_table",
+    ],
+    results: [
+        "CAPABILITIES",
+        "COLUMNS",
+        "Capability",
+        "Comparison",
+        "ENOUGH",
+        "ERRORS",
+        "EXPLANATION",
+        "Examples",
+        "FILE",
+        "INCOMPLETE",
+        "MARK",
+        "MARKED",
+        "NEAREST",
+        "Neighbour",
+        "PAINTED",
+        "PREDICTED",
+        "Pairs",
+        "Profile",
+        "REPLACED",
+        "Result",
+        "SHOWN",
+        "WEIGHTS",
+        "beside",
+        "cells",
+        "compare",
+        "contradictions",
+        "elsewhere",
+        "grouped",
+        "hardware",
+        "interval",
+        "leaderboard",
+        "load",
+        "made_with",
+        "marked",
+        "median",
+        "nearest",
+        "prediction_interval",
+        "read_lines",
+        "reference",
+        "select",
+        "share_interval",
+        "sign_test",
+        "software",
+        "to_markdown",
+        "values",
+        "write_leaderboard",
+        "write_lines",
+    ],
 }
 
 
@@ -143,9 +225,7 @@ def test_a_face_shows_what_it_should(face):
     assert sorted(face.__all__) == FACES[face]
 
 
-@pytest.mark.parametrize(
-    "face", [*FACES, results, reproduce, report], ids=lambda face: face.__name__
-)
+@pytest.mark.parametrize("face", FACES, ids=lambda face: face.__name__)
 def test_what_a_face_shows_is_there(face):
     assert [name for name in face.__all__ if not hasattr(face, name)] == []
 

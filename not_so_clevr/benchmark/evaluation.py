@@ -103,19 +103,22 @@ def evaluate(
             RunFolder(runs, run_id).check_free(trained=False)
     arrays = loading.load(config, task, "memory")
     splits = {split: Examples(each, task) for split, each in arrays.items()}
-    result = measure(
-        predict,
-        splits,
+    examples = measure(predict, splits, name, again=True)
+    result = Result(
         model=name,
         recipe="",
+        task=task.name,
         config=config.name,
         seed=seed,
+        metrics=summary(examples, task),
+        accuracy_metric=task.accuracy_metric,
+        distance_metric=task.distance_metric,
+        examples=examples,
         parameters=parameters,
         seconds=seconds,
         settings=settings,
         history=epochs,
         environment=about,
-        again=True,
     )
     _check_answers(result, task, name)
 
@@ -207,21 +210,15 @@ def _name(predict: Predict, model: str | None, *, required: bool) -> str:
 
 
 def measure(
-    predict: Predict,
-    splits: Mapping[str, Examples],
-    *,
-    model: str,
-    again: bool = False,
-    **others: Any,
-) -> Result:
-    """Returns a result with every metric of every example.
+    predict: Predict, splits: Mapping[str, Examples], name: str, *, again: bool = False
+) -> dict[str, dict[str, npt.NDArray[Any]]]:
+    """Returns what a result keeps of the examples of each split: every metric of every one.
 
     Args:
         predict: the function to measure.
         splits: "train" and "test" -> examples.
-        model: the name of the model.
+        name: the name of the model.
         again: ask for some answers again, in another order and company.
-        **others: fields of the result that the function itself does not determine.
 
     Raises:
         UserError: one sentence, if a prediction is not as described, or not the same again.
@@ -229,22 +226,13 @@ def measure(
     task = splits["test"].task
     kept = {split: answers.Kept(each) for split, each in splits.items()} if again else {}
     examples = {
-        split: measure_split(predict, each, model, kept.get(split))
-        for split, each in splits.items()
+        split: measure_split(predict, each, name, kept.get(split)) for split, each in splits.items()
     }
     if task.target == "image":
-        examples["test"] |= _painted(predict, splits["test"], examples["test"]["iou"], model)
+        examples["test"] |= _painted(predict, splits["test"], examples["test"]["iou"], name)
     if again:
-        answers.check_again(predict, list(kept.values()), model)
-    return Result(
-        model=model,
-        task=task.name,
-        metrics={split: means(columns, task) for split, columns in examples.items()},
-        accuracy_metric=task.accuracy_metric,
-        distance_metric=task.distance_metric,
-        examples=examples,
-        **others,
-    )
+        answers.check_again(predict, list(kept.values()), name)
+    return examples
 
 
 def measure_split(
@@ -287,6 +275,11 @@ def _painted(
     logits = answers.check(predict(examples.xy(shown)[0]), examples, shown, name)[..., 0]
     probabilities = (1 + np.tanh(logits / 2)) / 2
     return {results.SHOWN: shown, results.PAINTED: np.rint(255 * probabilities).astype(np.uint8)}
+
+
+def summary(examples: Mapping[str, Arrays], task: Task) -> dict[str, dict[str, float]]:
+    """Returns the mean of each metric over the examples of each split."""
+    return {split: means(columns, task) for split, columns in examples.items()}
 
 
 def means(columns: Arrays, task: Task) -> dict[str, float]:

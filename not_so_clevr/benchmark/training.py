@@ -7,7 +7,6 @@ on CPUs without AVX-512 `TF_ENABLE_ONEDNN_OPTS=1`, which the command sets.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import pathlib
 import time
@@ -238,13 +237,17 @@ class _Training:
         stopped = len(epochs) < run.recipe.epochs or in_last < count
         by_callback = self._describe_training() or stopped
         command = run.command(self.options.data, self.options.distribute)
-        result = evaluation.measure(
-            self.predict,
-            self.splits,
+        examples = evaluation.measure(self.predict, self.splits, run.model.name)
+        return Result(
             model=run.model.name,
             recipe=run.recipe_name,
+            task=run.task.name,
             config=run.config.name,
             seed=run.seed,
+            metrics=evaluation.summary(examples, run.task),
+            accuracy_metric=run.task.accuracy_metric,
+            distance_metric=run.task.distance_metric,
+            examples=examples,
             settings=self.settings,
             parameters=registry.parameters(self.network),
             history=epochs,
@@ -252,9 +255,8 @@ class _Training:
             environment=self.environment,
             command=None if by_callback else command,
             search=run.search,
+            seconds=self.log.seconds_before + time.perf_counter() - self.began,
         )
-        seconds = self.log.seconds_before + time.perf_counter() - self.began
-        return dataclasses.replace(result, seconds=seconds)
 
     def _describe_training(self) -> bool:
         """Completes the environment; returns whether no command repeats the training.

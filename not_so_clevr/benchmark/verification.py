@@ -316,22 +316,24 @@ def _train(run: Run, record: Result, options: RunOptions) -> tuple[keras.Model, 
 
 
 def _measure(network: keras.Model, run: Run, record: Result, options: RunOptions) -> Result:
-    """Returns a result with the metrics of a network, also on other data sets of a record."""
+    """Returns a record with what a network gets now, also on its other data sets."""
     arrays = loading.load(run.config, run.task, "memory")
     splits = {split: Examples(each, run.task) for split, each in arrays.items()}
-    parameters = registry.parameters(network)
     also = {}
     with progress.examples(options.verbose) as on_progress:
         predict = transfer.counted(
             distribution.predictor(network, 1), run.id, run.config.num_examples, on_progress
         )
-        about = {"recipe": run.recipe_name, "config": run.config.name, "seed": run.seed}
-        measured = evaluation.measure(
-            predict, splits, model=run.model.name, again=True, parameters=parameters, **about
-        )
+        examples = evaluation.measure(predict, splits, run.model.name, again=True)
         for name in record.also:
             also[name] = transfer.outcome(network, run, as_config(name), 1, on_progress)
-    return dataclasses.replace(measured, also=also)
+    return dataclasses.replace(
+        record,
+        metrics=evaluation.summary(examples, run.task),
+        parameters=registry.parameters(network),
+        also=also,
+        examples=examples,
+    )
 
 
 def _compare(
