@@ -25,9 +25,9 @@ from .layers import tile_with_coordinates
 _CONVOLUTIONS = 4  # Each takes a pixel from every border.
 _TUNED = {
     "classification": Recipe(
-        epochs=6, batch_size=16, learning_rate=0.005, schedule="cosine", weight_decay=1.0
+        epochs=6, steps=735, batch_size=16, learning_rate=0.005, schedule="cosine", weight_decay=1.0
     ),
-    "rendering": Recipe(epochs=6, batch_size=16, learning_rate=0.01, schedule="cosine"),
+    "rendering": Recipe(epochs=6, steps=735, batch_size=16, learning_rate=0.01, schedule="cosine"),
 }
 
 

@@ -40,10 +40,10 @@ _paper_normalization = functools.partial(layers.BatchNormalization, momentum=0.9
 
 
 _TUNED = {
-    "regression": Recipe(epochs=20, schedule="cosine"),
-    "localisation": Recipe(epochs=20, schedule="cosine"),
-    "painting": Recipe(epochs=2, learning_rate=0.1, schedule="cosine"),
-    "detection": Recipe(epochs=2, learning_rate=0.01, schedule="cosine"),
+    "regression": Recipe(epochs=20, steps=1406, schedule="cosine"),
+    "localisation": Recipe(epochs=20, steps=1406, schedule="cosine"),
+    "painting": Recipe(epochs=2, steps=74, learning_rate=0.1, schedule="cosine"),
+    "detection": Recipe(epochs=2, steps=74, learning_rate=0.01, schedule="cosine"),
 }
 
 
@@ -186,7 +186,7 @@ def _article_quadrant(filters: int) -> list[layers.Layer]:
     ]
 
 
-_TILED = Recipe(epochs=6, learning_rate=0.005, schedule="cosine", weight_decay=3.0)
+_TILED = Recipe(epochs=6, steps=370, learning_rate=0.005, schedule="cosine", weight_decay=3.0)
 
 
 @with_recipes(source="the article", tuned={"classification": _TILED, "rendering": _TILED})

@@ -36,12 +36,14 @@ from not_so_clevr.benchmark import Recipe, Task, with_recipes
 from .layers import CoordConv2D, ReadCoords, tile
 
 _TUNED = {
-    "classification": Recipe(epochs=6, learning_rate=0.005, schedule="cosine", weight_decay=3.0),
-    "regression": Recipe(epochs=3, learning_rate=0.01, schedule="cosine"),
-    "rendering": Recipe(
-        epochs=8, batch_size=16, learning_rate=0.01, schedule="cosine", weight_decay=0.6
+    "classification": Recipe(
+        epochs=6, steps=370, learning_rate=0.005, schedule="cosine", weight_decay=3.0
     ),
-    "localisation": Recipe(epochs=3, learning_rate=0.01, schedule="cosine"),
+    "regression": Recipe(epochs=3, steps=148, learning_rate=0.01, schedule="cosine"),
+    "rendering": Recipe(
+        epochs=8, steps=1029, batch_size=16, learning_rate=0.01, schedule="cosine", weight_decay=0.6
+    ),
+    "localisation": Recipe(epochs=3, steps=148, learning_rate=0.01, schedule="cosine"),
 }
 _AS_ARTICLE = Recipe(epochs=100, weight_decay=1e-3, model={"origin": "article"})
 _ARTICLE = {

@@ -28,10 +28,14 @@ from not_so_clevr.benchmark import Recipe, Task, with_recipes
 from .layers import coordinate_channels, tile
 
 _RECIPES = {
-    "classification": Recipe(epochs=20, batch_size=16, learning_rate=5e-3, schedule="cosine"),
-    "regression": Recipe(epochs=20, learning_rate=0.01, schedule="cosine"),
-    "rendering": Recipe(epochs=20, batch_size=16, learning_rate=5e-3, schedule="cosine"),
-    "localisation": Recipe(epochs=20, learning_rate=0.01, schedule="cosine"),
+    "classification": Recipe(
+        epochs=20, steps=2793, batch_size=16, learning_rate=5e-3, schedule="cosine"
+    ),
+    "regression": Recipe(epochs=20, steps=1406, learning_rate=0.01, schedule="cosine"),
+    "rendering": Recipe(
+        epochs=20, steps=2793, batch_size=16, learning_rate=5e-3, schedule="cosine"
+    ),
+    "localisation": Recipe(epochs=20, steps=1406, learning_rate=0.01, schedule="cosine"),
 }
 
 

@@ -19,6 +19,7 @@ out the centre of the canvas.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -30,8 +31,8 @@ from not_so_clevr.benchmark import Recipe, Task, with_recipes
 from .layers import CoordConv2D
 
 _TASKS = ("classification", "rendering")
-_TUNED = Recipe(epochs=60, batch_size=16, learning_rate=0.005, schedule="cosine")
-_FAIR = dict.fromkeys(_TASKS, _TUNED.replace({"epochs": 30}))
+_TUNED = Recipe(epochs=60, steps=8673, batch_size=16, learning_rate=0.005, schedule="cosine")
+_FAIR = dict.fromkeys(_TASKS, dataclasses.replace(_TUNED, epochs=30, steps=4263))
 _ARTICLE = Recipe(
     epochs=200, learning_rate=2e-3, weight_decay=2e-3, model={"origin": "article", "size": 2}
 )

@@ -29,7 +29,7 @@ from .layers import coordinate_channels, tile_with_coordinates
 
 _TASKS = ("classification", "rendering")
 _WIDTH = 64
-_START = Recipe(epochs=20, batch_size=16, schedule="cosine")
+_START = Recipe(epochs=20, steps=2793, batch_size=16, schedule="cosine")
 
 
 @keras.saving.register_keras_serializable(package="not_so_clevr")

@@ -30,7 +30,7 @@ _TASKS = (
     *("classification", "regression", "rendering"),
     *("localisation", "painting", "detection"),
 )
-_START = Recipe(epochs=60, schedule="cosine")
+_START = Recipe(epochs=60, steps=4366, schedule="cosine")
 
 
 @with_recipes(

@@ -25,8 +25,12 @@ from not_so_clevr.benchmark import Recipe, Task, with_recipes
 from .layers import AddCoords, tile_with_coordinates
 
 _DIFFERENCE = {
-    "classification": Recipe(epochs=2, batch_size=16, learning_rate=0.01, schedule="cosine"),
-    "rendering": Recipe(epochs=20, batch_size=16, learning_rate=0.03, schedule="cosine"),
+    "classification": Recipe(
+        epochs=2, steps=147, batch_size=16, learning_rate=0.01, schedule="cosine"
+    ),
+    "rendering": Recipe(
+        epochs=20, steps=2793, batch_size=16, learning_rate=0.03, schedule="cosine"
+    ),
 }
 _ONE = Recipe(epochs=1)
 

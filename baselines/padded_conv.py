@@ -27,7 +27,7 @@ from not_so_clevr.benchmark import Recipe, Task, with_recipes
 
 _PADDINGS = ("zero", "circular", "reflect", "valid")
 _TASKS = ("regression", "localisation")
-_START = Recipe(epochs=15, learning_rate=3e-3, schedule="cosine")
+_START = Recipe(epochs=15, steps=1036, learning_rate=3e-3, schedule="cosine")
 
 
 @keras.saving.register_keras_serializable(package="not_so_clevr")

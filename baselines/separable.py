@@ -24,7 +24,7 @@ from keras import layers, ops
 from not_so_clevr.benchmark import Recipe, Task, with_recipes
 
 _TASKS = ("classification", "rendering")
-_START = Recipe(epochs=60, learning_rate=3e-3, schedule="cosine")
+_START = Recipe(epochs=60, steps=4366, learning_rate=3e-3, schedule="cosine")
 
 
 @with_recipes(

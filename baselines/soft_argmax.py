@@ -26,7 +26,7 @@ _TASKS = ("regression", "localisation")
 
 @with_recipes(
     source="Levine et al. 2016",
-    tuned=dict.fromkeys(_TASKS, Recipe(epochs=3, learning_rate=1.0, schedule="cosine")),
+    tuned=dict.fromkeys(_TASKS, Recipe(epochs=3, steps=148, learning_rate=1.0, schedule="cosine")),
 )
 def soft_argmax(task: Task) -> keras.Model:
     """Returns the soft-argmax of the image times a weight, the inverse temperature.
@@ -40,7 +40,7 @@ def soft_argmax(task: Task) -> keras.Model:
 
 @with_recipes(
     source="Nibali et al. 2018",
-    tuned=dict.fromkeys(_TASKS, Recipe(epochs=3, learning_rate=0.01, schedule="cosine")),
+    tuned=dict.fromkeys(_TASKS, Recipe(epochs=3, steps=148, learning_rate=0.01, schedule="cosine")),
 )
 def dsnt(task: Task, *, head: str = "soft_argmax") -> keras.Model:
     """Returns two 3x3 convolutions of 8 filters, a 1x1 convolution, and the soft-argmax.

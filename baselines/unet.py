@@ -25,7 +25,7 @@ from not_so_clevr.benchmark import Recipe, Task, with_recipes
 from .layers import CoordConv2D, tile
 
 _TASKS = ("classification", "rendering", "painting", "detection")
-_START = Recipe(epochs=20, batch_size=16, learning_rate=3e-3, schedule="cosine")
+_START = Recipe(epochs=20, steps=2793, batch_size=16, learning_rate=3e-3, schedule="cosine")
 _HALVINGS = 3
 
 

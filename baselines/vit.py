@@ -29,7 +29,7 @@ from not_so_clevr.benchmark import Recipe, Task, with_recipes
 
 _POSITIONS = ("none", "learned", "sinusoid", "rotary")
 _TASKS = ("regression", "localisation")
-_START = Recipe(epochs=60, schedule="cosine")
+_START = Recipe(epochs=60, steps=4366, schedule="cosine")
 
 
 @keras.saving.register_keras_serializable(package="not_so_clevr")

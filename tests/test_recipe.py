@@ -199,10 +199,21 @@ def test_the_betas_are_those_of_adam():
 def test_steps_make_epochs(steps, batch_size, count, epochs):
     recipe = Recipe(steps=steps, batch_size=batch_size).for_examples(count)
     assert (recipe.epochs, recipe.steps) == (epochs, steps)
+    assert recipe.for_examples(count) == recipe
+
+
+@pytest.mark.parametrize(
+    ("count", "epochs", "steps"), [(2352, 6, 0), (14400, 6, 0), (432, 27, 370), (5, 370, 370)]
+)
+def test_with_steps_a_small_data_set_gets_more_epochs(count, epochs, steps):
+    """And a record says which of the two decided."""
+    recipe = Recipe(epochs=6, steps=370).for_examples(count)
+    assert (recipe.epochs, recipe.steps) == (epochs, steps)
 
 
 def test_epochs_replace_steps():
     assert Recipe(steps=7).replace({"epochs": 3}).steps == 0
+    assert Recipe(epochs=3, steps=7).replace({"steps": 9}).epochs == 1
     with pytest.raises(ValueError, match="steps and epochs exclude each other; give one of them."):
         Recipe().replace({"epochs": 3, "steps": 7})
 

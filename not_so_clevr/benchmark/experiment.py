@@ -132,8 +132,7 @@ def plan(
     settings = _plain(settings or {})
     values = values.replace(settings)
     values = dataclasses.replace(values, model=_plain(values.model))
-    if values.steps:
-        values = values.for_examples(len(config.split_centres()["train"]))
+    values = values.for_examples(len(config.split_centres()["train"]))
     _check(model, task, values, settings)
     search = None if settings else search  # It found another recipe.
     run = Run(model, task, config, values, chosen, settings, file=file, search=search)

@@ -29,9 +29,9 @@ class Recipe:
     """Hyper-parameters of a training.
 
     Attributes:
-        epochs: the number of passes over the training examples.
-        steps: if not 0, the number of steps; `epochs` is then as many as have that many, so that
-            data sets of different sizes get the same number, up to the rest of an epoch.
+        epochs: the number of passes over the training examples; by default 20, or 1 with `steps`.
+        steps: if not 0, at least so many steps: where examples are so few that `epochs` makes
+            fewer, there are as many epochs as it takes.
         batch_size: the number of examples per step; the last batch of an epoch may be smaller.
         learning_rate: the initial learning rate.
         schedule: "constant"; "cosine", which decays to 0 at the last step; or "step", which divides
@@ -62,7 +62,7 @@ class Recipe:
         UserError: one sentence, if a value is out of range.
     """
 
-    epochs: int = 20
+    epochs: int = None  # type: ignore[assignment]  # Set below
     batch_size: int = 32
     learning_rate: float = 1e-3
     schedule: str = "constant"
@@ -81,6 +81,8 @@ class Recipe:
     model: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if self.epochs is None:
+            object.__setattr__(self, "epochs", 1 if self.steps else 20)
         for name in ("epochs", "batch_size", "step_epochs"):
             value = getattr(self, name)
             if not _is_number(value, numbers.Integral) or value < 1:
@@ -124,14 +126,16 @@ class Recipe:
         own = {name: value for name, value in settings.items() if name in names}
         if "epochs" in own and own.setdefault("steps", 0):
             raise UserError("steps and epochs exclude each other; give one of them.")
+        if "steps" in own:
+            own.setdefault("epochs", None)
         model = {name: value for name, value in settings.items() if name not in names}
         return dataclasses.replace(self, **own, model={**self.model, **model})
 
     def for_examples(self, count: int) -> Recipe:
-        """Returns the recipe with the epochs that its steps make of so many training examples."""
-        if not self.steps:
-            return self
+        """Returns the recipe for so many training examples: with more epochs, or without steps."""
         epochs = math.ceil(self.steps / self.steps_per_epoch(count))
+        if epochs < self.epochs or not self.steps:
+            return dataclasses.replace(self, steps=0)
         return dataclasses.replace(self, epochs=epochs)
 
     def steps_per_epoch(self, count: int) -> int:
