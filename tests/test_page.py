@@ -320,3 +320,46 @@ def test_the_filters_act_on_everything(tmp_path, page):
     assert model["explored"] == ["memorises"]
     assert (log["none"]["rows"], log["none"]["maps"], log["none"]["panels"]) == ([], 0, [])
     assert log["told"].startswith("The explorer has none of the chosen")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("medium", ["screen", "dark", "print"])
+def test_all_text_can_be_read_in_light_in_dark_and_on_paper(tmp_path, page, medium):
+    """By the contrast that WCAG 2 asks of text, 4.5; 3 is enough if it is large."""
+    script = f"""
+      const rules = [...document.styleSheets].flatMap((sheet) => [...sheet.cssRules]).filter((rule) => rule.media);
+      const of = (word) => rules.filter((rule) => rule.media.mediaText.includes(word));
+      const medium = {json.dumps(medium)};
+      if (medium !== "screen") of(medium).forEach((rule) => rule.media.mediaText = "all");"""
+    script += """
+      const canvas = new OffscreenCanvas(1, 1).getContext("2d", {willReadFrequently: true});
+      const rgba = (color) => { canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = color; canvas.fillRect(0, 0, 1, 1);
+        return [...canvas.getImageData(0, 0, 1, 1).data]; };
+      const luminance = (color) => { const [r, g, b] = rgba(color).slice(0, 3).map((each) => each / 255)
+        .map((each) => each <= 0.04045 ? each / 12.92 : ((each + 0.055) / 1.055) ** 2.4);
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
+      const behind = (element) => { for (let each = element; each; each = each.parentElement) {
+        const color = getComputedStyle(each).backgroundColor;
+        if (rgba(color)[3] === 255) return color;
+      } return "white"; };
+      log.faint = [];
+      log.seen = 0;
+      const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+      while (walker.nextNode()) {
+        const element = walker.currentNode.parentElement, text = walker.currentNode.textContent.trim();
+        if (!text || !element.checkVisibility() || ["SCRIPT", "STYLE"].includes(element.tagName)) continue;
+        const style = getComputedStyle(element), svg = element.closest("svg");
+        const [one, other] = [svg ? style.fill : style.color, behind(element)].map(luminance);
+        const contrast = (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
+        const size = parseFloat(style.fontSize);
+        log.seen += 1;
+        if (contrast < (size >= 24 ? 3 : 4.5)) log.faint.push([text.slice(0, 40), element.tagName, contrast, style.color, style.fill]);
+      }
+      const shown = (selector) => [...document.querySelectorAll(selector)].some((each) => each.checkVisibility());
+      log.filters = shown("#filters");
+      log.overflow = document.documentElement.scrollWidth - innerWidth"""
+    log = run_script(tmp_path / "page.html", page, script, "--window-size=1000,1400")
+    assert log["faint"] == []
+    assert log["seen"] > 200
+    assert log["filters"] == (medium != "print")
+    assert log["overflow"] <= 0
