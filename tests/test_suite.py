@@ -44,6 +44,13 @@ def result(task="regression", config="uniform_32", seed=0, test=1.0, **changes):
     about = {
         "model": "net",
         "recipe": "rule",
+        "search": {
+            "config": "quadrant_upper_left_32",
+            "points": 9,
+            "perfect": 3,
+            "seeds": 1,
+            "seconds": 1.0,
+        },
         "settings": {"steps": 1000, "batch_size": 16, "l2": 0.0, "model": {"width": 8}},
         "parameters": 906,
         "environment": {"device": "2 cores of A", "backend": "jax", "versions": {"keras": "3"}},
@@ -222,7 +229,7 @@ def test_the_nearest_is_so_over_the_cells_that_both_have():
         *of("same", [1, 0.5, 0.0, 1.0]),
         *of("net", [1, 0.5, 0.0, 1.0]),  # Itself
         *of("one", [1]),  # Too few cells
-        *of("other", [1, 0.5, 0.0, 1.0], recipe="tuned"),  # Not by the rule
+        *of("other", [1, 0.5, 0.0, 1.0], search=None),  # Not by the rule
     ]
     found = nearest(own, reference)
     assert [(each.label, each.shared) for each in found] == [

@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from not_so_clevr.dataset.tasks import TASKS
-from not_so_clevr.results import naming, store, tables
+from not_so_clevr.results import store, tables
 from not_so_clevr.results.leaderboard import Row, leaderboard
 from not_so_clevr.results.result import Result
 from not_so_clevr.results.statistics import grouped
@@ -126,7 +126,7 @@ class Neighbour:
 def by_rule(reference: Iterable[Result]) -> list[Profile]:
     """Returns the profile of each model whose recipe was found by the rule of `tune`."""
     configs = {each.config for each in CAPABILITIES.values()}
-    found = (run for run in reference if run.recipe.split("-")[0] == naming.RULE)
+    found = (run for run in reference if run.search is not None)
     models = grouped((run for run in found if run.config in configs), lambda run: run.label)
     return [Profile(same[0].model, same) for same in models.values()]
 
