@@ -13,6 +13,7 @@ from not_so_clevr.results.leaderboard import Row
 
 CONFIGS = ("uniform_32", "quadrant_32", "rows_32", "border_32")
 
+_ORACLES = ("difference", "no_training")
 _BREAK = "; "  # Between the lines of a cell, until the table is escaped
 _COLUMNS = ("model", *CONFIGS, "robust", "parameters", "compute")
 
@@ -24,10 +25,26 @@ def shows(run: Result) -> bool:
 
 def table(task: str, runs: Sequence[Result]) -> str:
     """Returns the rows of a task, the best first."""
+    table = tables.markdown(_COLUMNS, map(_cells, _models(task, runs)))
+    return table.replace(_BREAK, "<br>")
+
+
+def computing(task: str, runs: Sequence[Result]) -> list[str]:
+    """Returns the models that are perfect in every column with every seed, without oracles."""
+    return [
+        _name(rows[0])
+        for rows in _models(task, runs)
+        if {row.config for row in rows} == set(CONFIGS)
+        and all(row.perfect == row.seeds for row in rows)
+        and rows[0].model.split("-")[0] not in _ORACLES
+    ]
+
+
+def _models(task: str, runs: Sequence[Result]) -> list[Sequence[Row]]:
+    """Returns the rows of the leaderboard of each model and recipe, the best first."""
     rows = results.leaderboard(run for run in runs if run.task == task and shows(run))
     models = results.grouped((row for row in rows if not row.also), lambda row: row.model)
-    table = tables.markdown(_COLUMNS, map(_cells, sorted(models.values(), key=_order)))
-    return table.replace(_BREAK, "<br>")
+    return sorted(models.values(), key=_order)
 
 
 def _order(rows: Sequence[Row]) -> tuple[float, ...]:
@@ -49,12 +66,16 @@ def _cells(rows: Sequence[Row]) -> list[str]:
     first, by_config = rows[0], {row.config: row for row in rows}
     steps = "" if not first.parameters else f"{first.steps:,.0f} steps, "
     return [
-        first.model.replace(f"-{searches.NAME}", "", 1).replace("-", ", "),
+        _name(first),
         *(_cell(by_config.get(config)) for config in CONFIGS),
         "" if first.points is None else f"{first.robust} of {first.points}",
         f"{first.parameters:,}",
         f"{steps}{tables.duration(_seconds(rows))}",
     ]
+
+
+def _name(row: Row) -> str:
+    return row.model.replace(f"-{searches.NAME}", "", 1).replace("-", ", ")
 
 
 def _cell(row: Row | None) -> str:

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 
+import board
 import data
 import generate
 import hooks
@@ -341,3 +342,28 @@ def test_the_board_says_what_each_model_tests():
     text = (ROOT / "docs" / "board.md").read_text()
     of_models = text.partition("## The models")[2]
     assert set(re.findall(r"`(\w+)`", of_models)) >= set(registry.names())
+
+
+def test_a_model_computes_if_it_is_right_with_every_seed_in_every_column():
+    def runs(model, configs=board.CONFIGS, **changes):
+        changes = {"recipe": "rule", "search": SEARCH} | changes
+        return [
+            run_files.result(model, config=config, seed=seed, **changes)
+            for config in configs
+            for seed in range(3)
+        ]
+
+    wrong = run_files.result(
+        "half", config="rows_32", seed=3, wrong=0.1, recipe="rule", search=SEARCH
+    )
+    known = [
+        *runs("computes"),
+        *runs("computes", recipe="rule-padding=valid"),
+        *runs("partly", board.CONFIGS[:3]),
+        *runs("half"),
+        wrong,
+        *runs("difference"),
+        *runs("own", search=None),
+    ]
+    assert board.computing("classification", known) == ["computes", "computes, padding=valid"]
+    assert board.computing("regression", known) == []
