@@ -25,7 +25,10 @@ def shows(run: Result) -> bool:
 
 def table(task: str, runs: Sequence[Result]) -> str:
     """Returns the rows of a task, the best first."""
-    table = tables.markdown(_COLUMNS, map(_cells, _models(task, runs)))
+    models = _models(task, runs)
+    if not models:
+        return "Not run yet.\n"
+    table = tables.markdown(_COLUMNS, map(_cells, models))
     return table.replace(_BREAK, "<br>")
 
 
@@ -63,7 +66,8 @@ def _seconds(rows: Sequence[Row]) -> float:
 
 
 def _cells(rows: Sequence[Row]) -> list[str]:
-    first, by_config = rows[0], {row.config: row for row in rows}
+    by_config = {row.config: row for row in rows}
+    first = by_config.get("quadrant_32", rows[0])
     steps = "" if not first.parameters else f"{first.steps:,.0f} steps, "
     return [
         _name(first),

@@ -30,8 +30,8 @@ class Recipe:
 
     Attributes:
         epochs: the number of passes over the training examples; by default 20, or 1 with `steps`.
-        steps: if not 0, at least so many steps: where examples are so few that `epochs` makes
-            fewer, there are as many epochs as it takes.
+        steps: if not 0, the least number of steps, to the end of an epoch: where `epochs` makes
+            fewer, there are more epochs.
         batch_size: the number of examples per step; the last batch of an epoch may be smaller.
         learning_rate: the initial learning rate.
         schedule: "constant"; "cosine", which decays to 0 at the last step; or "step", which divides

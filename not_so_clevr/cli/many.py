@@ -29,8 +29,7 @@ if TYPE_CHECKING:
 
 _SUITES = ", ".join([*published.suite_names(), theses.SUITE, f"{theses.SUITE}/NAME"])
 _GRID = f"One of {_SUITES}; or a TOML file, e.g. grid.toml."
-_SEEDS = "Run each row with N seeds, 0 to N - 1. Default: what it promises, mostly 3."
-_GRID_SEEDS = "Run each row with N seeds, 0 to N - 1. Default: those of the file, or 3."
+_SEEDS = "Run each row with N seeds, 0 to N - 1. Default: its own number, mostly 3."
 _BUDGET = "Stop after e.g. 30m or 1h30m; repeat the command to continue."
 _ADDRESS = "A Ray cluster, e.g. 10.0.0.1:6379, or auto. Default: this machine."
 _CPUS = "CPU cores and threads of each run."
@@ -54,7 +53,7 @@ _suite = functools.partial(typer.Argument, autocompletion=theses.suite_names)
 
 
 def reproduce_published(
-    suites: Annotated[list[str], _suite(metavar="SUITE...", help=f"Any of {_SUITES}.")],
+    suites: Annotated[list[str], _suite(metavar="GRID...", help=f"Any of {_SUITES}.")],
     rows: options.Rows = None,
     seeds: Annotated[int | None, options.what(metavar="N", help=_SEEDS)] = None,
     budget: Annotated[str | None, options.how(metavar="TIME", help=_BUDGET)] = None,
@@ -113,7 +112,7 @@ def _whole(of_theses: Iterable[Thesis], planned: reproduce.Planned) -> list[repr
 def sweep_grid(
     grid: Annotated[str, _suite(metavar="GRID", help=_GRID)],
     rows: options.Rows = None,
-    seeds: Annotated[int | None, options.what(metavar="N", help=_GRID_SEEDS)] = None,
+    seeds: Annotated[int | None, options.what(metavar="N", help=_SEEDS)] = None,
     address: Annotated[str | None, options.how(help=_ADDRESS)] = None,
     cpus_per_run: Annotated[int, options.how(help=_CPUS)] = 1,
     gpus_per_run: Annotated[float, options.how(help=_GPUS)] = 0,
