@@ -1494,23 +1494,26 @@ def test_a_convolution_that_tensorflow_computes_wrongly_is_refused(strides, wron
 @pytest.mark.parametrize(
     ("answer", "reading"),
     [
-        (lambda pixels: pixels, "in pixels"),
-        (lambda pixels: pixels / 15, "on a scale from 0 to 1"),
-        (lambda pixels: pixels[:, ::-1] / 7.5 - 1, r"in the order \(column, row\)"),
-        (lambda pixels: pixels + 1, "in pixels"),
+        (lambda pixels, last: pixels, "in pixels"),
+        (lambda pixels, last: pixels / last, "on a scale from 0 to 1"),
+        (lambda pixels, last: (2 * pixels / last - 1)[:, ::-1], r"in the order \(column, row\)"),
+        (lambda pixels, last: pixels + 1, "in pixels"),
     ],
 )
 @pytest.mark.parametrize("task", ["regression", "localisation"])
-def test_right_answers_on_another_scale_are_told(answer, reading, task, tmp_path):
+@pytest.mark.parametrize("config", [SMALL["config"], "quadrant_16x32_square3"])
+def test_right_answers_on_another_scale_are_told(answer, reading, task, config, tmp_path):
     def predict(x):
+        height, width = x.shape[1:3]
         white = x.reshape(len(x), -1) > 0.5  # The middle of the square, or the hot pixel
-        middle = (white * np.arange(256)).sum(axis=1) // white.sum(axis=1)
-        return answer(np.stack(np.divmod(middle, 16), axis=1))
+        middle = (white * np.arange(height * width)).sum(axis=1) // white.sum(axis=1)
+        pixels = np.stack(np.divmod(middle, width), axis=1)
+        return answer(pixels, np.array([height - 1, width - 1]))
 
     with pytest.raises(
         ValueError, match=f"predict answers {reading}: .* px off as it is; expected"
     ):
-        benchmark.evaluate(predict, task=task, config=SMALL["config"], runs=tmp_path)
+        benchmark.evaluate(predict, task=task, config=config, runs=tmp_path)
     assert not list(tmp_path.iterdir())
 
 

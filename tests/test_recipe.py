@@ -214,6 +214,9 @@ def test_with_steps_a_small_data_set_gets_more_epochs(count, epochs, steps):
 def test_epochs_replace_steps():
     assert Recipe(steps=7).replace({"epochs": 3}).steps == 0
     assert Recipe(epochs=3, steps=7).replace({"steps": 9}).epochs == 1
+    assert Recipe(epochs=3, steps=7).replace({"steps": 0}).epochs == 3
+    with pytest.raises(ValueError, match=r"epochs must be a positive integer, got None\."):
+        Recipe().replace({"epochs": None})
     with pytest.raises(ValueError, match="steps and epochs exclude each other; give one of them."):
         Recipe().replace({"epochs": 3, "steps": 7})
 

@@ -98,6 +98,14 @@ def test_the_compute_is_that_to_the_first_epoch_with_all_of_test_right_and_in_al
     assert (on_cpu.solved["seconds"], on_cpu.training_seconds) == (6.0, 12.0)
     never = result(history=history(0.5), environment={"training": {"steps": 7}})
     assert (never.solved, cells(never)["compute"]) == (None, "7 steps, 2 s")
+
+
+@pytest.mark.parametrize("epochs", ["until convergence", [1], -3, 2.5, True, None])
+@pytest.mark.parametrize("name", ["epochs", "batch_size"])
+def test_settings_of_other_harnesses_that_count_nothing_are_passed_over(name, epochs):
+    run = result(settings={"epochs": 3, "batch_size": 32} | {name: epochs})
+    assert (run.epochs, run.steps) == (3 if name == "batch_size" else 0, None)
+    assert "steps" not in cells(run)["compute"]
     assert cells(result())["compute"] == ""
 
 

@@ -274,6 +274,10 @@ def test_the_appendix_holds_untrusted_text_as_text():
     assert braces(text).count("{") == braces(text).count("}")
     assert r"the best of 9 points on quadrant\_upper\_left\_32." in text
     assert "steps=1000" in text
+    assert "epochs" not in text
+    counted = {"epochs": 60, "schedule": "step", "step_epochs": 40}
+    (recipe,) = files._recipes([result(settings=counted, search=None)])
+    assert recipe[2] == "epochs=60, schedule=step, step_epochs=40"
     assert "906 (regression, rendering)" in text
     assert r"near\_one" in text
     assert "2 cores of A, jax" in text

@@ -178,7 +178,7 @@ def _check_answers(result: Result, task: Task, name: str) -> None:
     readings = {
         "in pixels": answers,
         "on a scale from 0 to 1": answers * last,
-        "in the order (column, row)": predicted[:, ::-1],
+        "in the order (column, row)": predicted[:, ::-1] * last / last[::-1],
     }
     error = _mean_distance(predicted, centres)
     for reading, pixels in readings.items():

@@ -126,8 +126,10 @@ class Recipe:
         own = {name: value for name, value in settings.items() if name in names}
         if "epochs" in own and own.setdefault("steps", 0):
             raise UserError("steps and epochs exclude each other; give one of them.")
-        if "steps" in own:
+        if own.get("steps"):
             own.setdefault("epochs", None)
+        elif own.get("epochs", 1) is None:
+            raise UserError("epochs must be a positive integer, got None.")
         model = {name: value for name, value in settings.items() if name not in names}
         return dataclasses.replace(self, **own, model={**self.model, **model})
 

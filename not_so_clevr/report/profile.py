@@ -30,7 +30,6 @@ _ESCAPES = {
     **{each: f"\\{each}" for each in "&%$#_{}"},
 }
 _USUAL = {"optimizer": "adam", "beta_1": 0.9, "beta_2": 0.999, "loss": "task"}
-_DERIVED = ("epochs", "step_epochs")  # From the steps; for another schedule
 
 Recipe = tuple[str, str]  # The label and the settings of the runs of some tasks
 
@@ -276,13 +275,11 @@ def _settings(run: Result) -> str:
     """Returns the settings of a recipe that matter, e.g. `batch_size=16, steps=1000`."""
     values = dict(run.settings)
     model = values.pop("model", None) or {}
-    if not values.get("steps"):
-        values["steps"] = run.steps
-    shown = {
-        name: value
-        for name, value in values.items()
-        if value and name not in _DERIVED and _USUAL.get(name) != value
-    }
+    if values.get("steps"):
+        values.pop("epochs", None)  # They follow from the steps, on each data set.
+    if values.get("schedule") != "step":
+        values.pop("step_epochs", None)
+    shown = {name: value for name, value in values.items() if value and _USUAL.get(name) != value}
     own = [f"{name}={value}" for name, value in model.items()]
     return ", ".join([*(f"{name}={value}" for name, value in shown.items()), *own])
 

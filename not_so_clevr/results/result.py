@@ -168,7 +168,7 @@ class Result:
     @property
     def epochs(self) -> int:
         """The number of epochs of training; 0 if it is not known."""
-        return len(self.history) or int(self.settings.get("epochs") or 0)
+        return len(self.history) or self._setting("epochs")
 
     @property
     def steps(self) -> int | None:
@@ -176,8 +176,8 @@ class Result:
         training = self.environment.get("training")
         if isinstance(training, Mapping) and isinstance(training.get("steps"), int):
             return training["steps"]
-        batch_size = self.settings.get("batch_size")
-        if not (self.epochs and isinstance(batch_size, int) and batch_size > 0):
+        batch_size = self._setting("batch_size")
+        if not (self.epochs and batch_size):
             return None
         return self.epochs * -(-self._training_examples // batch_size)
 
@@ -191,6 +191,11 @@ class Result:
         if self.epochs and self.examples_per_second:
             return self.epochs * self._training_examples / self.examples_per_second
         return None
+
+    def _setting(self, name: str) -> int:
+        """Returns a setting that counts something; 0 if it does not, as other harnesses may."""
+        value = self.settings.get(name)
+        return value if isinstance(value, int) and value is not True and value > 0 else 0
 
     @property
     def _training_examples(self) -> int:
