@@ -366,6 +366,7 @@ def test_a_model_computes_if_it_is_right_with_every_seed_in_every_column():
         wrong,
         *runs("difference"),
         *runs("own", search=None),
+        *(run for run in runs("begun") if (run.config, run.seed) != ("rows_32", 2)),
     ]
     assert board.computing("classification", known) == ["computes", "computes, padding=valid"]
     assert board.computing("regression", known) == []
