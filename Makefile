@@ -28,7 +28,7 @@ demo: .venv/demo  ## Train CoordConv and ordinary convolution, print the table, 
 	$(BIN)/not-so-clevr report $(DEMO) --output $(DEMO)/report.html --figures $(DEMO)/figures
 	@echo "The picture of their errors is $(DEMO)/figures/errors-regression-quadrant.png"
 
-test: install    ## Run the tests: 5 to 6 minutes on 2 cores
+test: install    ## Run the tests: about 6 minutes on 2 cores
 	$(BIN)/pytest -n 2 --dist loadfile
 
 test-slow: install  ## Run those with Ray, Beam, other backends, the site, chromium, kills, the docs
