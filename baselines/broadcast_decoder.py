@@ -9,8 +9,8 @@ Tests whether convolutions that see the target and the pixel compute as well as 
 
     not-so-clevr train broadcast_decoder --task classification --config quadrant
 
-The paper has 64 filters; 16 make the network as large as `coordconv`. The recipes are a start, not
-the outcome of a search.
+The paper has 64 filters; 16 make the network as large as `coordconv`. The recipes are a start;
+`rule` is the outcome of a search (docs/board.md).
 """
 
 from __future__ import annotations

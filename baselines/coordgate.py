@@ -13,7 +13,7 @@ Tests whether gates do what channels of coordinates do.
 
 A gated sum over the canvas can hold the exact coordinates of a pixel (a test sets these weights by
 hand). Trained by this recipe it fits train and gets about half of `quadrant_32` in regression. The
-recipes are a start, not the outcome of a search.
+recipes are a start; `rule` is the outcome of a search (docs/board.md).
 """
 
 from __future__ import annotations

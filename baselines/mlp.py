@@ -13,8 +13,8 @@ Tests what a network without any structure does: it must fail where it was not t
 
     not-so-clevr train mlp --task regression --config quadrant
 
-A pixel that never was a target has untrained weights. The recipes are a start, not the outcome of a
-search.
+A pixel that never was a target has untrained weights. The recipes are a start; `rule` is the
+outcome of a search (docs/board.md).
 """
 
 from __future__ import annotations

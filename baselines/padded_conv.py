@@ -7,13 +7,14 @@ Tests how much of the position leaks in at the border.
 | recipe     | padding                            | expected                                     |
 |------------|------------------------------------|----------------------------------------------|
 | `zero`     | zeros                              | knows roughly where: a few pixels off        |
-| `reflect`  | the pixels inside, mirrored        | open                                         |
-| `valid`    | none: the canvas shrinks           | open: pixels near the border count less      |
+| `reflect`  | the pixels inside, mirrored        | right between training centres, not beyond   |
+| `valid`    | none: the canvas shrinks           | the same, less exactly                       |
 | `circular` | the pixels of the opposite border  | must fail: the same answer for every image   |
 
     not-so-clevr train padded_conv --task regression --config quadrant --recipe circular
 
-7,154 parameters on every canvas. The recipes are a start, not the outcome of a search.
+7,154 parameters on every canvas. The recipes are a start; `rule` is the outcome of a search
+(docs/board.md).
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ Tests whether an output that treats rows and columns apart recombines them.
 
 `aligned` cannot be right on held-out rows or columns. A square is a row times a column, so both can
 render it; no other shape. 41,792 parameters on 32x32, 50,048 on 64x64 pixels (`aligned`). The
-recipes are a start, not the outcome of a search.
+recipes are a start; `rule` is the outcome of a search (docs/board.md).
 """
 
 from __future__ import annotations

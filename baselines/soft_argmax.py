@@ -8,8 +8,8 @@
     not-so-clevr train soft_argmax --task regression --config quadrant
 
 Both should be within half a pixel on all of `uniform` and `quadrant`: the coordinates are in the
-readout, so nothing has to be learnt about places. The recipes are a start, not the outcome of a
-search.
+readout, so nothing has to be learnt about places. The recipes are a start; `rule` is the outcome of
+a search (docs/board.md).
 """
 
 from __future__ import annotations

@@ -10,7 +10,8 @@ Tests whether coordinates at the input help a network that has many other ways t
     not-so-clevr train unet --task rendering --config quadrant --recipe plain
 
 The input is the image, or the pair of coordinates at each pixel. 120,753 parameters, 144 more with
-coordinates, and 72 less for an image. The recipes are a start, not the outcome of a search.
+coordinates, and 72 less for an image. The recipes are a start; `rule` is the outcome of a search
+(docs/board.md).
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ Tests which kind of positions lets attention tell where a patch is.
 
 Two blocks of width 64 on patches of 4x4 pixels: about 70,000 parameters. `none` must fail
 everywhere, and `learned` outside train. Training is slow to leave the mean of the coordinates: 30
-epochs are too few. The recipes are a start, not the outcome of a search.
+epochs are too few. The recipes are a start; `rule` is the outcome of a search (docs/board.md).
 """
 
 from __future__ import annotations
