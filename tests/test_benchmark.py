@@ -968,10 +968,19 @@ def test_a_run_that_was_begun_before_a_setting_was_there_is_resumed(tmp_path):
 
 
 def test_a_function_that_cannot_be_found_again_needs_a_name(tmp_path):
-    with pytest.raises(
-        ValueError, match="Cannot derive a unique name from .*<lambda>; pass name=."
-    ):
-        benchmark.run(lambda task: linear(task), runs=tmp_path, **SMALL)
+    sentence = "Cannot derive a unique name from .*<lambda>; pass name=."
+    own = lambda task: linear(task)  # noqa: E731
+    with pytest.raises(ValueError, match=sentence):
+        benchmark.run(own, runs=tmp_path, **SMALL)
+    with pytest.raises(ValueError, match=sentence):
+        benchmark.tune(own, runs=tmp_path, **SMALL)
+    with pytest.raises(ValueError, match=sentence):
+        benchmark.suite(own, runs=tmp_path, data="memory")
+    options = RunOptions(data="memory", runs=tmp_path)
+    run = benchmark.plan(own, task=SMALL["task"], config=SMALL["config"])
+    with pytest.raises(ValueError, match=sentence):
+        list(benchmark.train([run], options))
+    assert not list(tmp_path.iterdir())
     result = benchmark.run(
         lambda task: linear(task), name="mine", runs=tmp_path, settings={"epochs": 1}, **SMALL
     )

@@ -80,7 +80,11 @@ def test_a_model_that_cannot_be_built_leaves_no_file(tmp_path):
         )
 
     with pytest.raises(ValueError, match=r"wrong returns shape \(2, 7\) for regression"):
-        list(runner.train(planned(wrong), RunOptions(data="memory", runs=tmp_path)))
+        list(
+            runner.train(
+                [plan(wrong, name="wrong", **SMALL)], RunOptions(data="memory", runs=tmp_path)
+            )
+        )
     assert not list(tmp_path.iterdir())
 
 

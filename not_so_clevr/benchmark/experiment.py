@@ -147,7 +147,8 @@ def as_model(build: str | registry.Model | Build, name: str | None = None) -> re
         model = build if isinstance(build, registry.Model) else registry.describe(build)
     if name is None:
         return model
-    return dataclasses.replace(model, name=name, findable=model.findable and model.name == name)
+    findable = model.findable and model.name == name
+    return dataclasses.replace(model, name=name, findable=findable, named=True)
 
 
 def _plain(value: Any) -> Any:

@@ -69,12 +69,13 @@ class RunOptions:
 
         Raises:
             UserError: one sentence, if the data set does not fit into memory, the model would also
-                be measured on the data set that it is trained on, or the run to resume is damaged
-                or has other settings.
+                be measured on the data set that it is trained on, the run would have a folder but
+                its model has no name of its own, or the run to resume is damaged or has other
+                settings.
             FileExistsError: one sentence, if the run exists, unless resumed or replaced.
             OSError: one sentence, if the folder of the run cannot be read.
         """
-        from not_so_clevr.benchmark import loading
+        from not_so_clevr.benchmark import evaluation, loading
         from not_so_clevr.benchmark.run_folder import RunFolder
 
         if run.config.name in (as_config(each).name for each in self.also):
@@ -85,6 +86,8 @@ class RunOptions:
         if self.data == "tfds":
             loading.check_memory(run.config, run.task)
         if self.runs is not None:
+            if not run.model.named:
+                raise UserError(evaluation.NO_NAME.format(name=run.model.name, argument="name"))
             folder = RunFolder(self.runs, run.id)
             if self.resume:
                 folder.check_resumable(run.saved_recipe)

@@ -46,6 +46,7 @@ class Model:
         recipes: name of the recipe -> name of the task -> recipe; the first is the default.
         findable: whether `find` returns the model for its name.
         searches: name of the recipe and of the task -> how it was found, see `Result.search`.
+        named: whether the name tells the model from others: it is the user's, or findable.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Model:
     recipes: Mapping[str, Mapping[str, Recipe]]
     findable: bool
     searches: Mapping[tuple[str, str], Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+    named: bool = True
 
     def recipe(self, name: str | None, task: str) -> tuple[str, Recipe]:
         """Returns the name and the recipe for a task; the default recipe if `name` is None.
@@ -199,7 +201,8 @@ def describe(build: Callable[..., keras.Model], name: str | None = None) -> Mode
     recipes = getattr(build, "recipes", {"default": dict.fromkeys(TASKS, Recipe())})
     check_recipes(recipes, path)
     findable = is_importable and name in (None, path)
-    return Model(name or path, build, str(source), recipes, findable)
+    named = is_importable or name is not None
+    return Model(name or path, build, str(source), recipes, findable, named=named)
 
 
 def _module(name: str) -> Any:

@@ -29,7 +29,6 @@ from not_so_clevr.benchmark.experiment import Build, Run, plan
 from not_so_clevr.benchmark.log import Log, Watch
 from not_so_clevr.benchmark.options import RunOptions
 from not_so_clevr.benchmark.run_folder import RunFolder, claim
-from not_so_clevr.checks import UserError
 from not_so_clevr.dataset.batches import Batches, Examples
 from not_so_clevr.dataset.config import NotSoClevrConfig
 from not_so_clevr.dataset.tasks import Task
@@ -102,9 +101,6 @@ def run(
     planned = plan(
         build, task=task, config=config, recipe=recipe, settings=settings, seed=seed, name=name
     )
-    is_named = name is not None or planned.model.findable or isinstance(build, registry.Model)
-    if runs is not None and not is_named:
-        raise UserError(evaluation.NO_NAME.format(name=planned.model.name, argument="name"))
     options = RunOptions(
         data=data,
         data_dir=data_dir,
