@@ -5,7 +5,10 @@ import contextlib
 import dataclasses
 import inspect
 import io
+import pathlib
 import pty
+import time
+import types
 
 import filelock
 import keras
@@ -60,6 +63,30 @@ def test_a_run_that_is_made_elsewhere_keeps_no_other_back(tmp_path):
     assert "seed1 is being written by another process" in events[3].message
     alone = benchmark.run(linear, data="memory", seed=2, settings={"epochs": 2}, **SMALL)
     assert events[5].result.metrics == alone.metrics
+
+
+def test_a_search_waits_for_a_run_that_is_made_elsewhere(tmp_path, monkeypatch, capsys):
+    runs = planned(seeds=3)
+    lock = filelock.FileLock(tmp_path / runs[1].id.replace("seed1", ".seed1.lock"))
+
+    pathlib.Path(lock.lock_file).parent.mkdir(parents=True)
+    pauses = []
+
+    def sleep(seconds):
+        pauses.append(seconds)
+        if len(pauses) == 2:
+            lock.release()
+
+    lock.acquire()
+    clock = types.SimpleNamespace(sleep=sleep, monotonic=time.monotonic)
+    monkeypatch.setattr(runner, "time", clock)
+    options = RunOptions(data="memory", runs=tmp_path, resume=True, verbose=1)
+    events = runner.train(runs, options, wait=True)
+    each = [(kind, seed) for seed in range(3) for kind in (Started, Finished)]
+    assert kinds(events) == each
+    assert len(pauses) == 2
+    sentence = f"{runs[1].id} is being made by another process; waiting for it."
+    assert capsys.readouterr().err.count(sentence) == 1
 
 
 def test_all_is_checked_before_anything_is_trained(tmp_path):

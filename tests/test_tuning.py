@@ -8,7 +8,16 @@ import keras
 import pytest
 
 from not_so_clevr import benchmark, results
-from not_so_clevr.benchmark import Recipe, experiment, recipe_file, tuning, with_recipes
+from not_so_clevr.benchmark import (
+    Recipe,
+    experiment,
+    recipe_file,
+    run_folder,
+    runner,
+    training,
+    tuning,
+    with_recipes,
+)
 from not_so_clevr.benchmark.options import TUNE_CONFIG
 from not_so_clevr.checks import UserError
 from not_so_clevr.cli import many, terminal
@@ -35,6 +44,12 @@ def build(task, steps, width=4):
     inputs = keras.Input(task.input_shape)
     x = keras.layers.Dense(width)(keras.layers.Flatten()(inputs))
     return keras.Model(inputs, keras.layers.Dense(math.prod(task.output_shape))(x))
+
+
+def two_numbers(task):
+    if task.name != "regression":
+        raise KeyError(task.name)
+    return build(task, 1)
 
 
 def sized(task, sizes):
@@ -183,6 +198,32 @@ def test_a_point_that_fails_is_never_the_best():
         UserError, match="Every point of the search failed; the first: It diverged."
     ):
         _ = tuning.search(runs, 1, {}, [], {runs[0].id: "It diverged."}).best
+
+
+@pytest.mark.parametrize("start", ["tune", "suite", "command"])
+def test_a_run_that_another_process_makes_has_not_failed(start, monkeypatch, tmp_path):
+    waits, busy = [], [run_folder.Busy("It is being written."), run_folder.Busy("Still.")]
+
+    def execute(run, options):
+        if busy:
+            raise busy.pop()
+        return result(run, 1.0)
+
+    monkeypatch.setattr(training, "execute", execute)
+    monkeypatch.setattr(runner, "_PAUSE", 0)
+    monkeypatch.setattr(runner.time, "sleep", waits.append)
+    if start == "tune":
+        assert all(point.is_complete for point in tune(runs=tmp_path).points)
+    elif start == "suite":
+        profile = benchmark.suite(two_numbers, data="memory", runs=tmp_path)
+        assert not profile.failures
+    else:
+        settings = ["steps=4"]
+        many.tune(f"{__name__}:build", **WHERE, settings=settings, data="memory", runs=tmp_path)
+        (saved,) = (tmp_path / "rule" / "regression").glob("*.json")
+        grid = json.loads(saved.read_text())["grid"]
+        assert [each["failures"] for each in grid] == [[]] * 9
+    assert waits.count(0) == 2
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,8 @@ def make(planned: Suite, options: RunOptions, without: Collection[str] = ()) -> 
 
     groups = itertools.groupby(runs, lambda run: (run.seed, planned.also[run.config.name]))
     for (_, also), group in groups:
-        yield from runner.make(list(group), dataclasses.replace(options, also=also))
+        how = dataclasses.replace(options, also=also)
+        yield from runner.make(list(group), how, wait=True)
 
 
 def suite(
@@ -134,7 +135,8 @@ def suite(
     model is bundled; otherwise the model's default recipe with the steps, batches and schedule of
     the rule (`tuning.SETTINGS`).
 
-    With `runs`, the suite can be interrupted; the same call goes on.
+    With `runs`, the suite can be interrupted; the same call goes on. A run that another process is
+    making is waited for.
 
     Args:
         build: as for `run`.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -15,14 +16,18 @@ from not_so_clevr.benchmark.run_folder import Busy
 from not_so_clevr.checks import UserError
 from not_so_clevr.dataset import devices
 from not_so_clevr.dataset.generate import generate
+from not_so_clevr.results import Result
+
+_PAUSE = 5.0  # Seconds between attempts to get a run that another process is making
 
 
-def train(runs: Sequence[Run], options: RunOptions) -> Iterator[Event]:
+def train(runs: Sequence[Run], options: RunOptions, *, wait: bool = False) -> Iterator[Event]:
     """Trains several runs, one after the other, once all of them have been checked.
 
     Args:
         runs: the runs, e.g. `[run.with_seed(seed) for seed in range(3)]`; see `plan`.
         options: the options of each run.
+        wait: as for `make`.
 
     Yields:
         Started, then Finished or Failed, for each run. A run that fails does not stop the others.
@@ -34,20 +39,27 @@ def train(runs: Sequence[Run], options: RunOptions) -> Iterator[Event]:
     for run in runs:
         options.check(run)
     networks.check_models(runs, len(devices))
-    yield from make(runs, options)
+    yield from make(runs, options, wait=wait)
 
 
-def make(runs: Sequence[Run], options: RunOptions, budget: float | None = None) -> Iterator[Event]:
+def make(
+    runs: Sequence[Run],
+    options: RunOptions,
+    budget: float | None = None,
+    *,
+    wait: bool = False,
+) -> Iterator[Event]:
     """Generates missing data sets, and makes the runs.
 
     Args:
         runs: the runs.
         options: the options of each run.
         budget: seconds after which to stop at the end of an epoch. Generating does not count.
+        wait: wait for a run that another process is making, and go on with it; otherwise it fails.
 
     Yields:
         Started for each run, then Finished, Failed, or OutOfTime, which is the last event. A run
-        that diverges, or that another process is making, does not stop the others.
+        that fails does not stop the others.
 
     Raises:
         OSError: one sentence, if a folder or data set cannot be written, or is damaged.
@@ -62,7 +74,7 @@ def make(runs: Sequence[Run], options: RunOptions, budget: float | None = None) 
         if until is not None and time.monotonic() > until:
             return
         yield Started(run)
-        event = _make(run, options, until)
+        event = _make(run, options, until, wait)
         yield event
         if isinstance(event, OutOfTime):
             return
@@ -77,13 +89,13 @@ def prepare(runs: Iterable[Run], options: RunOptions) -> None:
             generate(configs, data_dir=options.data_dir, on_progress=on_progress)
 
 
-def _make(run: Run, options: RunOptions, until: float | None) -> Event:
+def _make(run: Run, options: RunOptions, until: float | None, wait: bool) -> Event:
     """Makes a run; returns the event that ends it."""
     if until is not None:
         callbacks = [*options.callbacks, log.StopAt(until)]
         options = dataclasses.replace(options, callbacks=callbacks)
     try:
-        return Finished(run, training.execute(run, options))
+        return Finished(run, _execute(run, options, wait))
     except log.TimeIsUp:
         return OutOfTime(run)
     except (UserError, Busy) as error:
@@ -95,3 +107,18 @@ def _make(run: Run, options: RunOptions, until: float | None) -> Event:
             raise
         what = f"{run.model.name} cannot be trained for {run.task.name}"
         return Failed(run, tracebacks.explain(what, error))
+
+
+def _execute(run: Run, options: RunOptions, wait: bool) -> Result:
+    """Executes a run; with `wait`, only once no other process is making it."""
+    is_told = not progress.is_shown(options.verbose)
+    while True:
+        try:
+            return training.execute(run, options)
+        except Busy:
+            if not wait:
+                raise
+        if not is_told:
+            print(f"{run.id} is being made by another process; waiting for it.", file=sys.stderr)
+            is_told = True
+        time.sleep(_PAUSE)

@@ -249,7 +249,8 @@ def tune(
     are closest, and then the one with the lowest learning rate and weight decay. A point whose run
     fails is never the best.
 
-    With `runs`, the search can be interrupted; the same call goes on.
+    With `runs`, the search can be interrupted; the same call goes on. A run that another process is
+    making is waited for.
 
     Args:
         build: as for `run`.
@@ -273,7 +274,7 @@ def tune(
     seeds = integer("seeds", seeds, 1, 10_000)
     todo = points(build, task=task, config=config, settings=settings, name=name)
     options = RunOptions(data, data_dir, runs, resume=runs is not None, verbose=verbose)
-    made, failures = collected(runner.train(every_seed(todo, seeds), options))
+    made, failures = collected(runner.train(every_seed(todo, seeds), options, wait=True))
     found = search(todo, seeds, settings, made, failures)
     _ = found.best  # Raises if there is none.
     return found

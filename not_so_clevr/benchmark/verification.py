@@ -299,7 +299,7 @@ def _train(run: Run, record: Result, options: RunOptions) -> tuple[keras.Model, 
     """Trains a run; returns its network and its result. Raises UserError if it fails."""
     held = _Network()
     options = dataclasses.replace(options, callbacks=[held])
-    made, failures = collected(runner.make([run], options))
+    made, failures = collected(runner.make([run], options, wait=True))
     if failures:
         raise UserError(failures[run.id])
     (result,) = made

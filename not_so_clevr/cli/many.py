@@ -174,7 +174,7 @@ def tune(
     points = tuning.points(model, task=task, config=config, settings=changed)
     if address is None:
         todo = tuning.every_seed(points, seeds)
-        made, failures = terminal.follow(runner.train(todo, how), "this command", runs)
+        made, failures = terminal.follow(runner.train(todo, how, wait=True), "this command", runs)
     else:
         made, failures = _on_ray(points, seeds, how, address, cpus_per_run, gpus_per_run)
 
