@@ -23,6 +23,7 @@ METRICS = {
     "regression": ("within_half_pixel", "error"),
     "rendering": ("exact", "iou"),
 }
+TASK = {"task": "regression", "config": "quadrant_32"}
 SETS = ["uniform_32", "quadrant_32", "border_32", "uniform_test80_32"]
 
 
@@ -134,7 +135,16 @@ def test_the_recipe_in_a_file_is_for_its_task(tmp_path):
         [result(config=runs[0].config.name, model="coordconv", recipe=runs[0].recipe_name)],
         {},
     )
-    file = str(search.write(tmp_path / "found.toml"))
+    path = search.write(tmp_path / "found.toml")
+    file = str(path)
+    assert benchmark.plan("coordconv", **TASK, recipe=path).file == file
+    for wrong in (5, b"found.toml"):
+        with pytest.raises(UserError, match="recipe=.* is neither a name nor a file"):
+            benchmark.plan("coordconv", **TASK, recipe=wrong)
+    for one in (path, file):
+        with pytest.raises(UserError, match="recipes must be a list of recipes, got .*found.toml"):
+            protocol.plan("coordconv", recipes=one)
+    assert protocol.plan("coordconv", recipes=[path]).runs[0].file == file
     planned = protocol.plan("coordconv", recipes=[file, "article"])
     names = {run.task.name: run.file or run.recipe_name for run in planned.runs}
     assert names["regression"] == file

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import inspect
 import json
+import os
 import shlex
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -105,7 +106,7 @@ def plan(
     *,
     task: str | Task,
     config: str | NotSoClevrConfig,
-    recipe: str | None = None,
+    recipe: str | os.PathLike[str] | None = None,
     settings: Mapping[str, Any] | None = None,
     seed: int = 0,
     name: str | None = None,
@@ -119,13 +120,14 @@ def plan(
     config = as_config(config)
     task = as_task(task, config.canvas_size)
     file, search = "", None
-    if recipe is not None and recipe.endswith(recipe_file.SUFFIX):
-        file = recipe
+    given = None if recipe is None else recipe_file.as_text(recipe)
+    if given is not None and given.endswith(recipe_file.SUFFIX):
+        file = given
         chosen, values, search = recipe_file.read(file, model.name, task.name)
     else:
-        recipe, values = model.recipe(recipe, task.name)
-        chosen = "" if recipe == next(iter(model.recipes)) else recipe
-        search = model.searches.get((recipe, task.name))
+        found, values = model.recipe(given, task.name)
+        chosen = "" if found == next(iter(model.recipes)) else found
+        search = model.searches.get((found, task.name))
 
     if not isinstance(settings, (Mapping, type(None))):
         raise UserError(f"settings must be a dict, got {settings!r}; e.g. {{'epochs': 3}}.")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import os
 import pathlib
 import shlex
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -62,7 +63,7 @@ class Suite:
 def plan(
     build: str | registry.Model | Build,
     *,
-    recipes: Sequence[str] = (),
+    recipes: Sequence[str | os.PathLike[str]] = (),
     settings: Mapping[str, Any] | None = None,
     quick: bool = False,
     name: str | None = None,
@@ -70,11 +71,16 @@ def plan(
     """Returns the runs of a suite, after building each network. Arguments and errors as `suite`."""
     settings = dict(settings or {})
     model = experiment.as_model(build, name)
-    _check_recipes(model, recipes)
+    if isinstance(recipes, (str, os.PathLike)):
+        raise UserError(
+            f"recipes must be a list of recipes, got {recipes!r}; put it into brackets."
+        )
+    given = [recipe_file.as_text(each) for each in recipes]
+    _check_recipes(model, given)
 
     chosen = {each: CAPABILITIES[each] for each in (QUICK if quick else CAPABILITIES)}
     configs = list(dict.fromkeys(each.config for each in chosen.values()))
-    ways, gaps = _ways(model, configs[0], recipes, settings)
+    ways, gaps = _ways(model, configs[0], given, settings)
     runs = [
         experiment.plan(model, task=task, config=config, recipe=recipe, settings=changes)
         for config in configs
@@ -84,10 +90,10 @@ def plan(
     for each in chosen.values():
         also.setdefault(each.config, []).extend([each.also] if each.also else [])
 
-    words = [pathlib.PurePath(each).stem for each in recipes]
+    words = [pathlib.PurePath(each).stem for each in given]
     label = naming.label(model.name, naming.changed("-".join(words), settings))
     label += "-quick" if quick else ""
-    command = _command(model, recipes, settings, quick)
+    command = _command(model, given, settings, quick)
     return Suite(runs, 1 if quick else SEEDS, gaps, also, naming.shortened(label), command)
 
 
@@ -116,7 +122,7 @@ def make(planned: Suite, options: RunOptions, without: Collection[str] = ()) -> 
 def suite(
     build: str | registry.Model | Build,
     *,
-    recipes: Sequence[str] = (),
+    recipes: Sequence[str | os.PathLike[str]] = (),
     settings: Mapping[str, Any] | None = None,
     quick: bool = False,
     name: str | None = None,

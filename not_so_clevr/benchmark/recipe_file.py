@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -19,6 +20,16 @@ SUFFIX = ".toml"
 
 _NEEDED = ("name", "model", "task", "settings")
 _KEYS = (*_NEEDED, "search")
+
+
+def as_text(recipe: str | os.PathLike[str]) -> str:
+    """Returns the name or the file of a recipe as a string. Raises UserError if it is neither."""
+    text = os.fspath(recipe) if isinstance(recipe, (str, os.PathLike)) else None
+    if not isinstance(text, str):
+        raise UserError(
+            f"recipe={recipe!r} is neither a name nor a file; expected e.g. 'net.toml'."
+        )
+    return text
 
 
 def read(

@@ -8,6 +8,7 @@ on CPUs without AVX-512 `TF_ENABLE_ONEDNN_OPTS=1`, which the command sets.
 from __future__ import annotations
 
 import math
+import os
 import pathlib
 import time
 from collections.abc import Mapping, Sequence
@@ -40,7 +41,7 @@ def run(
     *,
     task: str | Task,
     config: str | NotSoClevrConfig,
-    recipe: str | None = None,
+    recipe: str | os.PathLike[str] | None = None,
     settings: Mapping[str, Any] | None = None,
     seed: int = 0,
     name: str | None = None,
