@@ -4,13 +4,17 @@ import json
 import math
 import os
 
+import hypothesis
+import hypothesis.strategies as st
 import keras
+import numpy as np
 import pytest
 
 from not_so_clevr import benchmark, results
 from not_so_clevr.benchmark import (
     Recipe,
     experiment,
+    protocol,
     recipe_file,
     run_folder,
     runner,
@@ -255,6 +259,53 @@ def test_a_recipe_is_read_as_it_was_written(tmp_path):
         file, recipe, name="mine", model="net", task="rendering", search=about, comment="One.\nTwo."
     )
     assert recipe_file.read(file, "net", "rendering") == ("mine", recipe, about)
+
+
+names = st.text(min_size=1).filter(lambda name: name not in Recipe.names())
+scalars = st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+values = st.recursive(scalars | st.text(), st.lists, max_leaves=5)
+
+
+@hypothesis.given(st.dictionaries(names, values), st.sampled_from([{"steps": 7}, {"epochs": 7}]))
+def test_every_recipe_is_read_as_it_was_written(tmp_path_factory, model, length):
+    recipe = Recipe(**length, ema=0.9, model=model)
+    about = {"config": "uniform", "points": 9, "perfect": 3, "seeds": 1, "seconds": 1.5}
+    file = tmp_path_factory.mktemp("recipe") / "net.toml"
+    keywords = {"name": "mine", "model": "nét", "task": "rendering", "search": about}
+    recipe_file.write(file, recipe, comment="", **keywords)
+    assert recipe_file.read(file, "nét", "rendering") == ("mine", recipe, about)
+
+
+@pytest.mark.parametrize("value", [None, {"a": 1}, [1, [None]], "\ud800"])
+def test_a_setting_that_no_file_holds_is_told_before_any_training(value):
+    with pytest.raises(UserError, match="setting width=.* does not fit into a recipe file"):
+        tuning.points(build, **WHERE, settings={"width": value})
+
+
+def test_an_argument_with_the_name_of_a_setting_is_told_before_any_training():
+    def clipped(task, clip):
+        return build(task, 1)
+
+    mine = with_recipes(source="me", mine={"regression": Recipe(model={"clip": 3})})(clipped)
+    with pytest.raises(UserError, match="argument clip of the model has the name of a setting"):
+        tuning.points(mine, **WHERE)
+
+
+def test_the_numbers_of_numpy_are_saved_as_those_of_python(tmp_path):
+    settings = {"steps": np.int64(4)}
+    runs = tuning.points(build, **WHERE, name="net", settings=settings)
+    search = tuning.search(runs, 1, settings, [result(runs[0], 1.0)], {})
+    search.write(tmp_path / "net.toml")
+    assert (search.name, json.loads((tmp_path / "net.json").read_text())["settings"]) == (
+        "rule-steps=4",
+        {"steps": 4},
+    )
+    for function in (
+        tuning.points,
+        lambda *_, settings, **__: protocol.plan(build, settings=settings),
+    ):
+        with pytest.raises(UserError, match="settings must be a dict, got 'steps=4'"):
+            function(build, task="regression", settings="steps=4")
 
 
 def test_the_command_names_the_file(tmp_path, monkeypatch):

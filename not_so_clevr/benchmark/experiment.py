@@ -129,9 +129,7 @@ def plan(
         chosen = "" if found == next(iter(model.recipes)) else found
         search = model.searches.get((found, task.name))
 
-    if not isinstance(settings, (Mapping, type(None))):
-        raise UserError(f"settings must be a dict, got {settings!r}; e.g. {{'epochs': 3}}.")
-    settings = _plain(settings or {})
+    settings = as_settings(settings)
     values = values.replace(settings)
     values = dataclasses.replace(values, model=_plain(values.model))
     values = values.for_examples(len(config.split_centres()["train"]))
@@ -151,6 +149,13 @@ def as_model(build: str | registry.Model | Build, name: str | None = None) -> re
         return model
     findable = model.findable and model.name == name
     return dataclasses.replace(model, name=name, findable=findable, named=True)
+
+
+def as_settings(settings: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Returns a user's settings with Python's numbers. Raises UserError if they are not a dict."""
+    if not isinstance(settings, (Mapping, type(None))):
+        raise UserError(f"settings must be a dict, got {settings!r}; e.g. {{'epochs': 3}}.")
+    return {name: _plain(value) for name, value in (settings or {}).items()}
 
 
 def _plain(value: Any) -> Any:

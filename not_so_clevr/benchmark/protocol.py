@@ -69,7 +69,7 @@ def plan(
     name: str | None = None,
 ) -> Suite:
     """Returns the runs of a suite, after building each network. Arguments and errors as `suite`."""
-    settings = dict(settings or {})
+    settings = experiment.as_settings(settings)
     model = experiment.as_model(build, name)
     if isinstance(recipes, (str, os.PathLike)):
         raise UserError(

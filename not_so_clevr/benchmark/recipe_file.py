@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import pathlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,10 +16,11 @@ import pydantic
 from not_so_clevr import files
 from not_so_clevr.benchmark.recipe import Recipe
 from not_so_clevr.checks import UserError
-from not_so_clevr.results import record, toml
+from not_so_clevr.results import naming, record, toml
 
 SUFFIX = ".toml"
 
+_BARE = re.compile(r"[A-Za-z0-9_-]+")  # A key of TOML without quotes
 _NEEDED = ("name", "model", "task", "settings")
 _KEYS = (*_NEEDED, "search")
 
@@ -77,6 +80,30 @@ def _table(file: str | pathlib.Path) -> dict[str, Any]:
     return table
 
 
+def check(recipe: Recipe) -> None:
+    """Raises UserError, one sentence, if a file cannot hold an argument of the recipe's model."""
+    for name, value in recipe.model.items():
+        if name in Recipe.names():
+            raise UserError(
+                f"argument {name} of the model has the name of a setting of the recipe, so a file "
+                "cannot tell them apart; rename it."
+            )
+        if not _fits(value):
+            raise UserError(
+                f"setting {naming.write(name, value)} does not fit into a recipe file; "
+                "expected a number, a string, true, false or a list of them."
+            )
+
+
+def _fits(value: Any) -> bool:
+    """Returns whether `_line` writes a value as TOML."""
+    if isinstance(value, (list, tuple)):
+        return all(map(_fits, value))
+    if isinstance(value, str):  # UTF-8 has no surrogates.
+        return value.encode(errors="ignore").decode() == value
+    return isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
+
+
 def write(
     file: pathlib.Path,
     recipe: Recipe,
@@ -99,9 +126,10 @@ def write(
         comment: lines to begin with.
 
     Raises:
-        UserError: one sentence, if a setting is None, which TOML cannot hold.
+        UserError: one sentence, as `check`.
         OSError: one sentence, if the file cannot be written.
     """
+    check(recipe)
     lines = [f"# {line}" for line in comment.splitlines()]
     lines += _lines({"name": name, "model": model, "task": task})
     lines += ["", "[settings]", *_lines(_settings(recipe))]
@@ -122,8 +150,13 @@ def _settings(recipe: Recipe) -> dict[str, Any]:
 
 
 def _lines(values: Mapping[str, Any]) -> list[str]:
-    """Returns lines of TOML. A number, a string, a boolean or a list is written as in JSON."""
-    for name, value in values.items():
-        if value is None:
-            raise UserError(f"{name} is None, which a TOML file cannot hold; omit it.")
-    return [f"{name} = {json.dumps(value)}" for name, value in values.items()]
+    """Returns lines of TOML. Values and unusual keys are written as in JSON."""
+    return [
+        f"{name if _BARE.fullmatch(name) else _text(name)} = {_text(value)}"
+        for name, value in values.items()
+    ]
+
+
+def _text(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)  # TOML has no pairs of escaped surrogates,
+    return text.replace("\x7f", "\\u007f")  # and no plain DEL.

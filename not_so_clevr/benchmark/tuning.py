@@ -210,12 +210,13 @@ def points(
     name: str | None = None,
 ) -> list[Run]:
     """Returns the run of each point, with seed 0. Arguments and errors as for `tune`."""
-    settings = dict(settings or {})
+    settings = experiment.as_settings(settings)
     if "weight_decay" in settings:
         raise UserError("weight_decay is what the search is over; omit it.")
     usual = experiment.plan(
         build, task=task, config=config, settings={**SETTINGS, **settings}, name=name
     )
+    recipe_file.check(usual.recipe)
     rates = [float(f"{factor * usual.recipe.learning_rate:.{_DIGITS}g}") for factor in RATES]
     return [
         experiment.plan(
@@ -308,4 +309,4 @@ def search(
         ids = [run.with_seed(seed).id for seed in range(seeds)]
         own = [by_id[each][0] for each in ids if each in by_id]
         found.append(Point(run, own, [failures[each] for each in ids if each in failures]))
-    return Search(found, seeds, dict(settings or {}))
+    return Search(found, seeds, experiment.as_settings(settings))
