@@ -18,6 +18,7 @@ from not_so_clevr.benchmark import (
     recipe_file,
     run_folder,
     runner,
+    searches,
     training,
     tuning,
     with_recipes,
@@ -85,6 +86,17 @@ def test_everybody_gets_the_same_number_of_steps(config):
     }
     per_epoch = math.ceil(len(as_config(config).split_centres()["train"]) / 16)
     assert 0 <= steps - 1000 < per_epoch
+
+
+def test_epochs_replace_the_steps_of_the_rule():
+    runs = tuning.points(build, **WHERE, settings={"epochs": 3})
+    assert {(run.recipe.epochs, run.recipe.steps) for run in runs} == {(3, 0)}
+    with pytest.raises(UserError, match="steps and epochs exclude each other"):
+        tuning.points(build, **WHERE, settings={"epochs": 3, "steps": 4})
+
+    search = tuning.search(runs, 1, {"epochs": 3}, [result(runs[0], 1.0)], {})
+    recipe = searches.recipe(search.values())
+    assert (recipe.epochs, recipe.steps, recipe.schedule) == (3, 0, "cosine")
 
 
 def test_what_it_chooses_on_is_held_out_nowhere_in_the_reported_quadrant():

@@ -228,12 +228,12 @@ def _recipe(model: registry.Model, task: str, recipes: Sequence[str]) -> str | N
 
 def _usual(settings: Mapping[str, Any], is_compiled: bool) -> dict[str, Any]:
     """Returns the settings of the rule, with the user's changes."""
-    usual = dict(tuning.SETTINGS)
-    if "epochs" in settings:
-        del usual["steps"]
-    if is_compiled:  # It has its own optimizer.
-        usual = {key: each for key, each in usual.items() if key not in networks.OF_THE_OPTIMIZER}
-    return {**usual, **settings}
+    left_out = networks.OF_THE_OPTIMIZER if is_compiled else ()  # It has its own optimizer.
+    return {
+        name: value
+        for name, value in tuning.changed(settings).items()
+        if name in settings or name not in left_out
+    }
 
 
 def _command(

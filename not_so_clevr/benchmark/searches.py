@@ -32,7 +32,10 @@ def recipe(search: Mapping[str, Any]) -> Recipe:
     """Returns the recipe that was found, for data sets of any size."""
     from not_so_clevr.benchmark.recipe import Recipe  # Imports Keras
 
-    return Recipe(**{**search["recipe"], "epochs": None})  # It has those that its steps made.
+    values = dict(search["recipe"])
+    if values["steps"]:
+        values["epochs"] = None  # It has those that its steps made.
+    return Recipe(**values)
 
 
 def of(model: str) -> Iterator[Mapping[str, Any]]:

@@ -201,6 +201,14 @@ def check_file(file: str | pathlib.Path) -> pathlib.Path:
     return file
 
 
+def changed(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the settings of the rule with a user's changes; `epochs` replaces its `steps`."""
+    rule = dict(SETTINGS)
+    if "epochs" in settings:
+        del rule["steps"]
+    return {**rule, **settings}
+
+
 def points(
     build: str | registry.Model | Build,
     *,
@@ -213,9 +221,7 @@ def points(
     settings = experiment.as_settings(settings)
     if "weight_decay" in settings:
         raise UserError("weight_decay is what the search is over; omit it.")
-    usual = experiment.plan(
-        build, task=task, config=config, settings={**SETTINGS, **settings}, name=name
-    )
+    usual = experiment.plan(build, task=task, config=config, settings=changed(settings), name=name)
     recipe_file.check(usual.recipe)
     rates = [float(f"{factor * usual.recipe.learning_rate:.{_DIGITS}g}") for factor in RATES]
     return [
@@ -223,7 +229,7 @@ def points(
             build,
             task=task,
             config=config,
-            settings={**SETTINGS, **settings, "learning_rate": rate, "weight_decay": decay},
+            settings={**changed(settings), "learning_rate": rate, "weight_decay": decay},
             name=name,
         )
         for rate, decay in itertools.product(rates, DECAYS)
