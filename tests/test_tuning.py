@@ -9,6 +9,7 @@ import hypothesis.strategies as st
 import keras
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from not_so_clevr import benchmark, results
 from not_so_clevr.benchmark import (
@@ -25,7 +26,7 @@ from not_so_clevr.benchmark import (
 )
 from not_so_clevr.benchmark.options import TUNE_CONFIG
 from not_so_clevr.checks import UserError
-from not_so_clevr.cli import many, terminal
+from not_so_clevr.cli import app, many, terminal
 from not_so_clevr.dataset.config import as_config
 
 WHERE = {"task": "regression", "config": "quadrant_upper_left_12_square3"}  # 75 train, 25 test
@@ -343,6 +344,17 @@ def test_the_recipe_of_many_settings_has_a_name_that_a_file_may_have(monkeypatch
     )[::-1]
     assert (recipe.suffix, search.suffix) == (".toml", ".json")
     assert len(recipe.name) == 255
+
+
+@pytest.mark.parametrize("option", ["--cpus-per-run 2", "--gpus-per-run 0.5"])
+@pytest.mark.parametrize("command", ["tune conv --task regression", "suite conv"])
+def test_cores_and_gpus_are_those_of_runs_on_ray(command, option, monkeypatch, tmp_path):
+    monkeypatch.setattr(terminal, "follow", lambda *_: pytest.fail("it was trained"))
+    words = [*command.split(), *option.split(), "--runs", str(tmp_path)]
+    outcome = CliRunner().invoke(app, words)
+    sentence = f"{option} is for Ray; add --address, e.g. --address local."
+    assert (outcome.exit_code, str(outcome.exception)) == (1, sentence)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("name", ["net.json", "net"])

@@ -35,6 +35,9 @@ _ADDRESS = "A Ray cluster, e.g. 10.0.0.1:6379, or auto. Default: this machine."
 _CPUS = "CPU cores and threads of each run."
 _GPUS = "GPUs of each run; below 1, runs share a GPU."
 
+_CPUS_ON_RAY = "CPU cores and threads of each run on Ray; needs --address. Default: 1."
+_GPUS_ON_RAY = "GPUs of each run on Ray, below 1 to share one; needs --address. Default: 0."
+
 _TUNED = "Runs of each point, with seeds 0 to N - 1."
 _CHOOSE = "The data set to choose the recipe on."
 _SET = "Change the rule or the model; learning_rate is the middle one. Repeatable."
@@ -156,8 +159,8 @@ def tune(
     ] = None,
     seeds: Annotated[int, options.what(metavar="N", help=_TUNED)] = 1,
     address: Annotated[str | None, options.how(help=_RAY)] = None,
-    cpus_per_run: Annotated[int, options.how(help=_CPUS)] = 1,
-    gpus_per_run: Annotated[float, options.how(help=_GPUS)] = 0,
+    cpus_per_run: Annotated[int | None, options.how(help=_CPUS_ON_RAY)] = None,
+    gpus_per_run: Annotated[float | None, options.how(help=_GPUS_ON_RAY)] = None,
     data: options.Data = "tfds",
     output: Annotated[pathlib.Path | None, options.output(help=_RECIPE)] = None,
     runs: options.Runs = pathlib.Path("runs"),
@@ -165,6 +168,7 @@ def tune(
 ) -> None:
     """Find a recipe: 3 learning rates x 3 weight decays. Repeat the command to continue."""
     seeds = integer("--seeds", seeds, 1, 10_000)
+    cpus, gpus = _resources(address, cpus_per_run, gpus_per_run)
     changed = naming.read_all(settings or [])
     how = RunOptions(data, data_dir, runs, resume=True, verbose=1)
     from not_so_clevr.benchmark import runner, searches, tuning
@@ -176,7 +180,7 @@ def tune(
         todo = tuning.every_seed(points, seeds)
         made, failures = terminal.follow(runner.train(todo, how, wait=True), "this command", runs)
     else:
-        made, failures = _on_ray(points, seeds, how, address, cpus_per_run, gpus_per_run)
+        made, failures = _on_ray(points, seeds, how, address, cpus, gpus)
 
     search = tuning.search(points, seeds, changed, made, failures)
     terminal.print_search(search)
@@ -196,14 +200,15 @@ def suite(
     ] = None,
     quick: Annotated[bool, options.what("--quick", help=_QUICK)] = False,
     address: Annotated[str | None, options.how(help=_TRAIN)] = None,
-    cpus_per_run: Annotated[int, options.how(help=_CPUS)] = 1,
-    gpus_per_run: Annotated[float, options.how(help=_GPUS)] = 0,
+    cpus_per_run: Annotated[int | None, options.how(help=_CPUS_ON_RAY)] = None,
+    gpus_per_run: Annotated[float | None, options.how(help=_GPUS_ON_RAY)] = None,
     data: options.Data = "tfds",
     output: Annotated[pathlib.Path | None, options.folder("--output", "-o", help=_FILES)] = None,
     runs: options.Runs = pathlib.Path("runs"),
     data_dir: options.DataDir = None,
 ) -> None:
     """Profile a model: every task x interpolation, recombination and so on. Repeat to continue."""
+    cpus, gpus = _resources(address, cpus_per_run, gpus_per_run)
     changed = naming.read_all(settings or [])
     how = RunOptions(data, data_dir, runs, resume=True, verbose=1)
     pages = options.import_report("Profiles")
@@ -215,7 +220,7 @@ def suite(
     terminal.print_suite(planned)
     failures: dict[str, str] = {}
     if address is not None:
-        _, failures = _on_ray(planned.runs, planned.seeds, how, address, cpus_per_run, gpus_per_run)
+        _, failures = _on_ray(planned.runs, planned.seeds, how, address, cpus, gpus)
     made, others = terminal.follow(protocol.make(planned, how, failures), "this command", runs)
 
     failures |= others
@@ -226,6 +231,14 @@ def suite(
         pages.write_profile(folder, profile, near, planned.command, runs)
         print(f"report.html, radar, profile.tex and appendix.tex are in {folder.resolve()}")
     terminal.raise_problems([], failures.values())
+
+
+def _resources(address: str | None, cpus: int | None, gpus: float | None) -> tuple[int, float]:
+    """Returns the CPUs and GPUs of each run. Raises UserError if they are given without Ray."""
+    for option, value in (("--cpus-per-run", cpus), ("--gpus-per-run", gpus)):
+        if address is None and value is not None:
+            raise UserError(f"{option} {value:g} is for Ray; add --address, e.g. --address local.")
+    return 1 if cpus is None else cpus, 0 if gpus is None else gpus
 
 
 def _on_ray(
