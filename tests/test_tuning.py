@@ -346,6 +346,33 @@ def test_the_recipe_of_many_settings_has_a_name_that_a_file_may_have(monkeypatch
     assert len(recipe.name) == 255
 
 
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"config": "uniform_32"}, "search, with config quadrant_32 instead of uniform_32; give"),
+        ({"seeds": 2}, "holds the recipe of another search, with seeds 1 instead of 2; give"),
+        ({"settings": ["clip=1"]}, "search, with name rule-steps=4 instead of rule-clip=1; give"),
+        ({"task": "localisation"}, "of .*build for regression, not of .* for localisation; give"),
+    ],
+)
+def test_the_recipe_of_another_search_is_not_replaced(changes, sentence, monkeypatch, tmp_path):
+    where = {"task": "regression", "config": "quadrant_32"}
+    arguments = {"settings": ["steps=4"], "data": "memory", "runs": tmp_path} | where
+    monkeypatch.setattr(training, "execute", lambda run, _: result(run, 1.0))
+    many.tune(f"{__name__}:build", **arguments)
+    (file,) = (tmp_path / "rule" / "regression").glob("*.toml")
+    many.tune(f"{__name__}:build", **arguments)  # The same search goes on.
+
+    monkeypatch.setattr(training, "execute", lambda *_: pytest.fail("it was trained"))
+    kept = file.read_bytes()
+    with pytest.raises(UserError, match=f"{sentence} another file with --output."):
+        many.tune(f"{__name__}:build", **arguments | changes, output=file)
+    if changes.keys() <= {"config", "seeds"}:
+        with pytest.raises(UserError, match=f"{sentence} another file with --output."):
+            many.tune(f"{__name__}:build", **arguments | changes)
+    assert file.read_bytes() == kept
+
+
 @pytest.mark.parametrize("option", ["--cpus-per-run 2", "--gpus-per-run 0.5"])
 @pytest.mark.parametrize("command", ["tune conv --task regression", "suite conv"])
 def test_cores_and_gpus_are_those_of_runs_on_ray(command, option, monkeypatch, tmp_path):

@@ -165,6 +165,26 @@ class Search:
             "grid": [point.values() for point in self.points],
         }
 
+    def check_replaces(self, file: pathlib.Path) -> None:
+        """Raises UserError, one sentence, if a file holds anything but a recipe of this search."""
+        if not file.exists():
+            return
+        run, advice = self.points[0].run, "give another file with --output"
+        try:
+            name, _, found = recipe_file.read(file, run.model.name, run.task.name)
+        except UserError as error:
+            raise UserError(f"{str(error).removesuffix('.')}; {advice}.") from error
+        if found is None:
+            raise UserError(f"{file} holds a recipe that no search has found; {advice}.")
+        held = {**found, "name": name}
+        own = {**self.summary, "name": self.name}
+        for key in ("name", "config", "seeds"):
+            if held[key] != own[key]:
+                raise UserError(
+                    f"{file} holds the recipe of another search, with {key} {held[key]} instead of "
+                    f"{own[key]}; {advice}."
+                )
+
     def write(self, file: str | pathlib.Path) -> pathlib.Path:
         """Writes the recipe to a .toml file, and the search to the .json file beside it.
 

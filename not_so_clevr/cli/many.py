@@ -173,9 +173,10 @@ def tune(
     how = RunOptions(data, data_dir, runs, resume=True, verbose=1)
     from not_so_clevr.benchmark import runner, searches, tuning
 
-    if output is not None:
-        tuning.check_file(output)
     points = tuning.points(model, task=task, config=config, settings=changed)
+    label = naming.shortened(naming.label(model, naming.changed("", changed)), _LONGEST)
+    file = tuning.check_file(output or runs / searches.NAME / task / f"{label}.toml")
+    tuning.search(points, seeds, changed, [], {}).check_replaces(file)
     if address is None:
         todo = tuning.every_seed(points, seeds)
         made, failures = terminal.follow(runner.train(todo, how, wait=True), "this command", runs)
@@ -184,8 +185,7 @@ def tune(
 
     search = tuning.search(points, seeds, changed, made, failures)
     terminal.print_search(search)
-    label = naming.shortened(naming.label(model, naming.changed("", changed)), _LONGEST)
-    file = search.write(output or runs / searches.NAME / task / f"{label}.toml")
+    search.write(file)
     print(f"The recipe is in {file.resolve()}, the search in {file.with_suffix('.json').name}")
     terminal.raise_problems([], failures.values())
 
