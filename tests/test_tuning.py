@@ -1,8 +1,10 @@
 """The rule by which a recipe is found, and the file that it is in."""
 
+import inspect
 import json
 import math
 import os
+import shlex
 
 import hypothesis
 import hypothesis.strategies as st
@@ -269,7 +271,13 @@ def test_a_recipe_is_read_as_it_was_written(tmp_path):
     about = {"config": "uniform", "points": 9, "perfect": 3, "seeds": 1, "seconds": 1.5}
     file = tmp_path / "net.toml"
     recipe_file.write(
-        file, recipe, name="mine", model="net", task="rendering", search=about, comment="One.\nTwo."
+        file,
+        recipe,
+        name="mine",
+        model="net",
+        task="rendering",
+        search=about,
+        comment=["One.", "Two."],
     )
     assert recipe_file.read(file, "net", "rendering") == ("mine", recipe, about)
 
@@ -285,7 +293,8 @@ def test_every_recipe_is_read_as_it_was_written(tmp_path_factory, model, length)
     about = {"config": "uniform", "points": 9, "perfect": 3, "seeds": 1, "seconds": 1.5}
     file = tmp_path_factory.mktemp("recipe") / "net.toml"
     keywords = {"name": "mine", "model": "nét", "task": "rendering", "search": about}
-    recipe_file.write(file, recipe, comment="", **keywords)
+    recipe_file.write(file, recipe, comment=["\x07", "\ud800", "A line."], **keywords)
+    assert file.read_bytes().startswith(b"# A line.\nname =")
     assert recipe_file.read(file, "nét", "rendering") == ("mine", recipe, about)
 
 
@@ -328,6 +337,41 @@ def test_the_command_names_the_file(tmp_path, monkeypatch):
     run = experiment.plan("coordconv", **WHERE, recipe="net.toml")
     assert run.command().endswith("--seed 0 --recipe net.toml")
     assert os.path.exists("net.json")
+
+
+def test_the_comment_of_a_recipe_makes_its_search_again(tmp_path, monkeypatch):
+    found = []
+
+    def follow(events, *_):
+        found.append(inspect.getgeneratorlocals(events)["runs"])
+        return [result(run, 1.0) for run in found[-1]], {}
+
+    monkeypatch.setattr(terminal, "follow", follow)
+    name = f"{__name__}:build"
+    settings = {"width": 5, "clip": 1.5, "steps": 7}
+    runs = tuning.points(name, task="regression", config="border_32", settings=settings)
+    search = tuning.search(runs, 2, settings, [result(run, 1.0) for run in with_seeds(runs)], {})
+    file = search.write(tmp_path / "a b.toml")
+    first, second, *_ = file.read_text().splitlines()
+
+    _, *words = shlex.split(first.removeprefix("# Found by: "))
+    outcome = CliRunner().invoke(app, [*words, "--data", "memory", "--runs", str(tmp_path)])
+    assert outcome.exit_code == 0, outcome.output
+    assert [(run.id, run.saved_recipe) for run in found[0]] == [
+        (run.id, run.saved_recipe) for run in with_seeds(runs)
+    ]
+    assert second == (
+        f"# To use it: not-so-clevr train {name} --task regression --config quadrant "
+        f"--recipe '{file}'"
+    )
+
+    runs = tuning.points(build, task="regression", name="net")
+    file = tuning.search(runs, 1, {}, [result(runs[0], 1.0)], {}).write(file)
+    assert "#" not in file.read_text()
+
+
+def with_seeds(runs):
+    return tuning.every_seed(runs, 2)
 
 
 def test_the_recipe_of_many_settings_has_a_name_that_a_file_may_have(monkeypatch, tmp_path):

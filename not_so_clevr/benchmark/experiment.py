@@ -92,8 +92,7 @@ class Run:
         words += ["--task", self.task.name, "--config", self.config.name, "--seed", str(self.seed)]
         if self.file or self.chosen:
             words += ["--recipe", self.file or self.chosen]
-        for name, value in sorted(self.settings.items()):
-            words += ["--set", naming.write(name, value)]
+        words += naming.as_options(self.settings)
         if data != "tfds":
             words += ["--data", data]
         if distribute:

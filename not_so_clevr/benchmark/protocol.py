@@ -244,6 +244,5 @@ def _command(
     words = ["not-so-clevr", "suite", model.name]
     for each in recipes:
         words += ["--recipe", each]
-    for name, value in sorted(settings.items()):
-        words += ["--set", naming.write(name, value)]
+    words += naming.as_options(settings)
     return shlex.join([*words, *["--quick"] * quick])

@@ -8,7 +8,7 @@ import math
 import os
 import pathlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pydantic
@@ -112,7 +112,7 @@ def write(
     model: str,
     task: str,
     search: Mapping[str, Any],
-    comment: str,
+    comment: Iterable[str],
 ) -> None:
     """Writes a recipe.
 
@@ -123,14 +123,14 @@ def write(
         model: the name of its model.
         task: the name of its task.
         search: how it was found, see `Result.search`.
-        comment: lines to begin with.
+        comment: lines to begin with; one with control characters is left out.
 
     Raises:
         UserError: one sentence, as `check`.
         OSError: one sentence, if the file cannot be written.
     """
     check(recipe)
-    lines = [f"# {line}" for line in comment.splitlines()]
+    lines = [f"# {line}" for line in comment if line.isprintable()]
     lines += _lines({"name": name, "model": model, "task": task})
     lines += ["", "[settings]", *_lines(_settings(recipe))]
     lines += ["", "[search]", *_lines(search)]

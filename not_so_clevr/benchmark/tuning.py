@@ -15,6 +15,7 @@ import dataclasses
 import itertools
 import json
 import pathlib
+import shlex
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -201,15 +202,20 @@ class Search:
             model=run.model.name,
             task=run.task.name,
             search=self.summary,
-            comment=(
-                f"Found by: not-so-clevr tune {run.model.name} --task {run.task.name}\n"
-                f"To use it: not-so-clevr train {run.model.name} --task {run.task.name} "
-                f"--config quadrant --recipe {file}"
-            ),
+            comment=self._commands(file) if run.model.findable else (),
         )
         with files.replacing(file.with_suffix(".json")) as temporary:
             temporary.write_text(json.dumps(self.values(), indent=1) + "\n")
         return file
+
+    def _commands(self, file: pathlib.Path) -> list[str]:
+        """Returns lines with the command that makes the search, and one that uses its recipe."""
+        run = self.points[0].run
+        what = [run.model.name, "--task", run.task.name]
+        where = ["--config", run.config.name, "--seeds", str(self.seeds)]
+        tune = ["not-so-clevr", "tune", *what, *where, *naming.as_options(self.settings)]
+        train = ["not-so-clevr", "train", *what, "--config", "quadrant", "--recipe", str(file)]
+        return [f"Found by: {shlex.join(tune)}", f"To use it: {shlex.join(train)}"]
 
 
 def check_file(file: str | pathlib.Path) -> pathlib.Path:

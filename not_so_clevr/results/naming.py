@@ -70,6 +70,11 @@ def read_all(texts: Iterable[str]) -> dict[str, Any]:
     return settings
 
 
+def as_options(settings: Mapping[str, Any]) -> list[str]:
+    """Returns the words of a command that change settings: --set, then the text of one."""
+    return [word for name in sorted(settings) for word in ("--set", write(name, settings[name]))]
+
+
 def write(name: str, value: Any) -> str:
     """Returns the text of a setting, see `read`; quotes only the strings that need it."""
     text = f"{name}={value}"
