@@ -151,6 +151,24 @@ def test_the_recipe_in_a_file_is_for_its_task(tmp_path):
     assert set(names.values()) == {file, "article"}
 
 
+@pytest.mark.parametrize(
+    ("task", "sentence"),
+    [
+        (
+            "regresion",
+            r"task='regresion' is unknown \(did you mean 'regression'\?\); expected one of",
+        ),
+        ("localisation", "^net is not a model for localisation; expected one of regression.$"),
+    ],
+)
+def test_a_recipe_for_a_task_that_the_model_has_not_is_told(task, sentence, tmp_path):
+    file = tmp_path / "net.toml"
+    file.write_text(f'name = "rule"\nmodel = "net"\ntask = "{task}"\n[settings]\n')
+    mine = with_recipes(source="me", mine={"regression": Recipe()})(lambda task: two_numbers(task))
+    with pytest.raises(UserError, match=sentence):
+        protocol.plan(mine, name="net", recipes=[file, "mine"])
+
+
 def test_a_compiled_model_keeps_its_optimizer():
     planned = protocol.plan(compiled)
     (settings,) = {str(run.settings) for run in planned.runs}

@@ -173,10 +173,13 @@ def suite(
 
 
 def _check_recipes(model: registry.Model, recipes: Sequence[str]) -> None:
-    """Raises UserError, one sentence, if a recipe is unknown, or a file is for another model."""
+    """Raises UserError, one sentence, if a recipe is unknown, or a file not for the model."""
     for each in recipes:
         if each.endswith(recipe_file.SUFFIX):
-            recipe_file.read(each, model.name, recipe_file.task(each))
+            task = recipe_file.task(each)
+            recipe_file.read(each, model.name, task)
+            if task not in model.tasks:
+                model.recipe(None, task)
         elif each not in model.recipes:
             model.recipe(each, model.tasks[0])
 

@@ -15,7 +15,8 @@ import pydantic
 
 from not_so_clevr import files
 from not_so_clevr.benchmark.recipe import Recipe
-from not_so_clevr.checks import UserError
+from not_so_clevr.checks import UserError, one_of
+from not_so_clevr.dataset.tasks import TASKS
 from not_so_clevr.results import naming, record, toml
 
 SUFFIX = ".toml"
@@ -77,6 +78,10 @@ def task(file: str | pathlib.Path) -> str:
 def _table(file: str | pathlib.Path) -> dict[str, Any]:
     table = toml.read(files.expanded(file))
     toml.check_keys(str(file), table, _KEYS, needed=_NEEDED)
+    try:
+        one_of("task", table["task"], TASKS)
+    except UserError as error:
+        raise UserError(f"{file}: {error}") from error
     return table
 
 
