@@ -27,6 +27,7 @@ def build(task, scale=1.0):
     x = keras.layers.Dense(2)(keras.layers.Flatten()(inputs))
     return keras.Model(inputs, x * scale)
 """
+SOLVED = {"epoch": 1, "seconds": 0.001}
 ROW = f"regression/{CONFIG}/entry.build"
 
 
@@ -126,6 +127,43 @@ def test_another_seed_a_number_and_the_settings_are_caught(submission):
     for seed in range(3):
         change(submission, seed, settings={**first.settings, "epochs": 2})
     assert ("seed0", "test error") in different(submission)
+
+
+def test_invented_steps_settings_and_epochs_of_solved_are_caught(submission):
+    first, *_ = results.read_lines(submission / "results.jsonl")
+    training = {**first.environment["training"], "steps": 1}
+    change(submission, 0, environment={**first.environment, "training": training}, solved=SOLVED)
+    found = [each for each in benchmark.verify(submission, seed=0, verbose=0) if each.what != "all"]
+    wrong = {
+        each.what: (each.recorded, each.measured)
+        for each in found
+        if each.how == verification.TRAINING and each.verdict == verification.DIFFERENT
+    }
+    steps = 3 * -(-(14 * 14 - 7 * 7) // 32)
+    assert wrong == {"steps": (1, steps), "epoch of solved": (1, None)}
+
+    change(submission, 0, environment=first.environment, solved=None)
+    for seed in range(3):
+        change(submission, seed, settings={**first.settings, "schedule": None})
+    assert different(submission, seed=0) == [("seed0", "settings")]
+
+
+def test_elsewhere_solved_is_judged_by_the_other_seeds(submission):
+    first, *_ = results.read_lines(submission / "results.jsonl")
+    for seed in range(3):
+        about = {**first.environment, "device": "abacus"}
+        change(submission, seed, environment=about, solved=SOLVED if seed == 0 else None)
+    assert different(submission, seed=0) == []  # As the others, the network trained again has none.
+    for seed in range(3):
+        change(submission, seed, solved=SOLVED)
+    assert different(submission, seed=0) == [("seed0", "epoch of solved")]
+
+
+def test_a_data_set_that_a_model_is_said_not_to_fit_is_tried(submission):
+    change(submission, 0, also={"quadrant_16": "does not fit", "quadrant_32": "does not fit"})
+    checks = list(benchmark.verify(submission, seed=0, verbose=0))
+    wrong = [(each.what, each.note) for each in checks if each.verdict != "equal"]
+    assert wrong == [("quadrant_16", "it does fit")]  # The other has more pixels than weights.
 
 
 def test_a_wrong_number_or_weight_is_caught_by_the_weights(made, submission):
@@ -250,6 +288,53 @@ def test_numbers_that_cannot_be_are_told(metric, value, reason):
     wrong = list(results.contradictions(dataclasses.replace(run, metrics=metrics, history=())))
     found = {what: why for what, _, why in wrong}
     assert reason in found[f"test {metric}"]
+
+
+def recipe(**settings):
+    return {"epochs": 4, "batch_size": 32, "schedule": "cosine", **settings}
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"solved": {"epoch": 5, "seconds": 1}}, "it has 4 epochs"),
+        ({"solved": {"epoch": 4, "seconds": 1}}, "accuracy is 0.510204 after this epoch, the last"),
+        ({"solved": {"epoch": 2, "seconds": 11}}, "the whole training took 10"),
+        ({"environment": {"training": {"steps": 1}}}, "4 epochs have 20"),
+        ({"environment": {"training": {"steps": 0}}}, "4 epochs have 20"),
+        ({"history": [{"epoch": 1, "loss": 1, "test": {"accuracy": 0.5}}]}, "it is 0.5 after the"),
+    ],
+)
+def test_what_cannot_be_of_a_training_is_told(changes, reason):
+    made = result("computes", wrong=0.5, settings=recipe(), history=(), cpu_seconds=10.0)
+    assert not list(results.contradictions(made))
+    assert reason in [
+        why[: len(reason)]
+        for _, _, why in results.contradictions(dataclasses.replace(made, **changes))
+    ]
+
+
+def test_the_history_says_what_solved_is():
+    history = [{"epoch": k, "loss": 1, "test": {"accuracy": k // 2}} for k in (1, 2, 3)]
+    made = result("computes", settings=recipe(), history=history)
+    assert made.solved["epoch"] == 2
+    assert not list(results.contradictions(made))
+    wrong = dataclasses.replace(made, solved=SOLVED)
+    assert [what for what, *_ in results.contradictions(wrong)] == ["solved"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"parameters": 0},  # Keras counts no step of a network without weights.
+        {"command": None},  # A callback may have stopped it.
+        {"settings": recipe(schedule=None)},  # The model came with an optimizer.
+    ],
+)
+def test_steps_may_be_those_of_a_model_or_of_a_callback(changes):
+    none = {"training": {"steps": 0}}
+    made = result("computes", history=(), environment=none, **{"settings": recipe(), **changes})
+    assert not list(results.contradictions(made))
 
 
 def test_our_own_results_have_no_contradiction():

@@ -258,11 +258,8 @@ def _again(
     yield from _compare(record, measured, [] if alike else row, how)
     if alike:
         yield from _compare_examples(record, measured, how)
-    if trained is not None and trained.solved and record.solved:
-        epochs = [each.solved["epoch"] for each in row if each.solved]
-        before, now = record.solved["epoch"], trained.solved["epoch"]
-        verdict, note = _verdict(before, now, 0 if alike else max(1, before / 4), epochs)
-        yield Check(record.id, how, "epoch of solved", before, now, verdict, note)
+    if trained is not None:
+        yield from _compare_training(record, trained, row, alike)
 
 
 def _run(record: Result) -> Run:
@@ -350,6 +347,9 @@ def _compare(
     if record.parameters is not None and measured.parameters is not None:
         verdict = EQUAL if record.parameters == measured.parameters else DIFFERENT
         yield Check(record.id, how, "parameters", record.parameters, measured.parameters, verdict)
+    for name, there in record.also.items():
+        if isinstance(there, str) and not isinstance(measured.also[name], str):
+            yield Check(record.id, how, name, None, None, DIFFERENT, "it does fit")
     now = _metrics(measured)
     for key, value in _metrics(record).items():
         config, split, metric = key
@@ -368,6 +368,40 @@ def _compare(
         others = [found[key] for found in map(_metrics, seeds) if key in found]
         verdict, note = _verdict(value, now[key], allowed, others)
         yield Check(record.id, how, what, value, now[key], verdict, note)
+
+
+def _compare_training(
+    record: Result, trained: Result, row: Sequence[Result], alike: bool
+) -> Iterator[Check]:
+    """Yields the comparison of what only a training has: settings, steps, and epoch of `solved`.
+
+    Args:
+        record: the recorded result.
+        trained: the same, trained again.
+        row: all seeds of its row.
+        alike: whether it was recorded in this environment, where the same seed gives the same.
+    """
+    verdict = EQUAL if record.settings == trained.settings else DIFFERENT
+    yield Check(record.id, TRAINING, "settings", verdict=verdict)
+    if record.steps is not None:
+        verdict = EQUAL if record.steps == trained.steps else DIFFERENT
+        yield Check(record.id, TRAINING, "steps", record.steps, trained.steps, verdict)
+
+    before, now = map(_epoch_of_solved, (record, trained))
+    if before is None and now is None:
+        return
+    note = ""
+    if before is None or now is None:  # As far off as another seed, if one is so.
+        others = [each.solved is None for each in row if each.seed != record.seed]
+        verdict = CLOSE if not alike and (now is None) in others else DIFFERENT
+    else:
+        epochs = [] if alike else [each.solved["epoch"] for each in row if each.solved]
+        verdict, note = _verdict(before, now, 0 if alike else max(1, before / 4), epochs)
+    yield Check(record.id, TRAINING, "epoch of solved", before, now, verdict, note)
+
+
+def _epoch_of_solved(result: Result) -> float | None:
+    return result.solved["epoch"] if result.solved else None
 
 
 def _metrics(result: Result) -> dict[tuple[str, str, str], float]:

@@ -78,14 +78,43 @@ def _of_split(
 
 def _of_epochs(result: Result) -> Iterator[tuple[str, float, str]]:
     """Yields what contradicts the history, or the number of epochs."""
-    test = result.metrics["test"]
     if "schedule" not in result.settings:  # It was trained elsewhere, with a history of its own.
         return
+    test = result.metrics["test"]
     for metric, value in result.history[-1]["test"].items() if result.history else ():
         if metric in test and value != test[metric]:
             yield f"test {metric}", test[metric], f"it is {value:.6g} after the last epoch"
-    if result.solved is None:
+    yield from _of_steps(result)
+    if result.solved is not None:
+        yield from _of_solved(result, result.solved)
+
+
+def _of_steps(result: Result) -> Iterator[tuple[str, float, str]]:
+    """Yields the number of steps unless it is a multiple of that of the batches.
+
+    A `train_step` may update the weights several times; a callback, which leaves no command, may
+    stop early; and an optimizer that came with the model may count in its own way.
+    """
+    steps, planned = result.steps, result.planned_steps
+    if result.settings["schedule"] is None or result.command is None:
         return
-    epoch, epochs = result.solved["epoch"], result.epochs
+    if steps is None or not planned:  # It is not known.
+        return
+    if steps % planned or (steps == 0 and result.parameters != 0):
+        yield "steps", steps, f"{result.epochs} epochs have {planned}"
+
+
+def _of_solved(result: Result, solved: Mapping[str, float]) -> Iterator[tuple[str, float, str]]:
+    """Yields the epoch and the seconds of `solved` that cannot be."""
+    epoch, epochs = solved["epoch"], result.epochs
+    reached = result.reached(1.0)
     if epoch > epochs:
         yield "solved", epoch, f"it has {epochs} epochs"
+    elif result.history and (reached is None or reached["epoch"] != epoch):
+        yield "solved", epoch, "its history has another epoch, or none"
+    elif epoch == epochs and (right := result.accuracy("test")) < 1:
+        reason = f"{result.accuracy_metric} is {right:.6g} after this epoch, the last"
+        yield "solved", epoch, reason
+    seconds = result.training_seconds
+    if seconds is not None and solved["seconds"] > seconds * (1 + _ROUNDING):
+        yield "seconds of solved", solved["seconds"], f"the whole training took {seconds:.6g}"

@@ -168,15 +168,19 @@ class Result:
     @property
     def epochs(self) -> int:
         """The number of epochs of training; 0 if it is not known."""
-        return len(self.history) or self._setting("epochs")
+        return len(self.history) or _count(self.settings.get("epochs")) or 0
 
     @property
     def steps(self) -> int | None:
         """The number of steps of training; None if it is not known."""
         training = self.environment.get("training")
-        if isinstance(training, Mapping) and isinstance(training.get("steps"), int):
-            return training["steps"]
-        batch_size = self._setting("batch_size")
+        made = _count(training.get("steps")) if isinstance(training, Mapping) else None
+        return self.planned_steps if made is None else made
+
+    @property
+    def planned_steps(self) -> int | None:
+        """The number of steps that its epochs and its batch size make; None if not known."""
+        batch_size = _count(self.settings.get("batch_size"))
         if not (self.epochs and batch_size):
             return None
         return self.epochs * -(-self._training_examples // batch_size)
@@ -191,11 +195,6 @@ class Result:
         if self.epochs and self.examples_per_second:
             return self.epochs * self._training_examples / self.examples_per_second
         return None
-
-    def _setting(self, name: str) -> int:
-        """Returns a setting that counts something; 0 if it does not, as other harnesses may."""
-        value = self.settings.get(name)
-        return value if isinstance(value, int) and value is not True and value > 0 else 0
 
     @property
     def _training_examples(self) -> int:
@@ -335,6 +334,12 @@ class Result:
             whole = np.issubdtype(indices.dtype, np.integer)
             if not (whole and indices.size and indices.min() >= 0 and (indices < limit).all()):
                 raise UserError("coordinates")
+
+
+def _count(value: Any) -> int | None:
+    """Returns a number of epochs, steps or examples from a file; None if it cannot be one."""
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return int(value) if is_number and 0 <= value < 2**63 and value == int(value) else None
 
 
 @functools.cache
