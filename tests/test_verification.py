@@ -54,10 +54,11 @@ def submission(made, tmp_path):
     return folder
 
 
-def add_weights(made, submission):
+def add_weights(made, submission, seeds=(0, 1, 2)):
     for run in results.load([made / "runs"])[0]:
-        name = verification.weights_name(run)
-        shutil.copy(run.folder / results.WEIGHTS, submission / name)
+        if run.seed in seeds:
+            name = verification.weights_name(run)
+            shutil.copy(run.folder / results.WEIGHTS, submission / name)
 
 
 def change(submission, at, **changes):
@@ -92,21 +93,47 @@ def test_a_run_measured_from_its_weights_is_equal_example_by_example(made):
     assert [(each.id, each.history) for each in kept] == [(f"{ROW}/seed{k}", ()) for k in range(3)]
 
 
+def trained(checks):
+    """Returns the seeds that were trained again."""
+    return {each.run[-1] for each in checks if each.how == verification.TRAINING}
+
+
 def test_a_submission_is_trained_again_with_one_seed_and_its_settings(submission):
     checks = list(benchmark.verify(submission, verbose=0))
     assert {each.verdict for each in checks} == {verification.EQUAL}
-    trained = {each.run for each in checks if each.how == verification.TRAINING}
-    assert trained == {f"{ROW}/seed0"}
+    assert len(trained(checks)) == 1
     assert sorted(each.name for each in submission.iterdir()) == ["entry.py", "results.jsonl"]
 
 
 def test_the_seeds_and_the_folder_of_what_is_trained_again_can_be_chosen(submission, tmp_path):
     checks = list(benchmark.verify(submission, seed=2, runs=tmp_path / "runs", verbose=0))
-    assert {each.run for each in checks if each.how == verification.TRAINING} == {f"{ROW}/seed2"}
+    assert trained(checks) == {"2"}
     (again,) = results.load([tmp_path / "runs"])[0]
     assert again.seed == 2
     with pytest.raises(UserError, match=r"has no result with seed 7"):
         list(benchmark.verify(submission, seed=7))
+
+
+def test_a_seed_without_weights_is_drawn_and_trained_again(made, submission, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        "secrets.choice", lambda row: drawn.append([each.seed for each in row]) or row[-1]
+    )
+    assert trained(benchmark.verify(submission, verbose=0)) == {"2"}
+    add_weights(made, submission, seeds=[0])
+    right = {"within_half_pixel": 1, "error": 0, "pair_accuracy": 1, "coordinate_accuracy": 1}
+    for seed in (1, 2):
+        change(submission, seed, metrics={"train": right, "test": right})
+    assert ("seed2", "test within_half_pixel") in different(submission)
+    assert drawn == [[0, 1, 2], [1, 2]]
+    add_weights(made, submission, seeds=[1, 2])
+    assert not trained(benchmark.verify(submission, verbose=0))
+
+
+def test_a_seed_that_was_drawn_is_continued_by_the_next_call(submission, tmp_path, monkeypatch):
+    list(benchmark.verify(submission, seed=1, runs=tmp_path / "runs", verbose=0))
+    monkeypatch.setattr("secrets.choice", lambda row: row[-1])
+    assert trained(benchmark.verify(submission, runs=tmp_path / "runs", verbose=0)) == {"1"}
 
 
 def test_a_run_is_not_compared_with_itself(made, submission):
@@ -118,15 +145,14 @@ def test_a_run_is_not_compared_with_itself(made, submission):
 def test_another_seed_a_number_and_the_settings_are_caught(submission):
     first, second, _ = results.read_lines(submission / "results.jsonl")
     change(submission, 0, metrics=second.metrics)
-    found = different(submission)
-    assert ("seed0", "test error") in found
+    assert ("seed0", "test error") in different(submission, seed=0)
 
     change(submission, 0, metrics=first.metrics, settings={**first.settings, "epochs": 2})
     with pytest.raises(UserError, match="differs in settings"):
         different(submission)
     for seed in range(3):
         change(submission, seed, settings={**first.settings, "epochs": 2})
-    assert ("seed0", "test error") in different(submission)
+    assert ("seed0", "test error") in different(submission, seed=0)
 
 
 def test_invented_steps_settings_and_epochs_of_solved_are_caught(submission):
@@ -213,11 +239,11 @@ def test_elsewhere_a_trained_number_may_be_as_far_off_as_its_seeds(submission):
     for seed in range(3):
         change(submission, seed, environment={**first.environment, "device": "abacus"})
     change(submission, 0, metrics=records[1].metrics, also=records[1].also)
-    assert different(submission) == []
+    assert different(submission, seed=0) == []
     perfect = {"within_half_pixel": 1, "error": 0, "pair_accuracy": 1, "coordinate_accuracy": 1}
     for seed in range(3):  # All alike
         change(submission, seed, metrics={"train": perfect, "test": perfect}, also={})
-    assert ("seed0", "test within_half_pixel") in different(submission)
+    assert ("seed0", "test within_half_pixel") in different(submission, seed=0)
 
 
 @pytest.mark.parametrize(

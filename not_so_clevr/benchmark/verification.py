@@ -18,6 +18,7 @@ import contextlib
 import dataclasses
 import importlib
 import pathlib
+import secrets
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -93,9 +94,9 @@ def verify(
     """Measures recorded results again, and compares.
 
     A result that has its weights beside it is measured from them, every metric of every example
-    that it has. Of the others, one seed of each row of the leaderboard is trained again with the
-    recorded settings, on examples drawn here. Answers that depend on the order or the company of
-    the examples count as different.
+    that it has. Of the others, one seed of each row of the leaderboard, drawn at random, is trained
+    again with the recorded settings, on examples drawn here. Answers that depend on the order or
+    the company of the examples count as different.
 
     The code of a submission runs in this process, so read it first.
 
@@ -103,8 +104,8 @@ def verify(
         place: the folder of a submission, or its results.jsonl; or a folder with runs.
         seed: train this seed of each row again, whether there are weights or not.
         every: train all seeds again.
-        runs: a folder in which to keep the runs that are trained again, to be continued by the next
-            call; nothing is written if None.
+        runs: a folder in which to keep the runs that are trained again; the next call continues
+            them, and draws no others. Nothing is written if None.
         verbose: as for `benchmark.run`.
 
     Yields:
@@ -126,9 +127,11 @@ def verify(
 
     for result in found:
         yield from _numbers(result)
+    rows = results.grouped(found, lambda each: each.row).values()
+    chosen = [(row, _chosen(row, seed, every, runs)) for row in rows]
     with _importable(place if place.is_dir() else place.parent):
-        for row in results.grouped(found, lambda each: each.row).values():
-            for result, file in _chosen(row, seed, every):
+        for row, again in chosen:
+            for result, file in again:
                 yield from _again(result, file, row, options)
 
 
@@ -194,18 +197,27 @@ def _importable(folder: pathlib.Path) -> Iterator[None]:
 
 
 def _chosen(
-    row: Sequence[Result], seed: int | None, every: bool
-) -> Iterator[tuple[Result, pathlib.Path | None]]:
-    """Yields the results of a row to measure again, and the weights of each, None to train it."""
+    row: Sequence[Result], seed: int | None, every: bool, runs: str | pathlib.Path | None
+) -> list[tuple[Result, pathlib.Path | None]]:
+    """Returns the results of a row to measure again, and the weights of each, None to train it.
+
+    Without `seed` and `every` one of those without weights is drawn, so that nobody can know which;
+    one that an earlier call has begun in `runs` is continued.
+    """
     weights = {result.seed: _weights(result) for result in row}
     again = [result for result in row if every or result.seed == seed]
-    if not again and seed is None and not any(weights.values()):
-        again = [row[0]]
-    for result in row:
-        if weights[result.seed] is not None:
-            yield result, weights[result.seed]
-    for result in again:
-        yield result, None
+    without = [result for result in row if weights[result.seed] is None]
+    if without and seed is None and not every:
+        begun = [] if runs is None else [each for each in without if _is_begun(each, runs)]
+        again = [secrets.choice(begun or without)]
+    measured = [(each, weights[each.seed]) for each in row if weights[each.seed] is not None]
+    return [*measured, *((each, None) for each in again)]
+
+
+def _is_begun(result: Result, runs: str | pathlib.Path) -> bool:
+    """Returns whether a folder of runs has the run of a result, complete or not."""
+    folder = run_folder.RunFolder(runs, result.id)
+    return folder.final.exists() or folder.partial.exists()
 
 
 def _weights(result: Result) -> pathlib.Path | None:

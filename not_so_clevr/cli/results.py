@@ -20,7 +20,7 @@ _OUTPUT = "The .pdf or .png figure to write or replace."
 _WIDTH = "Inches: about 3.3 for a column of a paper, 7 for a page."
 
 _PLACE = "A submission: its folder, or its results.jsonl. Or a folder with runs."
-_SEED = "Train this seed of each row again. Default: the first, of rows without weights."
+_SEED = "Train this seed of each row again. Default: one without weights, drawn at random."
 _EVERY = "Train all seeds again."
 _AGAIN = "Keep the runs that are trained again here; repeat the command to continue them."
 _RECORDS = "Once nothing differs, write the results to this .jsonl file, for a submission."
