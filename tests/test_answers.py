@@ -62,6 +62,49 @@ def test_answers_that_depend_on_order_or_company_are_refused(cheat, tmp_path):
     assert not list(tmp_path.rglob("result.json"))
 
 
+def by_heart(task, answer):
+    """Returns a function that knows when it is asked for which example, and nothing else."""
+    config = as_config(CONFIG)
+    centres = np.concatenate(list(config.split_centres().values()))
+    _, y = Examples(Drawn(centres, config), as_task(task, 16)).xy(slice(None))
+    asked = 0
+
+    def predict(x):
+        nonlocal asked
+        asked += len(x)
+        return answer(y[np.arange(asked - len(x), asked) % len(y)])
+
+    return predict
+
+
+@pytest.mark.parametrize(
+    ("task", "answer", "metric"),
+    [
+        ("classification", lambda y: 1 + 0.005 * y, "accuracy"),
+        ("classification", lambda y: np.arange(256) % 2 + 0.005 * y, "accuracy"),
+        ("detection", lambda y: 1000 + 0.01 * y, "accuracy"),
+        ("painting", lambda y: y - 0.5 - 100 * np.eye(16)[..., None], "exact"),
+    ],
+)
+def test_noise_does_not_answer(task, answer, metric):
+    """All that a function knows is within what rounding explains."""
+    cheat = by_heart(task, answer)
+    sentence = rf"cheat answers worse when asked again, .*: {metric} of \d+ examples is"
+    with pytest.raises(answers.Unstable, match=sentence):
+        benchmark.evaluate(cheat, task=task, config=CONFIG, model="cheat")
+
+
+def test_a_huge_answer_to_one_example_excuses_no_other():
+    by_count = counter()
+
+    def cheat(x):
+        is_first = (honest(x) < -0.8).all(axis=1, keepdims=True)
+        return np.where(is_first, 1000 * honest(x), by_count(x))
+
+    with pytest.raises(answers.Unstable, match="differently when asked again"):
+        benchmark.evaluate(cheat, task="regression", config=CONFIG)
+
+
 def test_another_number_of_answers_is_refused_the_second_time():
     def predict(x):
         return honest(x) if len(x) != 37 else honest(x)[:-1]

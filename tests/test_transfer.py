@@ -216,7 +216,7 @@ def test_weights_that_are_not_there_are_refused(damage, sentence, tmp_path):
 def test_a_run_that_is_stopped_while_it_is_measured_elsewhere_is_complete(tmp_path, monkeypatch):
     common = QUICK | {"name": "mine", "runs": tmp_path, "also": [THERE]}
 
-    def interrupted(*_):
+    def interrupted(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(transfer, "measure", interrupted)

@@ -234,6 +234,18 @@ def test_a_network_that_depends_on_the_company_is_caught(made, submission):
     assert "differently when asked again" in checks[0].note
 
 
+def test_a_network_that_depends_on_the_company_elsewhere_is_caught(made, submission):
+    add_weights(made, submission)
+    change(submission, 0, also={"quadrant_17_square3": "does not fit"})
+    code = ENTRY.replace(
+        "x * scale", "x - (keras.ops.mean(x, axis=0) if task.canvas_size > 16 else 0)"
+    ).replace("keras.layers.Flatten()(inputs)", "keras.layers.Flatten()(inputs[:, :16, :16])")
+    (submission / "entry.py").write_text(code)
+    checks = [each for each in benchmark.verify(submission, verbose=0) if each.verdict != "equal"]
+    assert [(each.run[-1], each.what) for each in checks] == [(seed, "answers") for seed in "012"]
+    assert "differently when asked again" in checks[0].note
+
+
 def test_elsewhere_a_trained_number_may_be_as_far_off_as_its_seeds(submission):
     first, *_ = records = results.read_lines(submission / "results.jsonl")
     for seed in range(3):

@@ -11,11 +11,19 @@ import numpy.typing as npt
 
 from not_so_clevr.checks import UserError
 from not_so_clevr.dataset.batches import Examples
+from not_so_clevr.dataset.metrics import METRICS
+from not_so_clevr.dataset.tasks import Task
 
 _MOST = 128  # Answers of a split to ask for again, if they fit into
 _BYTES = 2**25
 _BATCH = 37  # Another size than that of the first time, which few sizes divide
-_NOISE = 0.01  # Of the largest answer: what half precision makes of another order of sums
+# What half precision makes of another order of sums
+_NOISE = 0.02  # Of the largest number of an answer; of the scale of coordinates, at least
+_WORSE = 0.05  # Of the mean of a metric, and in shares, pixels or IoU: as rounding goes both ways
+_CAUSE = (
+    "expected an answer that depends on the example only (is dropout or batch normalization in "
+    "training mode?)."
+)
 
 
 class Unstable(UserError):  # noqa: N818 - an answer is, not the error
@@ -88,32 +96,56 @@ def check_again(predict: Callable[..., Any], kept: Sequence[Kept], name: str) ->
     """Asks for the kept answers again: all splits mixed, in another order and batch size.
 
     Raises:
-        Unstable: one sentence, with the first example whose answer differs by more than 1 % of the
-            largest answer.
+        Unstable: one sentence, with the first example whose answer differs by more than half
+            precision explains; or if the answers are worse, however little they differ.
     """
     questions = [(each.examples, row) for each in kept for row in each.rows]
     before = np.concatenate([answer for each in kept for answer in each.answers])
-    largest = np.abs(before).max()
+    after = np.empty_like(before)
+    task = kept[0].examples.task
 
     order = np.random.RandomState(1).permutation(len(questions))
     for chosen in np.split(order, range(_BATCH, len(order), _BATCH)):
         asked = [questions[k] for k in chosen]
         x = np.concatenate([examples.xy(slice(row, row + 1))[0] for examples, row in asked])
-        after = _array(predict(x))
-        is_same = _same(after, before[chosen], _NOISE * largest)
+        answers = _array(predict(x))
+        is_same = _same(answers, before[chosen], 1.0 if task.target == "coordinates" else 0.0)
         if not is_same.all():
             examples, row = asked[is_same.argmin()]
             i, j = examples.coordinates[row].tolist()
             raise Unstable(
                 f"{name} answers the example ({i}, {j}) differently when asked again, in another "
-                "order and batch; expected an answer that depends on the example only "
-                "(is dropout or batch normalization in training mode?)."
+                f"order and batch; {_CAUSE}"
+            )
+        after[chosen] = answers
+
+    y = np.concatenate([each.examples.xy(each.rows)[1] for each in kept])
+    for metric in (task.accuracy_metric, task.distance_metric):
+        first, again = (_mean(task, metric, y, answers) for answers in (before, after))
+        worse = METRICS[metric].shortfall(again) - METRICS[metric].shortfall(first)
+        if worse > _WORSE * (1 + METRICS[metric].shortfall(first)):
+            raise Unstable(
+                f"{name} answers worse when asked again, in another order and batch: {metric} of "
+                f"{len(questions)} examples is {again:.4g} instead of {first:.4g}; {_CAUSE}"
             )
 
 
-def _same(after: npt.NDArray[Any], before: npt.NDArray[Any], noise: float) -> npt.NDArray[Any]:
-    """Returns whether each answer is the same as before, up to noise."""
+def _same(after: npt.NDArray[Any], before: npt.NDArray[Any], least: float) -> npt.NDArray[Any]:
+    """Returns whether each answer is the same as before, up to noise of its own size.
+
+    Args:
+        after: the answers now.
+        before: those of the first time.
+        least: the size of an answer whose numbers are smaller.
+    """
     if after.shape != before.shape:
         return np.zeros(len(before), bool)
-    difference = np.abs(after - before).reshape(len(before), -1)
-    return difference.max(axis=1) <= noise  # False for NaN
+    size, difference = (
+        np.abs(each).reshape(len(before), -1).max(axis=1) for each in (before, after - before)
+    )
+    return difference <= _NOISE * np.maximum(size, least)  # False for NaN
+
+
+def _mean(task: Task, metric: str, y: npt.NDArray[Any], answers: npt.NDArray[Any]) -> float:
+    """Returns the mean of a metric over some answers."""
+    return float(np.mean(keras.ops.convert_to_numpy(task.metrics[metric](y, answers))))

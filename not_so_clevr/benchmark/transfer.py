@@ -9,7 +9,14 @@ from typing import Any
 import keras
 import numpy.typing as npt
 
-from not_so_clevr.benchmark import distribution, environment, evaluation, loading, networks
+from not_so_clevr.benchmark import (
+    answers,
+    distribution,
+    environment,
+    evaluation,
+    loading,
+    networks,
+)
 from not_so_clevr.benchmark import progress as bars
 from not_so_clevr.benchmark.experiment import Run
 from not_so_clevr.benchmark.options import RunOptions
@@ -80,15 +87,27 @@ def _is_known(result: Result, config: NotSoClevrConfig) -> bool:
 
 
 def outcome(
-    network: keras.Model, run: Run, config: NotSoClevrConfig, parts: int, on_progress: Progress
+    network: keras.Model,
+    run: Run,
+    config: NotSoClevrConfig,
+    parts: int,
+    on_progress: Progress,
+    *,
+    again: bool = False,
 ) -> Metrics | str:
-    """Returns the metrics of trained weights on a data set, or why the model does not fit."""
+    """Returns the metrics of trained weights on a data set, or why the model does not fit.
+
+    Raises:
+        Unstable: one sentence, if some answers are not the same again, and `again` asks for that.
+    """
     there = run.on(config)
     try:
         moved = networks.build(there)
         _check_shapes(network, moved, run, config)
         moved.set_weights(network.get_weights())
-        return measure(distribution.predictor(moved, parts), there, on_progress)
+        return measure(distribution.predictor(moved, parts), there, on_progress, again=again)
+    except answers.Unstable:
+        raise
     except UserError as error:
         return str(error).partition("\n")[0]  # Frames of the user's code may follow.
 
@@ -112,15 +131,19 @@ def _check_shapes(
             )
 
 
-def measure(predict: evaluation.Predict, run: Run, on_progress: Progress) -> Metrics:
-    """Returns the metrics of a function on every example of a run's data set."""
+def measure(
+    predict: evaluation.Predict, run: Run, on_progress: Progress, *, again: bool = False
+) -> Metrics:
+    """Returns the metrics of a function on every example of a run's data set.
+
+    Raises:
+        UserError: one sentence, as `evaluation.measure`.
+    """
     counting = counted(predict, run.config.name, run.config.num_examples, on_progress)
-    splits = loading.load(run.config, run.task, "memory")
-    means = {}
-    for split, arrays in splits.items():
-        columns = evaluation.measure_split(counting, Examples(arrays, run.task), run.model.name)
-        means[split] = evaluation.means(columns, run.task)
-    return means
+    arrays = loading.load(run.config, run.task, "memory")
+    splits = {split: Examples(each, run.task) for split, each in arrays.items()}
+    examples = evaluation.measure(counting, splits, run.model.name, again=again)
+    return evaluation.summary(examples, run.task)
 
 
 def counted(

@@ -335,7 +335,8 @@ def _measure(network: keras.Model, run: Run, record: Result, options: RunOptions
         )
         examples = evaluation.measure(predict, splits, run.model.name, again=True)
         for name in record.also:
-            also[name] = transfer.outcome(network, run, as_config(name), 1, on_progress)
+            there = as_config(name)
+            also[name] = transfer.outcome(network, run, there, 1, on_progress, again=True)
     return dataclasses.replace(
         record,
         metrics=evaluation.summary(examples, run.task),
