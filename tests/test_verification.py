@@ -391,13 +391,26 @@ def test_only_what_can_change_the_bits_makes_another_environment():
 FOLDERS = sorted(each for each in SUBMISSIONS.iterdir() if each.is_dir())
 
 
+def size(folder):
+    """Returns the bytes of all files in a folder and below."""
+    return sum(each.stat().st_size for each in folder.rglob("*") if each.is_file())
+
+
+def test_all_files_of_a_submission_count(tmp_path):
+    (tmp_path / ".hidden" / "below").mkdir(parents=True)
+    for name in ("a.py", "noext", ".hidden/below/weights"):
+        (tmp_path / name).write_bytes(b"12345")
+    assert size(tmp_path) == 15
+
+
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_a_submission_has_what_it_should(folder):
+    assert folder.name.isascii()
     assert folder.name.isidentifier()
     assert {"README.md", "results.jsonl", f"{folder.name}.py"} <= {
         each.name for each in folder.iterdir()
     }
-    assert sum(each.stat().st_size for each in folder.glob("*.*")) < 2**20
+    assert size(folder) < 2**20
     for run in results.read_lines(folder / "results.jsonl"):
         assert run.model.startswith(f"{folder.name}:")
         assert not list(results.contradictions(run))
@@ -423,7 +436,8 @@ def changed(folder):
 def test_ci_verifies_the_submissions_that_differ_from_main(tmp_path):
     for name in ("old", "mended", "gone"):
         (tmp_path / "submissions" / name).mkdir(parents=True)
-        (tmp_path / "submissions" / name / "results.jsonl").write_text("")
+        (tmp_path / "submissions" / name / "results.jsonl").write_text(f"{name}\n" * 50)
+    (tmp_path / "submissions" / "old" / "old.py").write_text("")
     git(tmp_path, "init", "-b", "main")
     git(tmp_path, "add", ".")
     git(tmp_path, "commit", "-m", "all")
@@ -437,5 +451,22 @@ def test_ci_verifies_the_submissions_that_differ_from_main(tmp_path):
     git(tmp_path, "add", ".")
     git(tmp_path, "commit", "-m", "mine")
     assert changed(tmp_path) == ["submissions/mended", "submissions/mine"]
+    git(tmp_path, "mv", "submissions/old/results.jsonl", "submissions/mine/old.jsonl")
+    git(tmp_path, "commit", "-m", "moved")
+    assert changed(tmp_path) == [f"submissions/{name}" for name in ("mended", "mine", "old")]
     git(tmp_path, "branch", "-D", "main")
     assert changed(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["mïne", "mi ne", 'mi"ne', "mi\nne", "mi-ne"])
+def test_ci_refuses_a_submission_with_the_name_of_no_module(name, tmp_path):
+    git(tmp_path, "init", "-b", "main")
+    git(tmp_path, "commit", "-m", "none", "--allow-empty")
+    git(tmp_path, "checkout", "-b", "other")
+    (tmp_path / "submissions" / name / "a").mkdir(parents=True)
+    (tmp_path / "submissions" / name / "a" / "results.jsonl").write_text("")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-m", "mine")
+    with pytest.raises(subprocess.CalledProcessError) as error:
+        changed(tmp_path)
+    assert f"submissions/{name}: expected a name of letters, digits and _." in error.value.stderr
