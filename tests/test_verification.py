@@ -7,6 +7,7 @@ import shutil
 import subprocess
 
 import h5py
+import numpy as np
 import pytest
 from run_files import CONFIG, result
 from subprocesses import in_folder
@@ -14,6 +15,7 @@ from subprocesses import in_folder
 from not_so_clevr import benchmark, results
 from not_so_clevr.benchmark import environment, verification
 from not_so_clevr.checks import UserError
+from not_so_clevr.results import Result
 
 ROOT = pathlib.Path(__file__).parents[1]
 SUBMISSIONS = ROOT / "submissions"
@@ -222,6 +224,76 @@ def test_one_wrong_example_of_a_run_is_named(made, tmp_path):
     assert [(each.what, each.verdict) for each in checks] == [("each of test", "different")]
     i, j = run.examples["test"]["coordinates"][3]
     assert checks[0].note == f"1 of 49 examples, e.g. ({i}, {j})"
+
+
+def test_a_damaged_errors_npz_fails_for_its_run_only(made, tmp_path):
+    shutil.copytree(made / "runs", tmp_path / "runs")
+    shutil.copy(made / "entry.py", tmp_path / "runs")
+    folder = tmp_path / "runs" / ROW / "seed1"
+    run = Result.read(folder / results.FILE).with_examples()
+    columns = {**run.examples["test"], "pair_accuracy": np.ones((7, 3))}
+    dataclasses.replace(run, examples={**run.examples, "test": columns}).write(folder)
+    checks = list(benchmark.verify(tmp_path / "runs", verbose=0))
+    (failed,) = (each for each in checks if each.verdict != verification.EQUAL)
+    assert (failed.run, failed.verdict) == (f"{ROW}/seed1", verification.FAILED)
+    assert f"{folder / results.ERRORS} is damaged" in failed.note
+    assert {each.run[-1] for each in checks if each.what == "each of test"} == {"0", "2"}
+
+
+@pytest.mark.parametrize("error", ["ValueError('no 37')", "SystemExit('no 37')"])
+def test_code_that_breaks_while_it_is_measured_fails_for_its_run_only(made, submission, error):
+    add_weights(made, submission)
+    code = (
+        ENTRY.replace("return keras.Model(", "return Broken(")
+        + f"""
+class Broken(keras.Model):
+    def predict_on_batch(self, x):
+        if len(x) == 37 and float(self.weights[0][0, 0]) == BROKEN:
+            raise {error}
+        return super().predict_on_batch(x)
+"""
+    )
+    (file,) = submission.glob("*seed1.weights.h5")
+    with h5py.File(file) as weights:
+        broken = float(weights["layers/dense/vars/0"][0, 0])
+    (submission / "entry.py").write_text(code.replace("BROKEN", repr(broken)))
+    checks = list(benchmark.verify(submission, verbose=0))
+    (failed,) = (each for each in checks if each.verdict != verification.EQUAL)
+    assert (failed.run, failed.verdict) == (f"{ROW}/seed1", verification.FAILED)
+    assert "entry:build cannot be measured again: " in failed.note
+    assert "no 37 (entry.py, line" in failed.note
+
+
+@pytest.mark.parametrize("versions", ["abc", 3, [1], None])
+def test_an_environment_that_is_none_is_another_one(submission, versions):
+    first, *_ = results.read_lines(submission / "results.jsonl")
+    change(submission, 0, environment={**first.environment, "versions": versions})
+    assert different(submission, seed=0) == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"seed": 2**32}, {"seed": 10**400}, {"parameters": 10**400}],
+)
+def test_a_number_that_is_too_large_is_told_in_one_sentence(submission, changes):
+    change(submission, 1, **changes)
+    with pytest.raises(UserError, match=rf"line 2: {next(iter(changes))}: Input should be less"):
+        list(benchmark.verify(submission, verbose=0))
+
+
+@pytest.mark.parametrize("value", ["twenty", [20], -1, True, 10**400, float("nan")])
+def test_settings_that_hold_no_number_leave_the_steps_unknown(value):
+    assert result("mine", history=(), settings={"epochs": value, "batch_size": 32}).steps is None
+    assert result("mine", history=(), settings={"epochs": 3, "batch_size": value}).steps is None
+    about = {"training": {"steps": value}}
+    assert result("mine", environment=about, settings={"batch_size": 49}).steps == 4 * 3
+
+
+def test_a_name_too_long_for_a_file_has_no_weights(submission):
+    for seed in range(3):
+        change(submission, seed, model="entry:" + "a" * 300)
+    failed = [each for each in benchmark.verify(submission, verbose=0) if each.what != "all"]
+    assert [each.verdict for each in failed] == [verification.FAILED]
 
 
 def test_a_network_that_depends_on_the_company_is_caught(made, submission):

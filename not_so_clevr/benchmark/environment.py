@@ -74,13 +74,14 @@ def describe() -> dict[str, Any]:
 
 def is_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Returns whether the same seed must give the same weights in two environments."""
-    versions = [about.get("versions") or {} for about in (one, other)]
-    return all(
-        one.get(key) == other.get(key) for key in ("backend", "device", "variables")
-    ) and all(
-        versions[0].get(each) == versions[1].get(each)
-        for each in ("keras", "numpy", str(one.get("backend")))
-    )
+    for key in ("backend", "device", "variables"):
+        if one.get(key) != other.get(key):
+            return False
+    ours, theirs = one.get("versions"), other.get("versions")
+    if not isinstance(ours, Mapping) or not isinstance(theirs, Mapping):
+        return False
+    packages = ("keras", "numpy", str(one.get("backend")))
+    return all(ours.get(each) == theirs.get(each) for each in packages)
 
 
 def training(network: keras.Model) -> dict[str, Any]:

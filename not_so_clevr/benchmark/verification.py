@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import importlib
+import os
 import pathlib
 import secrets
 import sys
@@ -37,6 +38,7 @@ from not_so_clevr.benchmark import (
     registry,
     run_folder,
     runner,
+    tracebacks,
     transfer,
 )
 from not_so_clevr.benchmark.events import collected
@@ -226,7 +228,7 @@ def _weights(result: Result) -> pathlib.Path | None:
     file = result.folder / results.WEIGHTS
     if result.folder.is_file():
         file = result.folder.with_name(weights_name(result))
-    return file if file.exists() else None
+    return file if os.path.exists(file) else None  # Its name may be too long for a file.
 
 
 def weights_name(result: Result) -> str:
@@ -244,6 +246,11 @@ def _numbers(result: Result) -> Iterator[Check]:
         yield Check(result.id, NUMBERS, what, value, None, DIFFERENT, reason)
     if not wrong:
         yield Check(result.id, NUMBERS, "all")
+    assert result.folder is not None
+    errors = result.folder / results.ERRORS
+    if errors.exists() and not result.examples:
+        note = f"{errors} is damaged, or of another run; delete it to compare the rest."
+        yield Check(result.id, NUMBERS, "each example", verdict=FAILED, note=note)
 
 
 def _again(
@@ -264,6 +271,12 @@ def _again(
     except UserError as error:
         verdict = DIFFERENT if isinstance(error, answers.Unstable) else FAILED
         yield Check(record.id, how, "answers", None, None, verdict, str(error))
+        return
+    except (Exception, SystemExit) as error:
+        if not tracebacks.own_frames(error):  # A bug of this package
+            raise
+        note = tracebacks.explain(f"{record.model} cannot be measured again", error)
+        yield Check(record.id, how, "answers", verdict=FAILED, note=note)
         return
 
     alike = trained is None or environment.is_same(record.environment, trained.environment)

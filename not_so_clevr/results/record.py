@@ -28,6 +28,8 @@ SCHEMA_FILE = pathlib.Path(__file__).with_name("result.schema.json")
 _RENAMED = {"right": "accuracy_metric", "closeness": "distance_metric"}  # From schema 1
 
 Amount = Annotated[float, Field(ge=0, lt=1e30)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]  # Keras takes no others.
+Number = Annotated[int, Field(ge=0, le=2**63)]
 
 
 def _in_range(values: dict[str, float]) -> dict[str, float]:
@@ -74,9 +76,9 @@ class Search(Strict):
     """How a recipe was found: the points that were tried, and how many of them were perfect."""
 
     config: str
-    points: Annotated[int, Field(ge=1)]
-    perfect: Annotated[int, Field(ge=0)]
-    seeds: Annotated[int, Field(ge=1)]
+    points: Annotated[Number, Field(ge=1)]
+    perfect: Number
+    seeds: Annotated[Number, Field(ge=1)]
     seconds: Amount
 
 
@@ -95,12 +97,12 @@ class Record(Strict):
     recipe: str
     task: str
     config: str
-    seed: Annotated[int, Field(ge=0)]
+    seed: Seed
     metrics: Splits
     accuracy_metric: str
     distance_metric: str
     settings: dict[str, Any] = {}
-    parameters: Annotated[int, Field(ge=0)] | None = None
+    parameters: Number | None = None
     history: list[Epoch] = []
     seconds: Amount | None = None
     examples_per_second: Amount | None = None

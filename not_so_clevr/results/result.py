@@ -314,7 +314,8 @@ class Result:
         coordinates, n = columns["coordinates"], len(columns["coordinates"])
         shown = columns.get(SHOWN, np.arange(n))
 
-        shapes = {"coordinates": (n, 2), self.accuracy_metric: (n,), self.distance_metric: (n,)}
+        metrics = {self.accuracy_metric, self.distance_metric, *columns} & METRICS.keys()
+        shapes: dict[str, tuple[int, ...]] = {"coordinates": (n, 2)} | dict.fromkeys(metrics, (n,))
         if PREDICTED in columns:
             shapes[PREDICTED] = (n, 2)
         if PAINTED in columns:
