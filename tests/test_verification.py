@@ -132,6 +132,15 @@ def test_a_seed_without_weights_is_drawn_and_trained_again(made, submission, mon
     assert not trained(benchmark.verify(submission, verbose=0))
 
 
+def test_a_row_without_the_seed_is_trained_again_nevertheless(submission):
+    lines = (submission / "results.jsonl").read_text().splitlines()
+    other = {**json.loads(lines[0]), "config": "uniform_16_square3", "seed": 7}
+    (submission / "results.jsonl").write_text("\n".join([*lines, json.dumps(other)]))
+    checks = benchmark.verify(submission, seed=7, verbose=0)
+    again = {each.run for each in checks if each.how == verification.TRAINING}
+    assert {run.rpartition("/")[0] for run in again} == {ROW, ROW.replace(CONFIG, other["config"])}
+
+
 def test_a_seed_that_was_drawn_is_continued_by_the_next_call(submission, tmp_path, monkeypatch):
     list(benchmark.verify(submission, seed=1, runs=tmp_path / "runs", verbose=0))
     monkeypatch.setattr("secrets.choice", lambda row: row[-1])

@@ -104,7 +104,7 @@ def verify(
 
     Args:
         place: the folder of a submission, or its results.jsonl; or a folder with runs.
-        seed: train this seed of each row again, whether there are weights or not.
+        seed: train this seed of each row that has it again, whether there are weights or not.
         every: train all seeds again.
         runs: a folder in which to keep the runs that are trained again; the next call continues
             them, and draws no others. Nothing is written if None.
@@ -203,13 +203,13 @@ def _chosen(
 ) -> list[tuple[Result, pathlib.Path | None]]:
     """Returns the results of a row to measure again, and the weights of each, None to train it.
 
-    Without `seed` and `every` one of those without weights is drawn, so that nobody can know which;
-    one that an earlier call has begun in `runs` is continued.
+    Without `every`, and unless the row has `seed`, one of those without weights is drawn, so that
+    nobody can know which; one that an earlier call has begun in `runs` is continued.
     """
     weights = {result.seed: _weights(result) for result in row}
     again = [result for result in row if every or result.seed == seed]
     without = [result for result in row if weights[result.seed] is None]
-    if without and seed is None and not every:
+    if without and not again:
         begun = [] if runs is None else [each for each in without if _is_begun(each, runs)]
         again = [secrets.choice(begun or without)]
     measured = [(each, weights[each.seed]) for each in row if weights[each.seed] is not None]
