@@ -8,7 +8,7 @@ import math
 import numbers
 import pathlib
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -27,6 +27,7 @@ from not_so_clevr.results import Result, naming, record
 Predict = Callable[[npt.NDArray[np.float32]], Any]
 
 _PREDICT_BATCH = 64
+_MEASURED_BYTES = 2**23  # Of predictions, measured at a time
 _PAINTED = 8  # Canvases whose pixels are kept
 
 NO_NAME = "Cannot derive a unique name from {name}; pass {argument}=."
@@ -240,19 +241,14 @@ def measure_split(
 ) -> dict[str, npt.NDArray[Any]]:
     """Returns the coordinates, metrics and predicted coordinates (pixels) of each example."""
     task = examples.task
-    batches: dict[str, list[Any]] = {}
-    for start in range(0, len(examples), _PREDICT_BATCH):
-        chosen = slice(start, start + _PREDICT_BATCH)
-        x, y = examples.xy(chosen)
-        predictions = answers.check(predict(x), examples, chosen, name)
-        if kept is not None:
-            kept.keep(start, predictions)
+    parts: dict[str, list[Any]] = {}
+    for y, predictions in _predictions(predict, examples, name, kept):
         for metric, function in task.metrics.items():
             values = keras.ops.convert_to_numpy(function(y, predictions))
-            batches.setdefault(metric, []).append(values)
+            parts.setdefault(metric, []).append(values)
         if (pixels := task.pixels(predictions)) is not None:
-            batches.setdefault(results.PREDICTED, []).append(pixels)
-    columns = {column: np.concatenate(values) for column, values in batches.items()}
+            parts.setdefault(results.PREDICTED, []).append(pixels)
+    columns = {column: np.concatenate(values) for column, values in parts.items()}
 
     for metric in task.metrics:
         if (wrong := ~np.isfinite(columns[metric])).any():
@@ -262,6 +258,32 @@ def measure_split(
                 "return smaller predictions."
             )
     return {"coordinates": examples.coordinates, **columns}
+
+
+def _predictions(
+    predict: Predict, examples: Examples, name: str, kept: answers.Kept | None
+) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
+    """Yields y and predictions of many batches at a time: metrics cost most per call."""
+    batches: list[tuple[npt.NDArray[Any], npt.NDArray[Any]]] = []
+    for start in range(0, len(examples), _PREDICT_BATCH):
+        chosen = slice(start, start + _PREDICT_BATCH)
+        x, y = examples.xy(chosen)
+        predictions = answers.check(predict(x), examples, chosen, name)
+        if kept is not None:
+            kept.keep(start, predictions)
+        batches.append((keras.ops.convert_to_numpy(y), predictions))
+        if sum(each.nbytes for _, each in batches) >= _MEASURED_BYTES:
+            yield _joined(batches)
+            batches = []
+    if batches:
+        yield _joined(batches)
+
+
+def _joined(
+    batches: Sequence[tuple[npt.NDArray[Any], npt.NDArray[Any]]],
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    y, predictions = zip(*batches, strict=True)
+    return np.concatenate(y), np.concatenate(predictions)
 
 
 def _painted(
