@@ -62,6 +62,16 @@ def test_a_model_that_is_right_between_training_places_interpolates():
     ]
 
 
+def test_data_sets_where_it_does_the_same_share_a_sentence():
+    runs = [result("net"), result("net", task="regression", wrong=0.1)]
+    same = [*runs, *on("border_16_square3", runs), *on("uniform_16_square3", runs[:1])]
+    assert of(same).sentences == [
+        f"On border_16_square3 and {CONFIG}, net computes classification and generalizes in part in "
+        "regression.",
+        "On uniform_16_square3, it interpolates in classification.",
+    ]
+
+
 @pytest.mark.parametrize(
     ("train", "wrong", "verdict"),
     [

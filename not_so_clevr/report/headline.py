@@ -35,7 +35,7 @@ class Headline:
 
     Attributes:
         model: its label.
-        sentences: one for each config, with what it does with each task.
+        sentences: what it does with each task, one for the configs where it does the same.
         details: (task, config, what it does, the numbers in words) for each row.
     """
 
@@ -58,18 +58,28 @@ def headline(rows: Iterable[Row]) -> Headline | None:
     model = min(by_model, key=lambda label: (*_rank(by_model[label]), label))
     own = sorted(by_model[model], key=_order)
 
+    does = {
+        config: _phrases(same)
+        for config, same in results.grouped(own, lambda row: row.config).items()
+    }
     sentences: list[str] = []
-    for config, same in results.grouped(own, lambda row: row.config).items():
-        tasks = results.grouped(same, verdict)
-        phrases = [
+    for phrases, configs in results.grouped(does, lambda config: does[config]).items():
+        subject = "it" if sentences else model
+        sentences.append(f"On {listed(configs)}, {subject} {phrases}.")
+    details = [(row.task, row.config, verdict(row), _numbers(row)) for row in own]
+    return Headline(model, sentences, details)
+
+
+def _phrases(rows: Sequence[Row]) -> str:
+    """Returns what a model does with each task of a config."""
+    tasks = results.grouped(rows, verdict)
+    return listed(
+        [
             phrase.format(listed([row.task for row in tasks[kind]]))
             for kind, phrase in _PHRASES.items()
             if kind in tasks
         ]
-        subject = "it" if sentences else model
-        sentences.append(f"On {config}, {subject} {listed(phrases)}.")
-    details = [(row.task, row.config, verdict(row), _numbers(row)) for row in own]
-    return Headline(model, sentences, details)
+    )
 
 
 def verdict(row: Row) -> str:
