@@ -2,6 +2,7 @@
 
 import functools
 import json
+import math
 import os
 import pathlib
 import random
@@ -26,6 +27,7 @@ from not_so_clevr.benchmark import experiment, graph, loading, networks
 from not_so_clevr.benchmark.options import RunOptions
 from not_so_clevr.benchmark.recipe import Recipe, with_recipes
 from not_so_clevr.dataset import tasks
+from not_so_clevr.dataset.batches import Examples
 from not_so_clevr.dataset.config import NotSoClevrConfig, as_config
 from not_so_clevr.results import naming
 
@@ -151,14 +153,28 @@ def test_tfds_and_memory_give_the_same_examples_in_the_same_order(data_dir):
             loading.load(config, task(20), "tfds", data_dir),
         )
         for split in ("train", "test"):
-            assert set(stored[split]) == {
-                "label",
-                task.source,
-                task.target,
-            }  # Only what the task looks at is read.
+            # Only what the task looks at is read, and where the examples are.
+            needed = {"label", "coordinates", task.source, task.target}
+            assert set(stored[split]) == needed
             for name in stored[split]:
                 np.testing.assert_array_equal(memory[split][name], stored[split][name])
-            task(20).xy(stored[split])
+            both = [Examples(each[split], task(20)) for each in (memory, stored)]
+            for ours, same in zip(*(each.xy(slice(3)) for each in both), strict=True):
+                np.testing.assert_array_equal(ours, same)
+
+
+@pytest.mark.parametrize("task", tasks.TASKS)
+def test_every_task_trains_on_data_from_disk(task, data_dir):
+    def build(task):
+        inputs = keras.Input(task.input_shape)
+        x = keras.layers.Dense(math.prod(task.output_shape))(keras.layers.Flatten()(inputs))
+        return keras.Model(inputs, keras.layers.Reshape(task.output_shape)(x))
+
+    options = {"task": task, "config": "uniform_20_square3", "settings": {"epochs": 1}}
+    runs = [
+        benchmark.run(build, data=data, data_dir=data_dir, **options) for data in ("memory", "tfds")
+    ]
+    assert runs[0].metrics == runs[1].metrics
 
 
 KILLED = """

@@ -46,7 +46,8 @@ def load(
     import tensorflow_datasets as tfds
 
     devices.leave_gpus()
-    only = tfds.decode.PartialDecoding(dict.fromkeys(("label", task.source, task.target), True))
+    features = dict.fromkeys(("label", "coordinates", task.source, task.target), True)
+    only = tfds.decode.PartialDecoding(features)
     name = f"not_so_clevr/{config.name}"
     with quiet.logs():
         loaded = tfds.load(name, batch_size=-1, data_dir=data_dir, decoders=only)
