@@ -5,8 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 import run_files
+from typer.testing import CliRunner
 
-from not_so_clevr import results
+from not_so_clevr import cli, results
 from not_so_clevr.checks import UserError
 from not_so_clevr.results import Pairs, comparison
 
@@ -112,3 +113,14 @@ def test_an_example_is_right_or_not():
     np.testing.assert_array_equal(
         comparison._right(run_files.result("one", wrong=1.0)), np.zeros(49, bool)
     )
+
+
+def test_seeds_of_a_user_are_not_completed_with_those_of_the_reference(tmp_path):
+    """The reference has three seeds of conv and ten of coordconv; the user has one of conv."""
+    run = run_files.result("conv", task="regression", config="quadrant", wrong=1.0)
+    run.write(tmp_path / run.id)
+    done = CliRunner().invoke(cli.app, ["compare", "conv", "coordconv", str(tmp_path)])
+    (row,) = [
+        line for line in done.output.splitlines() if "| regression | quadrant | seeds" in line
+    ]
+    assert row.startswith("| regression | quadrant | seeds | 0 of 1 | 1 of 1 |")

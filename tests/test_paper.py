@@ -177,3 +177,9 @@ def test_the_command_says_what_is_wrong(arguments, sentence, tmp_path, monkeypat
     assert isinstance(error, UserError)
     assert sentence in str(error)
     assert not list(pathlib.Path().iterdir())
+
+
+def test_a_folder_of_runs_that_is_not_there_is_named(tmp_path):
+    done = command("conv", "--runs", tmp_path / "nowhere", "-o", tmp_path / "paper.png")
+    assert isinstance(done.exception, UserError)
+    assert str(done.exception).startswith(f"There is no folder {tmp_path / 'nowhere'}")

@@ -533,7 +533,7 @@ def test_the_reference_results_come_with_the_baselines():
 
 def test_a_run_that_is_replaced_while_its_folder_is_listed_is_found(tmp_path, monkeypatch):
     result().write(tmp_path / "seed0")
-    monkeypatch.setattr(os, "walk", lambda folder, onerror: iter([(tmp_path / "seed0", [], [])]))
+    monkeypatch.setattr(os, "walk", lambda folder, **_: iter([(tmp_path / "seed0", [], [])]))
     found, problems = results.load([tmp_path])
     assert [run.seed for run in found] == [0]
     assert problems == []
@@ -547,6 +547,15 @@ def test_a_link_that_leads_nowhere_is_told(tmp_path):
     assert [run.seed for run in found] == [1]
     assert len(problems) == 1
     assert f"{tmp_path / 'seed0' / results.FILE}" in problems[0]
+
+
+def test_linked_folders_of_runs_are_found_once(tmp_path):
+    result(seed=1).write(tmp_path / "elsewhere" / "seed1")
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "mine").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "runs")
+    found, problems = results.load([tmp_path / "runs"])
+    assert ([run.seed for run in found], problems) == ([1], [])
 
 
 def test_a_folder_in_place_of_a_result_is_told(tmp_path):

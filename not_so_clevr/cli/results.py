@@ -17,6 +17,7 @@ _MODEL = "Labels of the leaderboard, e.g. coordconv or my_models.build."
 _ONE = "A label of the leaderboard, e.g. coordconv or my_models.build."
 _FOLDERS = "Folders with runs, or .jsonl files. Default: runs, if it is there."
 _OUTPUT = "The .pdf or .png figure to write or replace."
+_RUNS = "The folder of all runs. Default: runs, if it is there."
 _WIDTH = "Inches: about 3.3 for a column of a paper, 7 for a page."
 
 _PLACE = "A submission: its folder, or its results.jsonl. Or a folder with runs."
@@ -64,9 +65,9 @@ def compare(
     places = folders or [pathlib.Path("runs")]
     found, problems = results.load([each for each in places if folders or each.exists()], none=True)
     others = [] if no_reference else results.reference()
-    known = {run.id for run in found}
+    own = {run.row for run in found}  # Seeds of two rows are no pairs.
     runs = [run.with_examples() if run.label in (first, second) else run for run in found]
-    runs += [run for run in others if run.id not in known]
+    runs += [run for run in others if run.row not in own]
     terminal.print_comparisons(results.compare(first, second, runs))
     terminal.raise_problems(problems)
 
@@ -130,13 +131,14 @@ def errors(
         str, options.what(help=options.CONFIG, autocompletion=options.configs)
     ] = "quadrant",
     width: Annotated[float, options.how(metavar="INCHES", help=_WIDTH)] = 7.0,
-    runs: options.Runs = pathlib.Path("runs"),
+    runs: Annotated[pathlib.Path | None, options.folder(help=_RUNS)] = None,
 ) -> None:
     """Draw where models are wrong: a row for each model, a column for each task."""
     pages = options.import_report("Figures")
     tables.check_file(output, pages.FIGURE_FORMATS)
 
-    found, problems = pages.load([runs], none=True) if runs.exists() else ([], [])
+    places = [runs or pathlib.Path("runs")]
+    found, problems = pages.load([each for each in places if runs or each.exists()], none=True)
     figure = pages.errors_figure(models, found, config=config, width=width)
     pages.write_figure(figure, output)
     size = " x ".join(f"{inches:.1f}" for inches in figure.get_size_inches())

@@ -165,8 +165,12 @@ def _files(folder: pathlib.Path, problems: list[str]) -> list[pathlib.Path]:
             reason = f"it cannot be read ({error.strerror}); get access to it."
             problems.append(f"{error.filename} is left out: {reason}")
 
-    found = []
-    for parent, below, names in os.walk(folder, onerror=on_error):
+    found, seen = [], set()
+    for parent, below, names in os.walk(folder, onerror=on_error, followlinks=True):
+        if (place := os.path.realpath(parent)) in seen:  # A link may lead back.
+            below.clear()
+            continue
+        seen.add(place)
         below[:] = [name for name in below if not _UNFINISHED.fullmatch(name)]
         # A second look: the folder may have been replaced while its names were listed.
         if FILE in names or os.path.isfile(os.path.join(parent, FILE)):
