@@ -134,6 +134,10 @@ def build(
     for name in given:
         if name not in inspect.signature(network).parameters:
             raise ValueError(f"{name} is not a setting for {task.name}; leave it out")
+    if task.name == "rendering" and not two_stage:
+        for name in ("softmax", "size", "multiplier"):
+            if name in given:
+                raise ValueError(f"{name} is a setting of the second stage; add two_stage=true")
     return network(task, origin, **given)
 
 
@@ -222,7 +226,7 @@ def _regress(
     if pooling not in poolings:
         expected = ", ".join(poolings)
         raise ValueError(f"pooling={pooling!r} is unknown; expected one of {expected}")
-    ours, lasts = origin == "ours", (task.height - 1, task.width - 1)
+    ours, lasts = origin == "ours", (max(task.height - 1, 1), max(task.width - 1, 1))
     if gain is None:
         gain = {"ours": 4.0, "article": 1000.0, "paper": 1.0}[origin]
     scale, offset = {
@@ -281,6 +285,8 @@ class HandOn(keras.initializers.Initializer):
     def __init__(
         self, channels: Sequence[int] | None = None, noise: float = 0.1, seed: int | None = None
     ) -> None:
+        if not noise > 0:
+            raise ValueError(f"noise must be positive, got {noise}")
         self.channels = channels
         self.noise = noise
         self.seed = seed

@@ -67,8 +67,8 @@ def deconv(
     task: Task,
     *,
     origin: str = "ours",
-    size: int = 3,
-    multiplier: int = 1,
+    size: int | None = None,
+    multiplier: int | None = None,
     depth: int | None = None,
 ) -> keras.Model:
     """Returns transposed convolutions of stride 2.
@@ -80,20 +80,24 @@ def deconv(
         origin: whose initialisation and scales: "ours"; those of the code of the "paper", with
             coordinates in pixels; or of the "article", the same with glorot_uniform and without
             batch normalisation; or "liang", another network: see `_liang`.
-        size: of the filters, in pixels.
-        multiplier: m.
+        size: of the filters, in pixels; default 3. Not for "liang".
+        multiplier: m; default 1. Not for "liang".
         depth: for "liang": the number of hidden layers behind the first; default 4.
 
     Raises:
-        ValueError: if the origin is unknown, the canvas has another size, or depth is not for it.
+        ValueError: if the origin is unknown or does not have a setting, or the canvas does not fit.
     """
     if origin not in ("ours", "article", "paper", "liang"):
         expected = "expected one of ours, article, paper, liang"
         raise ValueError(f"origin={origin!r} is unknown; {expected}")
-    if origin == "liang":
+    liang = origin == "liang"
+    settings = {"size": size, "multiplier": multiplier} if liang else {"depth": depth}
+    for name, value in settings.items():
+        if value is not None:
+            raise ValueError(f"{name}={value} is not a setting for origin={origin!r}; leave it out")
+    if liang:
         return _liang(task, 4 if depth is None else depth)
-    if depth is not None:
-        raise ValueError(f"depth={depth} is not a setting for origin={origin!r}; leave it out")
+    size, multiplier = 3 if size is None else size, 1 if multiplier is None else multiplier
     start = "glorot_uniform" if origin == "article" else "he_normal"
 
     def double(x: Any, filters: int) -> Any:

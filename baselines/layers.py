@@ -74,9 +74,9 @@ class AddCoords(keras.layers.Layer):
         """Returns the mask of the inputs; where it covers the channels, the new ones are valid."""
         if previous_mask is None or self.data_format == "channels_last":
             return previous_mask
-        shape = list(ops.shape(previous_mask))
-        shape[1] = len(inputs.shape) - 2 + self.radius
-        return ops.concatenate([previous_mask, ops.ones(shape, "bool")], axis=1)
+        valid = ops.ones_like(previous_mask[:, :1])
+        new = [valid] * (len(inputs.shape) - 2 + self.radius)
+        return ops.concatenate([previous_mask, *new], axis=1)
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"radius": self.radius, "data_format": self.data_format}

@@ -178,6 +178,8 @@ def build(
     if positions not in _POSITIONS:
         expected = ", ".join(_POSITIONS)
         raise ValueError(f"positions={positions!r} is unknown; expected one of {expected}")
+    if width % (4 * heads):
+        raise ValueError(f"width={width} is not a multiple of 4 x heads, {4 * heads}")
     if task.height % patch or task.width % patch:
         wrong = f"canvas_size={task.canvas_size} cannot be cut into patches of {patch}x{patch}"
         raise ValueError(f"{wrong} pixels; expected multiples of {patch}")

@@ -211,6 +211,14 @@ def test_with_steps_a_small_data_set_gets_more_epochs(count, epochs, steps):
     assert (recipe.epochs, recipe.steps) == (epochs, steps)
 
 
+def test_step_epochs_without_their_schedule_are_refused():
+    with pytest.raises(
+        ValueError, match="step_epochs is for the schedule 'step'; add schedule='step'"
+    ):
+        Recipe().replace({"step_epochs": 5})
+    assert Recipe(schedule="step").replace({"step_epochs": 5}).step_epochs == 5
+
+
 def test_epochs_replace_steps():
     assert Recipe(steps=7).replace({"epochs": 3}).steps == 0
     assert Recipe(epochs=3, steps=7).replace({"steps": 9}).epochs == 1

@@ -130,6 +130,8 @@ class Recipe:
             own.setdefault("epochs", None)
         elif own.get("epochs", 1) is None:
             raise UserError("epochs must be a positive integer, got None.")
+        if "step_epochs" in own and own.get("schedule", self.schedule) != "step":
+            raise UserError("step_epochs is for the schedule 'step'; add schedule='step'.")
         model = {name: value for name, value in settings.items() if name not in names}
         return dataclasses.replace(self, **own, model={**self.model, **model})
 

@@ -124,6 +124,17 @@ def test_the_article_and_the_paper_take_coordinates_in_pixels(name, task, origin
     )
 
 
+def test_a_canvas_may_have_one_row():
+    for origin in ("ours", "article", "paper"):
+        network = registry.find("coordconv").build(
+            tasks.as_task("regression", (5, 20)), origin=origin
+        )
+        assert network.output_shape == (None, 2)
+    assert (
+        registry.find("coordconv").build(tasks.as_task("regression", (1, 20))).count_params() == 906
+    )
+
+
 def test_the_first_stage_of_two_gives_the_probability_of_each_pixel():
     network = registry.find("coordconv").build(tasks.Rendering(16), two_stage=True)
     (softmax,) = (layer for layer in network.layers if isinstance(layer, keras.layers.Softmax))
@@ -243,6 +254,8 @@ def test_handing_on_copies_channels():
     np.testing.assert_allclose(convolved[..., 3:], 0, atol=1e-5)
     twice = keras.ops.convert_to_numpy(HandOn(channels=[1, 1], noise=1e-7)((1, 1, 3, 2)))
     np.testing.assert_allclose(image @ twice[0, 0], image[..., [1, 1]], atol=1e-5)
+    with pytest.raises(ValueError, match=r"noise must be positive, got -0\.1"):
+        HandOn(noise=-0.1)
     with pytest.raises(ValueError, match=r"channels must be 0 to 2, got \[0, 3\]"):
         HandOn(channels=[0, 3])((1, 1, 3, 2))
 
@@ -306,6 +319,21 @@ def test_handing_on_copies_channels():
             {"origin": "paper"},
             "origin='paper' has no network for localisation; leave it out",
         ),
+        (
+            "coordconv",
+            "rendering",
+            64,
+            {"multiplier": 4},
+            "multiplier is a setting of the second stage; add two_stage=true",
+        ),
+        (
+            "deconv",
+            "rendering",
+            28,
+            {"origin": "liang", "size": 7},
+            "size=7 is not a setting for origin='liang'; leave it out",
+        ),
+        ("vit", "regression", 32, {"width": 66}, "width=66 is not a multiple of 4 x heads, 16"),
         (
             "coordconv",
             "painting",

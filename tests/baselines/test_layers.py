@@ -288,6 +288,9 @@ def test_a_mask_is_passed_on():
         ops.convert_to_numpy(AddCoords()(masked)._keras_mask), [[True] * 3 + [False]] * 2
     )
     assert AddCoords().compute_mask(steps, None) is None
+    inputs = keras.Input((5, 4))  # Nothing is known of the batch.
+    first = AddCoords(data_format="channels_first")(keras.layers.Masking()(inputs))
+    assert first.shape == (None, 6, 4)
 
 
 def test_a_mask_of_channels_is_completed_as_concatenate_does():
