@@ -218,6 +218,10 @@ def opened(file: os.PathLike[str]) -> Iterator[BinaryIO]:
     Raises:
         OSError: if it cannot be opened, or is a pipe or a device.
     """
+    if "://" in os.fspath(file):
+        with file.open("rb") as stream:  # type: ignore[attr-defined]  # A path of TFDS
+            yield stream
+        return
     with open(file, "rb", opener=_open) as stream:
         if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
             raise OSError(errno.EINVAL, "not a regular file", os.fspath(file))
@@ -231,7 +235,7 @@ def _open(path: str, flags: int) -> int:
 def read(file: os.PathLike[str], most: int = 2**30) -> bytes:
     """Returns the bytes of a file of others. Raises OSError as `opened`, or beyond `most` bytes."""
     with opened(file) as stream:
-        if os.fstat(stream.fileno()).st_size > most:
+        if "://" not in os.fspath(file) and os.fstat(stream.fileno()).st_size > most:
             raise OSError(errno.EFBIG, f"more than {most:,} bytes", os.fspath(file))
         return stream.read()
 

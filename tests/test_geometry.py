@@ -54,7 +54,7 @@ def test_one_hots_are_the_rows_of_the_literal_recipe(size):
         ((64, 8), "shape_size=8"),
         ((8, 9), "shape_size=9"),
         (((8, 20), 9), "shape_size=9 does not fit on a canvas of 8x20 pixels"),
-        (((20, 8), 9), "an odd number up to 8"),
+        (((20, 8), 9), "an odd number up to 7"),
         (((0, 8), 1), "canvas_size=(0, 8): height=0"),
         (((8, 5000), 1), "canvas_size=(8, 5000): width=5000"),
         (((8, 8, 1), 1), "canvas_size=(8, 8, 1) has 3 numbers"),

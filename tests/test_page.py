@@ -13,6 +13,7 @@ import subprocesses
 from run_files import CONFIG, result, several
 
 from not_so_clevr import NotSoClevrConfig, report, results
+from not_so_clevr.dataset.config import as_config
 from not_so_clevr.dataset.tasks import TASKS
 from not_so_clevr.report import explorer, headline
 
@@ -139,9 +140,37 @@ def test_the_explorer_shows_the_worst_seed_and_some_places_of_a_large_canvas():
     runs = [result("net", seed=seed, wrong=wrong) for seed, wrong in enumerate((0, 1.0, 0.5))]
     assert [each.seed for each in explorer.panel(runs, ["net"]).answers] == [1]
     panel = explorer.panel([result("net", config="quadrant_200_square3")], ["net"])
-    assert panel.step == 4  # 198 x 198 places, and at most 64 x 64
-    assert panel.rows == panel.columns == 50
+    assert panel.step == 5  # 198 x 198 places, at most 64 x 64, and an odd step
+    assert panel.rows == panel.columns == 40
     assert explorer.panel([dataclasses.replace(runs[0], examples={})], ["net"]) is None
+
+
+@pytest.mark.parametrize("size", [128, 256])
+def test_the_explorer_shows_both_colours_of_a_large_checkerboard(size):
+    config = as_config(f"checkerboard_{size}")
+    examples = {
+        split: {
+            "coordinates": centres,
+            "accuracy": np.ones(len(centres)),
+            "distance": np.zeros(len(centres)),
+            results.PREDICTED: centres,
+        }
+        for split, centres in config.split_centres().items()
+    }
+    run = dataclasses.replace(result("net"), config=config.name, examples=examples)
+    places = unpacked(explorer.panel([run], ["net"]).places)
+    assert (places == 1).sum() > 0.4 * len(places)
+    assert (places == 2).sum() > 0.4 * len(places)
+
+
+def test_a_wrong_canvas_is_not_written_as_perfect():
+    run = result("net", task="rendering")
+    examples = {split: dict(columns) for split, columns in run.examples.items()}
+    examples["test"]["iou"] = np.full(49, 224 / 225)
+    examples["test"]["exact"] = np.zeros(49)
+    page = report.page([dataclasses.replace(run, examples=examples)], ["runs"])
+    assert "IoU 0.99" in page
+    assert "IoU 1.00" not in page
 
 
 def test_predictions_far_outside_are_cut_off():

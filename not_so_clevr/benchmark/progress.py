@@ -90,7 +90,8 @@ def _bar(bars: rich.progress.Progress, name: str) -> keras.callbacks.Callback:
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
             loss = f", loss {logs['loss']:.3g}" if "loss" in logs else ""
             state = f", epoch {self.epoch + 1} of {self.params['epochs']}{loss}{self.test}"
-            bars.update(bar, advance=1, state=state)
+            done = self.epoch * self.params["steps"] + batch + 1  # Some steps come several at once.
+            bars.update(bar, completed=done, state=state)
 
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
             self.test = _test(logs)

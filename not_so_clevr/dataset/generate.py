@@ -51,7 +51,7 @@ def _generate_all(
 ) -> None:
     """Generates the data sets that do not exist yet."""
     download_config = tfds.download.DownloadConfig(try_download_gcs=False)
-    if beam_pipeline_options is not None:
+    if builders and beam_pipeline_options is not None:
         beam = import_beam(builders[0].builder_config.name)
         download_config.beam_options = beam.options(beam_pipeline_options)
     missing = [builder for builder in builders if not builder.data_path.exists()]

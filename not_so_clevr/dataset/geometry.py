@@ -78,10 +78,10 @@ def check_sizes(canvas_size: CanvasSize, shape_size: int) -> tuple[tuple[int, in
     height, width = height_width(canvas_size)
     shape_size = integer("shape_size", shape_size, 1, MAX_CANVAS_SIZE)
     if shape_size > min(height, width):
-        canvas = size_text(canvas_size)
+        most = min(height, width)
         raise UserError(
-            f"shape_size={shape_size} does not fit on a canvas of {canvas} pixels; expected an odd "
-            f"number up to {min(height, width)}, e.g. config 'quadrant_{canvas}_square1'."
+            f"shape_size={shape_size} does not fit on a canvas of {size_text(canvas_size)} pixels; "
+            f"expected an odd number up to {most - (most % 2 == 0)}."
         )
     if shape_size % 2 == 0:
         raise UserError(

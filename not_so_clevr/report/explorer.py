@@ -90,6 +90,7 @@ def panel(runs: Iterable[Result], order: Sequence[str]) -> Panel | None:
     centres = np.concatenate(list(splits.values()))
     (top, left), (bottom, right) = centres.min(axis=0), centres.max(axis=0)
     step = int(np.ceil(np.sqrt((bottom - top + 1) * (right - left + 1) / _MOST)))
+    step += step % 2 == 0  # With an even one, a checkerboard would have one colour.
     grid = _Grid(int(top), int(left), int(bottom), int(right), step)
 
     places = grid.filled(_NONE)

@@ -147,7 +147,9 @@ def _canvases(part: SubFigure, run: Result) -> None:
         row, column = divmod(k, columns)
         above, below = grid[2 * row : 2 * row + 2, column]
         above.set_title(f"({i}, {j})", fontsize=9)
-        below.set_xlabel(f"IoU {test['iou'][shown[k]]:.2f}", fontsize=9)
+        iou = float(test["iou"][shown[k]])
+        iou = iou if iou == 1 else min(iou, 0.99)  # Only a right canvas has 1.
+        below.set_xlabel(f"IoU {iou:.2f}", fontsize=9)
         for cell, image in ((above, true[k]), (below, test[results.PAINTED][k])):
             look = {"cmap": "gray", "vmin": 0, "vmax": drawing.WHITE, "interpolation": "none"}
             cell.imshow(image, clip_on=False, **look)

@@ -94,9 +94,10 @@ async function choosePanel() {
   draw();
 }
 
-// Returns the place of test that is nearest to the middle of all of them.
+// Returns the place of test, if any is shown, that is nearest to the middle of all of them.
 function middle({places, columns}) {
-  const tests = [...places.keys()].filter((k) => places[k] === 2)
+  const split = places.includes(2) ? 2 : 1;
+  const tests = [...places.keys()].filter((k) => places[k] === split)
     .map((k) => ({row: Math.floor(k / columns), column: k % columns}));
   const mean = (name) => tests.reduce((sum, each) => sum + each[name], 0) / tests.length;
   const [row, column] = [mean("row"), mean("column")];
@@ -113,7 +114,8 @@ function answer(model) {
   const word = right ? "right" : "wrong";
   const value = (plane) => model.values[plane * n + k] / model.scale;
   if (!model.arrows) {
-    const text = model.unit === "px" ? `${value(0).toFixed(1)} px off` : `${model.unit} ${value(0).toFixed(2)}`;
+    const share = (right ? 1 : Math.min(value(0), 0.99)).toFixed(2); // Only a right canvas has 1.
+    const text = model.unit === "px" ? `${value(0).toFixed(1)} px off` : `${model.unit} ${share}`;
     return {right, text: `${word}, ${text}`};
   }
   const [row, column] = [pixel(at).row + value(0), pixel(at).column + value(1)];
