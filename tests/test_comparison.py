@@ -109,6 +109,16 @@ def test_what_cannot_be_compared_is_told(first, second, sentence):
         results.compare(first, second, runs)
 
 
+def test_labels_of_the_same_model_are_named_first_and_not_all():
+    runs = [run_files.result("other", recipe=f"epochs={k}") for k in range(20)]
+    runs.append(run_files.result("my.net", recipe="epochs=3"))
+    with pytest.raises(UserError) as error:
+        results.compare("my:net", "other", runs)
+    assert str(error.value) == "There are no runs of 'my:net'; expected one of my.net-epochs=3."
+    with pytest.raises(UserError, match=r"other-epochs=7, or one of 13 more\.$"):
+        results.compare("nothing", "other", runs)
+
+
 def test_an_example_is_right_or_not():
     np.testing.assert_array_equal(
         comparison._right(run_files.result("one", wrong=1.0)), np.zeros(49, bool)

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from not_so_clevr.checks import UserError, did_you_mean
-from not_so_clevr.results import tables
+from not_so_clevr.results import naming, tables
 from not_so_clevr.results.result import Result
 from not_so_clevr.results.statistics import grouped, sign_test
 
 _LOWEST = 0.001  # A p-value as text
+_SHOWN = 8  # Labels in a message
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,8 +81,7 @@ def compare(first: str, second: str, results: Iterable[Result]) -> list[Comparis
     labels = dict.fromkeys(run.label for run in runs)
     for label in (first, second):
         if label not in labels:
-            hint, expected = did_you_mean(label, labels), ", ".join(labels)
-            raise UserError(f"There are no runs of {label!r}{hint}; expected one of {expected}.")
+            raise UserError(f"There are no runs of {label!r}{_hint(label, labels)}.")
     if first == second:
         raise UserError(f"{first} was given twice; expected two models.")
 
@@ -98,6 +98,15 @@ def compare(first: str, second: str, results: Iterable[Result]) -> list[Comparis
             f"{first} and {second} have no task, config and seed in common; run one of them there."
         )
     return found
+
+
+def _hint(label: str, labels: Iterable[str]) -> str:
+    """Returns what to give instead of a label: those of the same model, or the first ones."""
+    of_model = [each for each in labels if each.startswith(naming.label(label, ""))]
+    near = of_model or list(labels)
+    more = len(near) - _SHOWN
+    expected = ", ".join(near[:_SHOWN]) + (f", or one of {more} more" if more > 0 else "")
+    return f"{did_you_mean(label, labels)}; expected one of {expected}"
 
 
 def _pairs(first: Any, second: Any) -> Pairs:
