@@ -18,7 +18,7 @@ from run_files import assert_same_run
 from subprocesses import COMMAND
 
 from not_so_clevr import cli, reproduce
-from not_so_clevr.benchmark import progress
+from not_so_clevr.benchmark import progress, runner
 from not_so_clevr.benchmark.options import RunOptions
 from not_so_clevr.cli import many
 from not_so_clevr.reproduce import cluster, sweep, worker
@@ -245,7 +245,7 @@ def test_a_run_that_another_process_is_writing_is_waited_for(tmp_path, monkeypat
     options = RunOptions(runs=tmp_path, data="memory", resume=True)
     folder = tmp_path / experiment.id / "seed0"
     folder.parent.mkdir(parents=True)
-    monkeypatch.setattr(worker, "_PAUSE", 0.01)
+    monkeypatch.setattr(runner, "_PAUSE", 0.01)
     with concurrent.futures.ThreadPoolExecutor() as other:
         with filelock.FileLock(folder.with_name(".seed0.lock")):
             waiting = other.submit(worker._make, experiment, 0, options)

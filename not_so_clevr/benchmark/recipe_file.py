@@ -101,7 +101,7 @@ def check(recipe: Recipe) -> None:
 
 
 def _fits(value: Any) -> bool:
-    """Returns whether `_line` writes a value as TOML."""
+    """Returns whether TOML can hold a value."""
     if isinstance(value, (list, tuple)):
         return all(map(_fits, value))
     if isinstance(value, str):  # UTF-8 has no surrogates.

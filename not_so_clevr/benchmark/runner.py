@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from not_so_clevr import files
 from not_so_clevr.benchmark import distribution, log, networks, progress, tracebacks, training
@@ -95,7 +95,9 @@ def _make(run: Run, options: RunOptions, until: float | None, wait: bool) -> Eve
         callbacks = [*options.callbacks, log.StopAt(until)]
         options = dataclasses.replace(options, callbacks=callbacks)
     try:
-        return Finished(run, _execute(run, options, wait))
+        if wait:
+            return Finished(run, execute_once_free(run, options, _teller(run, options)))
+        return Finished(run, training.execute(run, options))
     except log.TimeIsUp:
         return OutOfTime(run)
     except (UserError, Busy) as error:
@@ -109,16 +111,24 @@ def _make(run: Run, options: RunOptions, until: float | None, wait: bool) -> Eve
         return Failed(run, tracebacks.explain(what, error))
 
 
-def _execute(run: Run, options: RunOptions, wait: bool) -> Result:
-    """Executes a run; with `wait`, only once no other process is making it."""
-    is_told = not progress.is_shown(options.verbose)
+def execute_once_free(run: Run, options: RunOptions, tell: Callable[[Busy], None]) -> Result:
+    """Executes a run once no other process is making it; calls `tell` before each pause."""
     while True:
         try:
             return training.execute(run, options)
-        except Busy:
-            if not wait:
-                raise
+        except Busy as error:
+            tell(error)
+        time.sleep(_PAUSE)
+
+
+def _teller(run: Run, options: RunOptions) -> Callable[[Busy], None]:
+    """Returns a function that says once what is waited for, where progress is shown."""
+    is_told = not progress.is_shown(options.verbose)
+
+    def tell(_: Busy) -> None:
+        nonlocal is_told
         if not is_told:
             print(f"{run.id} is being made by another process; waiting for it.", file=sys.stderr)
             is_told = True
-        time.sleep(_PAUSE)
+
+    return tell

@@ -25,7 +25,6 @@ from not_so_clevr.results.experiment import Experiment
 
 _NO_GPU = {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}
 _THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "NPROC")
-_PAUSE = 5.0  # Seconds between attempts to get a run that another process is writing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,17 +82,12 @@ def work(
 
 def _make(experiment: Experiment, seed: int, options: RunOptions) -> Result:
     """Makes or resumes a run; if another process is writing it, waits and returns its result."""
-    from not_so_clevr.benchmark import training
-    from not_so_clevr.benchmark.run_folder import Busy
+    from not_so_clevr.benchmark import runner
 
     (row,) = planning.plan([experiment])
     options = dataclasses.replace(options, callbacks=[progress.lines()])
-    while True:
-        try:
-            return training.execute(row.run.with_seed(seed), options)
-        except Busy as error:
-            print(f"{error} Waiting for it.")
-            time.sleep(_PAUSE)
+    run = row.run.with_seed(seed)
+    return runner.execute_once_free(run, options, lambda error: print(f"{error} Waiting for it."))
 
 
 def _print_to(log: pathlib.Path) -> None:
