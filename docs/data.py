@@ -99,19 +99,22 @@ def save(data: Data, root: pathlib.Path = ROOT) -> None:
 
 
 def columns(history: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Returns a history as lists with one number per epoch."""
+    """Returns a history as lists with one number per measured epoch."""
     if not history:
         return {}
     numbers = {name: [epoch[name] for epoch in history] for name in ("loss", "seconds")}
     tests = {name: [epoch["test"][name] for epoch in history] for name in history[0]["test"]}
-    return numbers | {"test": tests}
+    measured = [epoch["epoch"] for epoch in history]
+    every = {} if measured == [*range(1, len(measured) + 1)] else {"epoch": measured}
+    return every | numbers | {"test": tests}
 
 
 def epochs(history: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Yields the epochs of a history; the inverse of `columns`."""
-    for k, loss in enumerate(history.get("loss", [])):
+    losses = history.get("loss", [])
+    for k, epoch in enumerate(history.get("epoch", range(1, len(losses) + 1))):
         test = {name: values[k] for name, values in history["test"].items()}
-        yield {"epoch": k + 1, "loss": loss, "test": test, "seconds": history["seconds"][k]}
+        yield {"epoch": epoch, "loss": losses[k], "test": test, "seconds": history["seconds"][k]}
 
 
 def _needed(run: Result, in_sentences: bool) -> set[tuple[str, str]]:

@@ -76,7 +76,11 @@ def headline(runs: Sequence[Result]) -> str:
 def _cost(runs: Sequence[Result]) -> list[str]:
     """Returns the cost of a model's runs, and when they get every test example right for good."""
     firsts = [(run, values.settled_epoch(run)) for run in runs]
-    settled = [sum(epoch["seconds"] for epoch in run.history[:k]) for run, k in firsts if k]
+    settled = [
+        sum(each["seconds"] for each in run.history if each["epoch"] <= epoch)
+        for run, epoch in firsts
+        if epoch
+    ]
     share = f"{len(settled)} of {len(runs)}"
     if settled:
         share += f", after {tables.duration(min(settled))} to {tables.duration(max(settled))}"

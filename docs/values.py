@@ -163,8 +163,9 @@ def settled(runs: Sequence[Result]) -> str:
 
 def settled_epoch(run: Result) -> int | None:
     """Returns the first epoch from which on every test example is right; None if there is none."""
-    last_wrong = max((epoch for epoch, share in _history(run).items() if share < 1), default=0)
-    return last_wrong + 1 if last_wrong < len(run.history) else None
+    history = _history(run)
+    last_wrong = max((epoch for epoch, share in history.items() if share < 1), default=0)
+    return min((epoch for epoch in history if epoch > last_wrong), default=None)
 
 
 def epochs_right(runs: Sequence[Result]) -> str:

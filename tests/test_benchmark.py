@@ -24,6 +24,7 @@ from run_files import result as made_up
 import not_so_clevr
 from not_so_clevr import benchmark, results
 from not_so_clevr.benchmark import experiment, graph, loading, networks
+from not_so_clevr.benchmark.log import StopAt, TimeIsUp
 from not_so_clevr.benchmark.options import RunOptions
 from not_so_clevr.benchmark.recipe import Recipe, with_recipes
 from not_so_clevr.dataset import tasks
@@ -449,6 +450,42 @@ def test_the_result_of_a_compiled_model_tells_no_setting_that_was_not_used(tmp_p
     used = {name: value for name, value in result.settings.items() if value is not None}
     assert used == {"epochs": 1, "steps": 0, "batch_size": 32, "model": {}}
     assert benchmark.run(build, resume=True, **common) == result
+
+
+def test_short_epochs_are_measured_once_they_have_seen_as_many_examples_as_test_has(tmp_path):
+    few = SMALL | {"config": "uniform_test80_16_square3"}  # 39 train and 157 test
+    seen = []
+
+    class Look(keras.callbacks.Callback):
+        stop = 0
+
+        def on_epoch_end(self, epoch, logs=None):
+            seen.append("val_error" in logs)
+            self.model.stop_training = epoch + 1 == self.stop
+
+    whole = benchmark.run(linear, settings={"epochs": 12}, callbacks=[Look()], **few)
+    assert [epoch["epoch"] for epoch in whole.history] == [5, 10, 12]  # 5 x 39 = 195 >= 157
+    assert seen == [epoch in (5, 10, 12) for epoch in range(1, 13)]
+    assert whole.history[-1]["test"] == whole.metrics["test"]
+    assert (whole.epochs, whole.steps) == (12, 12 * 2)
+    assert whole.examples_per_second == pytest.approx(
+        39 * 12 / sum(epoch["seconds"] for epoch in whole.history)
+    )
+
+    look = Look()
+    look.stop = 7  # After an epoch that would not have been measured
+    stopped = benchmark.run(linear, settings={"epochs": 12}, callbacks=[look], **few)
+    assert [epoch["epoch"] for epoch in stopped.history] == [5, 7]
+    assert stopped.history[-1]["test"] == stopped.metrics["test"]
+    losses = [[epoch["loss"] for epoch in run.history] for run in (whole, stopped)]
+    assert losses[0][0] == losses[1][0]
+
+    common = few | {"settings": {"epochs": 12}, "runs": tmp_path}
+    with pytest.raises(TimeIsUp):
+        benchmark.run(linear, callbacks=[StopAt(0)], **common)
+    resumed = benchmark.run(linear, resume=True, callbacks=[Look()], **common)
+    assert resumed.metrics == whole.metrics
+    assert [epoch["loss"] for epoch in resumed.history] == losses[0]
 
 
 def test_callbacks_see_the_metrics_of_test_and_tensorboard_logs_lie_in_the_folder(tmp_path):
@@ -1391,7 +1428,7 @@ def with_log(arrays, change):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda log: log["epochs"].extend(log["epochs"]), "its epochs are not 1, 2 and so on"),
+        (lambda log: log["epochs"].extend(log["epochs"]), "its epochs are not in order"),
         (
             lambda log: log["epochs"][0]["test"].update(within_half_pixel=7),
             "within_half_pixel is 7",

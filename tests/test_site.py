@@ -157,11 +157,14 @@ def test_runs_are_taken_in_instead_of_older_ones(tmp_path, monkeypatch, capsys):
     assert data.main([]) == "docs/data.py needs folders with runs, e.g. runs/."
 
 
-@given(st.lists(st.tuples(st.floats(0, 9), st.floats(0, 1), st.floats(0, 9)), max_size=5))
-def test_a_history_in_columns_is_the_same_history(numbers):
+@given(
+    st.lists(st.tuples(st.floats(0, 9), st.floats(0, 1), st.floats(0, 9)), max_size=5),
+    st.integers(1, 3),
+)
+def test_a_history_in_columns_is_the_same_history(numbers, every):
     history = [
         {
-            "epoch": k + 1,
+            "epoch": (k + 1) * every,
             "loss": loss,
             "test": {"accuracy": share, "distance": loss},
             "seconds": seconds,

@@ -155,6 +155,9 @@ def test_what_a_training_goes_through():
     )
     assert told("settled", runs) == "4 (in 1 of 2 runs; never in the others)"
     assert told("settled", learned([1.0, 1.0])) == "1"
+    (run,) = learned([0.5, 1.0])
+    measured = [{**epoch, "epoch": 5 * epoch["epoch"]} for epoch in run.history]
+    assert told("settled", [dataclasses.replace(run, history=measured)]) == "10"
     assert told("epochs_right", runs) == "2, 4, 5 and 4"
     assert told("none_right", runs) == "40.0 %"
     assert (

@@ -25,7 +25,7 @@ class TimeIsUp(Exception):  # noqa: N818 - not an error: the run is saved, and c
 
 
 class StopAt(keras.callbacks.Callback):
-    """Raises `TimeIsUp` at the end of an epoch, unless it is the last, once a time has passed.
+    """Raises `TimeIsUp` after a measured epoch, unless it is the last, once a time has passed.
 
     Args:
         until: the time, of `time.monotonic`.
@@ -36,7 +36,8 @@ class StopAt(keras.callbacks.Callback):
         self.until = until
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        if time.monotonic() > self.until and epoch + 1 < self.params["epochs"]:
+        is_measured = any(name.startswith("val_") for name in logs or {})  # `Log` has saved it.
+        if is_measured and time.monotonic() > self.until and epoch + 1 < self.params["epochs"]:
             raise TimeIsUp
 
 
@@ -105,7 +106,11 @@ class Watch:
 
 
 class Log(keras.callbacks.Callback):
-    """Records the loss, test metrics and training time of each epoch, and saves a checkpoint."""
+    """Records the loss, test metrics and training time of epochs, and saves a checkpoint.
+
+    An epoch is measured once the training since the last one has seen as many examples as test has,
+    so that short epochs cost little more than long ones; and the last epoch always is.
+    """
 
     def __init__(
         self,
@@ -113,18 +118,26 @@ class Log(keras.callbacks.Callback):
         predict: Callable[..., Any],
         run: Run,
         test: Examples,
+        train: int,
         steps_per_epoch: int,
         folder: RunFolder | None,
     ) -> None:
         super().__init__()
         self.network, self.predict, self.run = network, predict, run
         self.test, self.folder = test, folder
+        self.every = math.ceil(len(test) / train)  # Epochs between two that are measured
         self.steps_per_epoch, self.steps = steps_per_epoch, 0  # Steps in the current epoch
         self.rates = Rates()  # A callback to add after all others
-        self.epochs: list[dict[str, Any]] = []
+        self.epochs: list[dict[str, Any]] = []  # Those that were measured
         self.is_on_cpu = devices.keras_gpu() is None
         self.seconds_before = 0.0
         self.started = time.perf_counter()
+        self.since: dict[str, float] = {}  # Seconds of training since the last measured epoch
+
+    @property
+    def done(self) -> int:
+        """The number of epochs, to the last that was measured."""
+        return int(self.epochs[-1]["epoch"]) if self.epochs else 0
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         self.epoch_started = time.perf_counter(), time.process_time()
@@ -134,9 +147,9 @@ class Log(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         wall, cpu = self.epoch_started
-        seconds = {"seconds": time.perf_counter() - wall}
+        self._add("seconds", time.perf_counter() - wall)
         if self.is_on_cpu:
-            seconds["cpu_seconds"] = time.process_time() - cpu
+            self._add("cpu_seconds", time.process_time() - cpu)
         logs = {} if logs is None else logs
         if self.steps != self.steps_per_epoch and not self.model.stop_training:
             raise UserError(
@@ -144,13 +157,27 @@ class Log(keras.callbacks.Callback):
                 "unset KERAS_MAX_STEPS_PER_EPOCH (keras.config.set_max_steps_per_epoch)."
             )
         self.rates.note()
-        loss = self._loss(epoch, logs)
+        self.last = epoch + 1, self._loss(epoch, logs)
+        is_last = self.model.stop_training or epoch + 1 == self.params["epochs"]
+        if is_last or (epoch + 1) % self.every == 0:
+            logs.update(self._measure())
+
+    def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
+        if self.since:  # Another callback stopped the training after an epoch.
+            self._measure()
+
+    def _add(self, name: str, seconds: float) -> None:
+        self.since[name] = self.since.get(name, 0.0) + seconds
+
+    def _measure(self) -> dict[str, float]:
+        """Records the last epoch and saves a checkpoint; returns its metrics as `val_<metric>`."""
+        epoch, loss = self.last
         with averaged(self.network):
             columns = evaluation.measure_split(self.predict, self.test, self.run.model.name)
         test = evaluation.means(columns, self.run.task)
-        logs.update({f"val_{metric}": value for metric, value in test.items()})
 
-        self.epochs.append({"epoch": epoch + 1, "loss": loss, "test": test, **seconds})
+        self.epochs.append({"epoch": epoch, "loss": loss, "test": test, **self.since})
+        self.since = {}
         if self.folder is not None:
             total = self.seconds_before + time.perf_counter() - self.started
             log = {
@@ -160,6 +187,7 @@ class Log(keras.callbacks.Callback):
                 "rates": self.rates.seen,
             }
             self.folder.save(self.network, log)
+        return {f"val_{metric}": value for metric, value in test.items()}
 
     def _loss(self, epoch: int, logs: Mapping[str, Any]) -> float:
         """Returns the loss of an epoch. Raises UserError, one sentence, unless it is finite."""

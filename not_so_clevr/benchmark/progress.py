@@ -94,7 +94,7 @@ def _bar(bars: rich.progress.Progress, name: str) -> keras.callbacks.Callback:
             bars.update(bar, completed=done, state=state)
 
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            self.test = _test(logs)
+            self.test = _test(logs) or self.test
 
     return Bar()
 
@@ -160,9 +160,9 @@ class Epoch:
 
 
 def _test(logs: Mapping[str, float]) -> str:
-    """Returns the first two test metrics as text."""
+    """Returns the first two test metrics as text; "" after an epoch that was not measured."""
     metrics = [f"{key[4:]} {value:.4g}" for key, value in logs.items() if key.startswith("val_")]
-    return f", test {', '.join(metrics[:2])}"
+    return f", test {', '.join(metrics[:2])}" if metrics else ""
 
 
 @contextlib.contextmanager

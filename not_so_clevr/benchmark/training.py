@@ -87,7 +87,8 @@ def run(
             its metrics, or why it does not fit, in `also`. With `resume` a complete run that lacks
             some is measured from its saved weights.
         callbacks: Keras callbacks. At the end of an epoch they see the test metrics as
-            `val_<metric>`.
+            `val_<metric>`; where train has fewer examples than test, only after as many epochs as
+            together have seen as many examples as test has, and after the last.
         verbose: 1 shows a bar on stderr (a line every 10 s outside a terminal), 0 nothing; "auto"
             is 1 in a terminal or a notebook, otherwise 0.
 
@@ -180,7 +181,8 @@ class _Training:
         self.settings = self._compile()
         steps = self.batches.steps_per_epoch
         self.watch, self.resumed = Watch(self.network), False
-        self.log = Log(self.network, self.predict, run, self.splits["test"], steps, folder)
+        test, train = self.splits["test"], len(self.splits["train"])
+        self.log = Log(self.network, self.predict, run, test, train, steps, folder)
 
     def _compile(self) -> dict[str, Any]:
         """Compiles the network if necessary; returns the settings that it is trained with."""
@@ -202,7 +204,7 @@ class _Training:
             if self.options.resume:
                 self.log.restore()
                 self.resumed = bool(self.log.epochs)
-                self.batches.first_step = len(self.log.epochs) * self.batches.steps_per_epoch
+                self.batches.first_step = self.log.done * self.batches.steps_per_epoch
             if self.options.replace:
                 self.folder.clear()
             if self.options.tensorboard:
@@ -210,7 +212,7 @@ class _Training:
 
         self.network.fit(
             self.batches.for_fit(),
-            initial_epoch=len(self.log.epochs),
+            initial_epoch=self.log.done,
             epochs=self.run.recipe.epochs,
             steps_per_epoch=self.batches.steps_per_epoch,
             verbose=0,
@@ -228,10 +230,10 @@ class _Training:
 
     def result(self) -> Result:
         """Measures the network on every example; returns the result of the run."""
-        run, epochs, count = self.run, self.log.epochs, len(self.splits["train"])
+        run, done, count = self.run, self.log.done, len(self.splits["train"])
         in_last = min(self.log.steps * run.recipe.batch_size or count, count)
-        seen = count * (len(epochs) - 1) + in_last
-        stopped = len(epochs) < run.recipe.epochs or in_last < count
+        seen = count * (done - 1) + in_last
+        stopped = done < run.recipe.epochs or in_last < count
         by_callback = self._describe_training() or stopped
         command = run.command(self.options.data, self.options.distribute)
         examples = evaluation.measure(self.predict, self.splits, run.model.name)
@@ -247,8 +249,8 @@ class _Training:
             examples=examples,
             settings=self.settings,
             parameters=registry.parameters(self.network),
-            history=epochs,
-            examples_per_second=seen / sum(epoch["seconds"] for epoch in epochs),
+            history=self.log.epochs,
+            examples_per_second=seen / sum(epoch["seconds"] for epoch in self.log.epochs),
             environment=self.environment,
             command=None if by_callback else command,
             search=run.search,

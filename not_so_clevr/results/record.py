@@ -63,7 +63,7 @@ class Splits(Strict):
 
 
 class Epoch(Strict):
-    """An epoch of training: its loss, the metrics of test after it, and its seconds."""
+    """A measured epoch: its loss, metrics of test, and seconds of training since the one before."""
 
     epoch: Annotated[int, Field(ge=1, lt=10**9)]
     loss: float
@@ -83,7 +83,7 @@ class Search(Strict):
 
 
 class Solved(Strict):
-    """The first epoch with every test example right, and the seconds of training until then."""
+    """The first measured epoch with every test example right, and the training until then."""
 
     epoch: Annotated[int, Field(ge=1, lt=10**9)]
     seconds: Amount

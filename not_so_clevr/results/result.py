@@ -73,8 +73,9 @@ class Result:
         distance_metric: the metric that says how close the other examples are.
         settings: the values of the recipe; None for those that a model that came compiled ignores.
         parameters: the number of trainable weights, or None.
-        history: for each epoch its number, loss, metrics of test, and seconds of training; on a
-            CPU also `cpu_seconds`, see below.
+        history: for each measured epoch its number, loss, metrics of test, and seconds of training
+            since the one before; on a CPU also `cpu_seconds`, see below. Every epoch is measured
+            unless train has fewer examples than test.
         seconds: from the loading of the data to the last evaluation, or None.
         examples_per_second: of training, without evaluation, or None.
         cpu_seconds: the time that all cores together spent on training, without evaluation, which
@@ -85,7 +86,7 @@ class Result:
             or one sentence on why the model does not fit there.
         search: how its recipe was found: `config`, the number of `points` that were tried there
             with so many `seeds`, how many of them were `perfect`, and their `seconds`; or None.
-        solved: the first `epoch` after which every test example was right, and the `seconds` of
+        solved: the first measured `epoch` with every test example right, and the `seconds` of
             training until then, as `training_seconds`; None if there is none, or it is not known.
         folder: where it was read from, or None.
         examples: "train" and "test" -> name -> array; see errors.npz.
@@ -122,7 +123,7 @@ class Result:
             object.__setattr__(self, "cpu_seconds", self._total("cpu_seconds"))
 
     def reached(self, accuracy: float) -> dict[str, float] | None:
-        """Returns the first epoch after which so much of test is right, as `solved` does for 1."""
+        """Returns the first measured epoch with so much of test right, as `solved` does for 1."""
         seconds = 0.0
         for epoch in self.history:
             seconds += epoch.get("cpu_seconds") or epoch.get("seconds") or 0.0
@@ -168,7 +169,8 @@ class Result:
     @property
     def epochs(self) -> int:
         """The number of epochs of training; 0 if it is not known."""
-        return len(self.history) or _count(self.settings.get("epochs")) or 0
+        last = self.history[-1]["epoch"] if self.history else 0
+        return last or _count(self.settings.get("epochs")) or 0
 
     @property
     def steps(self) -> int | None:
