@@ -305,7 +305,17 @@ def test_the_appendix_holds_untrusted_text_as_text():
     assert "epochs" not in text
     counted = {"epochs": 60, "schedule": "step", "step_epochs": 40}
     (recipe,) = files._recipes([result(settings=counted, search=None)])
-    assert recipe[2] == "epochs=60, schedule=step, step_epochs=40"
+    assert recipe == ("rule (regression)", "epochs=60, schedule=step, step_epochs=40")
+    decayed = {"epochs": 60, "schedule": "cosine", "weight_decay": 1.0}
+    several = [
+        result(settings=counted, search=None),
+        result("rendering", settings=decayed, search=None),
+    ]
+    assert list(files._recipes(several)) == [
+        ("all", "epochs=60"),
+        ("rule (regression)", "schedule=step, step_epochs=40"),
+        ("rule (rendering)", "schedule=cosine, weight_decay=1.0"),
+    ]
     assert "906 (regression, rendering)" in text
     assert r"near\_one" in text
     assert "2 cores of A, jax" in text

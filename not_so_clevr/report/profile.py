@@ -84,9 +84,9 @@ def radar(profile: Profile, neighbours: Sequence[Neighbour] = ()) -> Figure:
     0 is the inner ring. A capability that the model does not have is a gap: no point, and an axis
     that says why. The nearest neighbour is drawn behind it, dashed.
     """
-    figure = Figure(figsize=(7.2, 5.2))
+    figure = Figure(figsize=(7.2, 4.4))
     grid = figure.add_gridspec(
-        2, 3, left=0.1, right=0.88, bottom=0.14, top=0.88, wspace=0.95, hspace=0.55
+        2, 3, left=0.1, right=0.88, bottom=0.15, top=0.86, wspace=0.95, hspace=0.62
     )
     near = neighbours[0] if neighbours else None
     for k, task in enumerate(TASKS):
@@ -202,7 +202,8 @@ def table(profile: Profile) -> str:
     for task in TASKS:
         above = [task, *(_share(profile, task, name) for name in columns)]
         below = ["", *(_seeds(profile, task, name) for name in columns)]
-        lines += ["\\midrule", " & ".join(above) + r" \\"]
+        space = r"\addlinespace[2pt]" if len(lines) > 5 else r"\midrule"
+        lines += [space, " & ".join(above) + r" \\"]
         if any(below):
             lines.append(" & ".join(below) + r" \\")
     return "\n".join([*lines, "\\bottomrule", "\\end{tabular}"]) + "\n"
@@ -261,18 +262,25 @@ def appendix(profile: Profile, neighbours: Sequence[Neighbour], command: str | N
     )
 
 
-def _recipes(runs: Sequence[Result]) -> Iterator[tuple[str, str, str]]:
-    """Yields the tasks that share a recipe, its label, and its settings."""
-    by_recipe = results.grouped(runs, lambda run: (run.label, _settings(run)))
-    for (label, settings), same in by_recipe.items():
-        search = next((run.search for run in same if run.search), None)
-        if search:
-            settings += f"; the best of {search['points']} points on {search['config']}"
-        yield ", ".join(dict.fromkeys(run.task for run in same)), label, settings
+def _recipes(runs: Sequence[Result]) -> Iterator[tuple[str, str]]:
+    """Yields each recipe, with the tasks that it is for, and its settings.
+
+    What several recipes have in common comes first, for `all`.
+    """
+    by_recipe = results.grouped(runs, lambda run: (run.recipe or "default", *_settings(run)))
+    common: list[str] = []
+    if len(by_recipe) > 1:
+        common = [each for each in _settings(runs[0]) if all(each in key for key in by_recipe)]
+    if common:
+        yield "all", ", ".join(common)
+    for (recipe, *settings), same in by_recipe.items():
+        tasks = ", ".join(dict.fromkeys(run.task for run in same))
+        own = ", ".join(each for each in settings if each not in common)
+        yield f"{recipe} ({tasks})", own or "no others"
 
 
-def _settings(run: Result) -> str:
-    """Returns the settings of a recipe that matter, e.g. `batch_size=16, steps=1000`."""
+def _settings(run: Result) -> list[str]:
+    """Returns the settings of a recipe that matter, e.g. `batch_size=16`, and how it was found."""
     values = dict(run.settings)
     model = values.pop("model", None) or {}
     if values.get("steps"):
@@ -281,7 +289,10 @@ def _settings(run: Result) -> str:
         values.pop("step_epochs", None)
     shown = {name: value for name, value in values.items() if value and _USUAL.get(name) != value}
     own = [f"{name}={value}" for name, value in model.items()]
-    return ", ".join([*(f"{name}={value}" for name, value in shown.items()), *own])
+    found = []
+    if run.search is not None:
+        found = [f"the best of {run.search['points']} points on {run.search['config']}"]
+    return [*(f"{name}={value}" for name, value in shown.items()), *own, *found]
 
 
 def _parameters(runs: Sequence[Result]) -> Iterator[str]:
