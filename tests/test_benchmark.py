@@ -173,7 +173,8 @@ def test_every_task_trains_on_data_from_disk(task, data_dir):
 
     options = {"task": task, "config": "uniform_20_square3", "settings": {"epochs": 1}}
     runs = [
-        benchmark.run(build, data=data, data_dir=data_dir, **options) for data in ("memory", "tfds")
+        benchmark.run(build, data=data, data_dir=folder, **options)
+        for data, folder in (("memory", None), ("tfds", data_dir))
     ]
     assert runs[0].metrics == runs[1].metrics
 
@@ -919,6 +920,10 @@ def test_bad_models_give_one_sentence_and_leave_nothing(build, sentence, tmp_pat
             "resume and replace exclude each other; give one of them.",
         ),
         ({"tensorboard": True}, "tensorboard needs a folder to write to"),
+        (
+            {"data": "memory", "data_dir": "x"},
+            "data_dir=x has no effect with data=memory, which reads no files; omit one of them.",
+        ),
     ],
 )
 def test_bad_arguments_give_one_sentence(arguments, sentence):

@@ -366,8 +366,12 @@ def test_the_comment_of_a_recipe_makes_its_search_again(tmp_path, monkeypatch):
     )
 
     runs = tuning.points(build, task="regression", name="net")
-    file = tuning.search(runs, 1, {}, [result(runs[0], 1.0)], {}).write(file)
-    assert "#" not in file.read_text()
+    unfindable = tuning.search(runs, 1, {}, [result(runs[0], 1.0)], {})
+    assert "#" not in unfindable.write(tmp_path / "net.toml").read_text()
+    kept = file.read_bytes()
+    with pytest.raises(UserError, match="of .*build for regression, not of net .* another file."):
+        unfindable.write(file)
+    assert file.read_bytes() == kept
 
 
 def with_seeds(runs):
@@ -409,10 +413,10 @@ def test_the_recipe_of_another_search_is_not_replaced(changes, sentence, monkeyp
 
     monkeypatch.setattr(training, "execute", lambda *_: pytest.fail("it was trained"))
     kept = file.read_bytes()
-    with pytest.raises(UserError, match=f"{sentence} another file with --output."):
+    with pytest.raises(UserError, match=f"{sentence} another file."):
         many.tune(f"{__name__}:build", **arguments | changes, output=file)
     if changes.keys() <= {"config", "seeds"}:
-        with pytest.raises(UserError, match=f"{sentence} another file with --output."):
+        with pytest.raises(UserError, match=f"{sentence} another file."):
             many.tune(f"{__name__}:build", **arguments | changes)
     assert file.read_bytes() == kept
 

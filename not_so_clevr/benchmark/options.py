@@ -49,6 +49,11 @@ class RunOptions:
         if self.runs is not None:
             files.expanded(self.runs)
         one_of("data", self.data, DATA)
+        if self.data == "memory" and self.data_dir is not None:
+            raise UserError(
+                f"data_dir={self.data_dir} has no effect with data=memory, which reads no files; "
+                "omit one of them."
+            )
         if isinstance(self.also, (str, NotSoClevrConfig)) or not isinstance(self.also, Iterable):
             example = "also=['quadrant_128']"
             raise UserError(f"also must be a list of configs, got {self.also!r}; e.g. {example}.")

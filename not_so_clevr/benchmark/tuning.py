@@ -170,7 +170,7 @@ class Search:
         """Raises UserError, one sentence, if a file holds anything but a recipe of this search."""
         if not file.exists():
             return
-        run, advice = self.points[0].run, "give another file with --output"
+        run, advice = self.points[0].run, "give another file"
         try:
             name, _, found = recipe_file.read(file, run.model.name, run.task.name)
         except UserError as error:
@@ -190,10 +190,12 @@ class Search:
         """Writes the recipe to a .toml file, and the search to the .json file beside it.
 
         Raises:
-            UserError: one sentence, if every point has failed, or the file has another extension.
+            UserError: one sentence, if every point has failed, the file has another extension, or
+                it holds anything but a recipe of this search.
             OSError: one sentence, if a file cannot be written.
         """
         file = check_file(file)
+        self.check_replaces(file)
         run = self.best.run
         recipe_file.write(
             file,

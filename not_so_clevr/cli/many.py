@@ -280,7 +280,7 @@ def _follow(going: Iterable[object]) -> Sequence[sweep.Attempt]:
 
     def how_to_continue() -> str:
         left = sum(not each.over for each in attempts)
-        return f"the sweep was interrupted; the same command continues with {left} runs."
+        return f"interrupted; the same command continues with {left} runs."
 
     show: Callable[..., None] | None = None
     with terminal.interruptible(how_to_continue), contextlib.ExitStack() as stack:
