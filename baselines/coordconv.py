@@ -43,7 +43,7 @@ _TUNED = {
     "rendering": Recipe(
         epochs=8, steps=1029, batch_size=16, learning_rate=0.01, schedule="cosine", weight_decay=0.6
     ),
-    "localisation": Recipe(epochs=3, steps=148, learning_rate=0.01, schedule="cosine"),
+    "localisation": Recipe(epochs=9, steps=592, learning_rate=0.03, schedule="cosine"),
 }
 _AS_ARTICLE = Recipe(epochs=100, weight_decay=1e-3, model={"origin": "article"})
 _ARTICLE = {
