@@ -4,7 +4,7 @@
 
 | file | contents |
 |---|---|
-| baselines/results.jsonl | the reference results, one record per line; part of the package |
+| baselines/results.jsonl | the reference results, one per line, and their environments; packaged |
 | baselines/searches.jsonl | the searches by the rule, one per line; part of the package |
 | docs/data/trials.jsonl | other runs that the pages mention |
 | docs/data/histories.json.xz | id -> loss, seconds and test metrics after each epoch |
@@ -77,8 +77,8 @@ def load(root: pathlib.Path = ROOT) -> Data:
 
 def save(data: Data, root: pathlib.Path = ROOT) -> None:
     """Writes the data of the pages, with only those examples and histories that they need."""
-    results.write_lines(root / REFERENCE, data.reference)
-    results.write_lines(root / TRIALS, data.trials)
+    results.write_lines(root / REFERENCE, data.reference, compact=True)
+    results.write_lines(root / TRIALS, data.trials, compact=True)
 
     runs = sorted([*data.reference, *data.trials], key=lambda run: run.id)
     histories = {run.id: columns(run.history) for run in runs if run.search is None}

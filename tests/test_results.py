@@ -483,11 +483,12 @@ ROOT = pathlib.Path(__file__).parents[1]
 @pytest.mark.parametrize("file", ["baselines/results.jsonl", "docs/data/trials.jsonl"])
 def test_every_record_of_ours_is_one_by_the_schema(file):
     validator = jsonschema.Draft202012Validator(json.loads(record.SCHEMA_FILE.read_text()))
-    lines = (ROOT / file).read_text().splitlines()
-    for line in lines:
-        assert not list(validator.iter_errors(json.loads(line)))
-        assert record.checked(line) == json.loads(line)
-    assert len(lines) == len({Result.of(json.loads(line)).id for line in lines})
+    first, *lines = map(json.loads, (ROOT / file).read_text().splitlines())
+    for values in lines:
+        values["environment"] = first["environments"][values["environment"]]
+        assert not list(validator.iter_errors(values))
+        assert record.checked(values) == values
+    assert len(lines) == len({Result.of(values).id for values in lines})
 
 
 def test_the_reference_results_are_not_checked_again_by_each_command(monkeypatch):
@@ -513,6 +514,26 @@ def test_results_are_one_file_a_record_a_line(tmp_path):
         results.load([file])
 
 
+def test_compact_results_are_the_same_results(tmp_path):
+    one, other = ({"backend": name, "commit": "{\u2028}"} for name in ("jax", "torch"))
+    runs = [
+        result(seed=k, history=(), environment=each) for k, each in enumerate([one, other, one])
+    ]
+    plain, compact = tmp_path / "plain.jsonl", tmp_path / "compact.jsonl"
+    results.write_lines(plain, runs)
+    results.write_lines(compact, runs, compact=True)
+    assert results.read_lines(compact) == results.read_lines(plain) == runs
+    first, *lines = map(json.loads, compact.read_text().splitlines())
+    assert first == {"environments": [one, other]}
+    assert [line["environment"] for line in lines] == [0, 1, 0]
+
+    results.write_lines(compact, [], compact=True)
+    assert results.read_lines(compact) == []
+    compact.write_text(json.dumps(lines[0]))
+    with pytest.raises(UserError, match=r"cannot be read as results \(line 1: .*range\)"):
+        results.read_lines(compact)
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_results_may_have_a_byte_order_mark_and_any_letters(tmp_path, encoding):
     """As editors and the shell of Windows write them."""
@@ -526,9 +547,12 @@ def test_results_may_have_a_byte_order_mark_and_any_letters(tmp_path, encoding):
 
 
 def test_the_reference_results_come_with_the_baselines():
-    assert len(results.reference()) == len(
-        (ROOT / "baselines" / "results.jsonl").read_text().splitlines()
-    )
+    lines = (ROOT / "baselines" / "results.jsonl").read_text().splitlines()
+    every = results.reference()
+    assert len(every) == len(lines) - 1  # The first has the environments.
+    of_two = results.reference(["quadrant_uber", "uniform_32"])
+    assert of_two == [run for run in every if run.config in ("quadrant_uber", "uniform_32")]
+    assert of_two
 
 
 def test_a_run_that_is_replaced_while_its_folder_is_listed_is_found(tmp_path, monkeypatch):

@@ -273,7 +273,7 @@ def test_a_record_has_what_was_measured_and_older_ones_do_not(tmp_path):
         {THERE: FITS | {"test": {"accuracy": 2.0, "distance": 0.0}}},
     ):
         with pytest.raises(ValueError, match=r"also|metric 'distance' is missing"):
-            record.checked(json.dumps(old.values() | {"also": wrong}))
+            record.checked(json.loads(json.dumps(old.values() | {"also": wrong})))
 
 
 def boarded():

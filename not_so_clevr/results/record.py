@@ -138,13 +138,16 @@ def _check_names(values: Mapping[str, float], *needed: str) -> None:
             raise ValueError(f"metric {name!r} is missing")
 
 
-def checked(text: str | bytes) -> dict[str, Any]:
-    """Returns the values of a record from JSON text, migrated to the current schema.
+def checked(values: Any) -> dict[str, Any]:
+    """Returns the values of a record, migrated to the current schema.
+
+    Args:
+        values: what the JSON of a file or a line holds.
 
     Raises:
-        ValueError: in a few words, if the text is not a record.
+        ValueError: in a few words, if it is not a record.
     """
-    values = migrated(json.loads(text))
+    values = migrated(values)
     try:
         Record.model_validate(values)
     except pydantic.ValidationError as error:

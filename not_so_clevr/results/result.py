@@ -253,7 +253,7 @@ class Result:
         from not_so_clevr.results import record
 
         try:
-            return cls.of(record.checked(files.read(file, _LARGEST)), file.parent)
+            return cls.of(record.checked(json.loads(files.read(file, _LARGEST))), file.parent)
         except FileNotFoundError:
             raise UserError(missing(file)) from None
         except OSError as error:

@@ -9,7 +9,7 @@ import json
 import os
 import pathlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from not_so_clevr import files
@@ -26,6 +26,7 @@ from not_so_clevr.results.result import (
 
 _RUN = re.compile(r"seed\d+")
 _UNFINISHED = re.compile(rf"seed\d+({re.escape(INCOMPLETE)}|{re.escape(REPLACED)})")
+_ENVIRONMENTS = '{"environments":['  # The beginning of a line
 # Equal for all seeds of a row
 _SHARED = ("model", "settings", "parameters")
 
@@ -69,11 +70,18 @@ def load(
     return sorted(found.values(), key=_order), problems
 
 
-def reference() -> list[Result]:
-    """Returns the reference results, which are part of the baselines; [] without those."""
+def reference(configs: Iterable[str] | None = None) -> list[Result]:
+    """Returns the reference results, which are part of the baselines; [] without those.
+
+    Args:
+        configs: the names of data sets, to read the results on those only; all if None.
+    """
     file = of_baselines("results.jsonl")
+    if file is None:
+        return []
+    needed = None if configs is None else {f'"config":"{name}"' for name in configs}
     # A test validates this file; to do so here would take a command a tenth of a second.
-    return _read_lines(file, json.loads) if file else []
+    return _read_lines(file, dict, needed)
 
 
 def of_baselines(name: str) -> pathlib.Path | None:
@@ -86,7 +94,8 @@ def of_baselines(name: str) -> pathlib.Path | None:
 def read_lines(file: pathlib.Path) -> list[Result]:
     """Returns the results in a file with one record per line, e.g. the reference results.
 
-    Records of an older schema are migrated.
+    Records of an older schema are migrated. A line `{"environments": [...]}` may stand before them,
+    so that the `environment` of a record can be a number: its place in that list.
 
     Raises:
         UserError: if the file cannot be read, or a line is not a record.
@@ -96,30 +105,63 @@ def read_lines(file: pathlib.Path) -> list[Result]:
     return _read_lines(file, record.checked)
 
 
-def _read_lines(file: pathlib.Path, parse: Callable[[str], dict[str, Any]]) -> list[Result]:
-    """Returns the results in a file, from what `parse` makes of a line. Raises as `read_lines`."""
+def _read_lines(
+    file: pathlib.Path,
+    check: Callable[[Any], dict[str, Any]],
+    needed: Collection[str] | None = None,
+) -> list[Result]:
+    """Returns the results in a file, from what `check` returns for a line. Raises as `read_lines`.
+
+    Args:
+        file: the file.
+        check: is called with what the JSON of a line holds.
+        needed: texts; a line without any of them is passed over.
+    """
     where, found = "", []
+    environments: Sequence[Any] = []
     try:
         lines = files.read_text(file).split("\n")  # JSON may hold the other ends of lines.
         for number, line in enumerate(lines, 1):
             where = f"line {number}: "
-            if line.strip():
-                found.append(Result.of(parse(line), file))
-    except (OSError, ValueError, RecursionError) as error:
+            if line.startswith(_ENVIRONMENTS):
+                environments = json.loads(line)["environments"]
+            elif line.strip() and (needed is None or any(text in line for text in needed)):
+                values = json.loads(line)
+                if isinstance(values, dict) and isinstance(values.get("environment"), int):
+                    values["environment"] = environments[values["environment"]]
+                found.append(Result.of(check(values), file))
+    except (OSError, ValueError, LookupError, RecursionError) as error:
         raise UserError(
             f"{file} cannot be read as results ({where}{error}); expected a record per line."
         ) from error
     return found
 
 
-def write_lines(file: pathlib.Path, results: Iterable[Result]) -> None:
-    """Writes results, one record per line, without history and examples."""
+def write_lines(file: pathlib.Path, results: Iterable[Result], *, compact: bool = False) -> None:
+    """Writes results, one record per line, without history and examples.
+
+    Args:
+        file: the file to write or replace.
+        results: the results, in any order.
+        compact: write each environment once, in a line before the records, see `read_lines`. A line
+            is then no longer a record by itself.
+    """
+    environments: dict[str, int] = {}
     lines = []
     for each in sorted(results, key=_order):
         values = {name: value for name, value in each.values().items() if name != "history"}
-        lines.append(json.dumps(values, separators=(",", ":")) + "\n")
+        if compact:
+            text = _json(values["environment"])
+            values["environment"] = environments.setdefault(text, len(environments))
+        lines.append(_json(values) + "\n")
+    if environments:
+        lines.insert(0, f"{_ENVIRONMENTS}{','.join(environments)}]}}\n")
     with files.replacing(file) as temporary:
         temporary.write_text("".join(lines), "utf-8")
+
+
+def _json(values: Any) -> str:
+    return json.dumps(values, separators=(",", ":"))
 
 
 def _order(result: Result) -> tuple[str, str, str, int]:
@@ -190,9 +232,8 @@ def beside(runs: Sequence[Result]) -> list[Result]:
     """Returns the reference results for the tasks and configs of runs, without the runs."""
     places = {(run.task, run.config) for run in runs}
     known = {run.id: run for run in runs}
-    return [
-        run for run in reference() if (run.task, run.config) in places and known.get(run.id) != run
-    ]
+    there = reference(config for _, config in places)
+    return [run for run in there if (run.task, run.config) in places and known.get(run.id) != run]
 
 
 def select(
