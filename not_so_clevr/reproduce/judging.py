@@ -278,7 +278,9 @@ def verdict(findings: Sequence[tuple[str, Finding]]) -> str:
     shown = [f"{about}: {finding.text}" for about, finding in findings]
     if len(findings) > _FEW:
         otherwise = [each for each in findings if each[1].holds is False]
-        shown = [f"of {len(findings)} findings {count[True]} are as claimed"]
+        shown = [f"{count[True]} of {len(findings)} findings are as claimed"]
+        if count[True] == len(findings):
+            shown = [f"all {len(findings)} findings are as claimed"]
         shown += [f"{count[None]} undecided"] if count[None] else []
         shown += [f"{about}: {finding.text}" for about, finding in otherwise[:_FEW]]
         shown += ["..."] if len(otherwise) > _FEW else []
