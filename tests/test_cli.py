@@ -330,7 +330,7 @@ def test_the_reference_results_themselves_are_shown_once(run):
         (["--model", "net"], {"net"}),
         (["--model", "deconv-a*", "--model", "net"], {"net (yours)", "deconv-article"}),
         (["--model", "net", "--model", "coordconv-art*"], {"net (yours)", "coordconv-article"}),
-        (["--task", "c*", "--config", "quad*", "--model", "n*"], {"net"}),
+        (["--task", "c*", "--config", "quad*", "--model", "ne*"], {"net"}),
     ],
 )
 def test_patterns_choose_the_rows(arguments, expected, tmp_path, run):
