@@ -1253,6 +1253,18 @@ print(benchmark.run("coordconv", runs={str(tmp_path)!r}, **{SMALL!r}).environmen
     assert subprocesses.run(code, KERAS_BACKEND="jax") == "jax"
 
 
+@pytest.mark.slow
+def test_jax_keeps_the_averages_of_the_weights(tmp_path):
+    """Keras frees the arrays of the weights that it predicts with."""
+    code = f"""
+from not_so_clevr import benchmark
+settings = {{"ema": 0.75, "epochs": 2}}
+run = benchmark.run("coordconv", runs={str(tmp_path)!r}, settings=settings, **{SMALL!r})
+print(run.history[-1]["test"] == run.metrics["test"])
+"""
+    assert subprocesses.run(code, KERAS_BACKEND="jax") == "True"
+
+
 @pytest.mark.parametrize("backend", subprocesses.other_backends())
 @pytest.mark.slow
 def test_on_the_other_backends(backend):

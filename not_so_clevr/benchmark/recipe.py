@@ -255,11 +255,22 @@ def averaged(model: keras.Model) -> Iterator[None]:
         return
     weights = [keras.ops.copy(each.value) for each in model.trainable_variables]
     optimizer.finalize_variable_values(model.trainable_variables)
+    separate(model)
     try:
         yield
     finally:
         for variable, value in zip(model.trainable_variables, weights, strict=True):
             variable.assign(value)
+
+
+def separate(model: keras.Model) -> None:
+    """Gives the weights arrays of their own, after the moving averages were put in their place.
+
+    Keras on JAX frees the arrays that it predicts with, and the averages would be lost.
+    """
+    if getattr(model.optimizer, "use_ema", False):
+        for variable in model.trainable_variables:
+            variable.assign(keras.ops.copy(variable.value))
 
 
 def _is_number(value: Any, kind: type) -> bool:

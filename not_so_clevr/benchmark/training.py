@@ -29,6 +29,7 @@ from not_so_clevr.benchmark import (
 from not_so_clevr.benchmark.experiment import Build, Run, plan
 from not_so_clevr.benchmark.log import Log, Watch
 from not_so_clevr.benchmark.options import RunOptions
+from not_so_clevr.benchmark.recipe import separate
 from not_so_clevr.benchmark.run_folder import RunFolder, claim
 from not_so_clevr.dataset.batches import Batches, Examples
 from not_so_clevr.dataset.config import NotSoClevrConfig
@@ -219,6 +220,7 @@ class _Training:
             shuffle=False,  # `Batches` shuffles.
             callbacks=[self.log, *boards, *bar, *self._callbacks(), self.log.rates],
         )
+        separate(self.network)  # `fit` ends with the averages in the place of the weights.
 
     def _callbacks(self) -> list[keras.callbacks.Callback]:
         """Returns the callbacks of the user, watched if there are any."""
