@@ -7,7 +7,7 @@
 | baselines/results.jsonl | the reference results, one per line, and their environments; packaged |
 | baselines/searches.jsonl | the searches by the rule, one per line; part of the package |
 | docs/data/trials.jsonl | other runs that the pages mention |
-| docs/data/histories.json.xz | id -> loss, seconds and test metrics after each epoch |
+| docs/data/histories.json.xz | id -> loss, seconds and test metrics of each measured epoch |
 | docs/data/examples.npz | id/split/column -> one number per example, where a page needs them |
 
 The coordinates of the examples follow from the config, so they are not stored.

@@ -532,6 +532,12 @@ def test_compact_results_are_the_same_results(tmp_path):
     compact.write_text(json.dumps(lines[0]))
     with pytest.raises(UserError, match=r"cannot be read as results \(line 1: .*range\)"):
         results.read_lines(compact)
+    for wrong in (True, -1):
+        compact.write_text(json.dumps({"environments": [one]}).replace(" ", "") + "\n")
+        with compact.open("a") as stream:
+            stream.write(json.dumps(lines[0] | {"environment": wrong}))
+        with pytest.raises(UserError, match=r"line 2: environment: Input should be a valid dict"):
+            results.read_lines(compact)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
@@ -553,6 +559,7 @@ def test_the_reference_results_come_with_the_baselines():
     of_two = results.reference(["quadrant_uber", "uniform_32"])
     assert of_two == [run for run in every if run.config in ("quadrant_uber", "uniform_32")]
     assert of_two
+    assert results.reference(iter(["quadrant_upper_left_32"])) == []  # Of searches only
 
 
 def test_a_run_that_is_replaced_while_its_folder_is_listed_is_found(tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""The end of an epoch: evaluate, record and save it, or stop."""
+"""The end of an epoch: measure, record and save it if it is time, or stop."""
 
 from __future__ import annotations
 
@@ -164,13 +164,16 @@ class Log(keras.callbacks.Callback):
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
         if self.since:  # Another callback stopped the training after an epoch.
-            self._measure()
+            self._measure(is_over=True)
 
     def _add(self, name: str, seconds: float) -> None:
         self.since[name] = self.since.get(name, 0.0) + seconds
 
-    def _measure(self) -> dict[str, float]:
-        """Records the last epoch and saves a checkpoint; returns its metrics as `val_<metric>`."""
+    def _measure(self, *, is_over: bool = False) -> dict[str, float]:
+        """Records the last epoch and saves a checkpoint; returns its metrics as `val_<metric>`.
+
+        Once training is over, there is no checkpoint: Keras has put averages in place of weights.
+        """
         epoch, loss = self.last
         with averaged(self.network):
             columns = evaluation.measure_split(self.predict, self.test, self.run.model.name)
@@ -178,7 +181,7 @@ class Log(keras.callbacks.Callback):
 
         self.epochs.append({"epoch": epoch, "loss": loss, "test": test, **self.since})
         self.since = {}
-        if self.folder is not None:
+        if self.folder is not None and not is_over:
             total = self.seconds_before + time.perf_counter() - self.started
             log = {
                 "recipe": self.run.saved_recipe,

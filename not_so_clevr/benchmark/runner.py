@@ -54,7 +54,7 @@ def make(
     Args:
         runs: the runs.
         options: the options of each run.
-        budget: seconds after which to stop at the end of an epoch. Generating does not count.
+        budget: seconds after which to stop after a measured epoch. Generating does not count.
         wait: wait for a run that another process is making, and go on with it; otherwise it fails.
 
     Yields:

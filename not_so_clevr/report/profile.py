@@ -27,6 +27,9 @@ _ESCAPES = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
     **{each: f"\\{each}" for each in "&%$#_{}"},
 }
 _USUAL = {"optimizer": "adam", "beta_1": 0.9, "beta_2": 0.999, "loss": "task"}
@@ -276,7 +279,7 @@ def _recipes(runs: Sequence[Result]) -> Iterator[tuple[str, str]]:
     for (recipe, *settings), same in by_recipe.items():
         tasks = ", ".join(dict.fromkeys(run.task for run in same))
         own = ", ".join(each for each in settings if each not in common)
-        yield f"{recipe} ({tasks})", own or "no others"
+        yield f"{recipe} ({tasks})", own or ("no others" if common else "the defaults")
 
 
 def _settings(run: Result) -> list[str]:
@@ -307,8 +310,12 @@ class _Latex(str):
 
 
 def _code(text: str) -> _Latex:
-    """Returns untrusted text in a typewriter font, with places to break a line."""
+    """Returns untrusted text in a typewriter font, with places to break a line.
+
+    Its underscores are characters, which can be copied from the PDF; TeX draws them otherwise.
+    """
     broken = re.sub(r"([-=,./])", r"\1\\allowbreak{}", latex(text))
+    broken = broken.replace(r"\_", r"\char95\relax{}")
     return _Latex(f"\\texttt{{{broken}}}")
 
 

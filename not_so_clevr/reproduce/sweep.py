@@ -93,7 +93,7 @@ def run(
 ) -> Iterator[Event | Planned | Going]:
     """Makes the missing runs of a grid on Ray, many at once.
 
-    A run that fails is tried once more, from its last epoch.
+    A run that fails is tried once more, from its last checkpoint.
 
     Args:
         grid: as returned by `grids.read`; without seeds, with those that each row promises.

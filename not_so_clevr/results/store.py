@@ -79,9 +79,12 @@ def reference(configs: Iterable[str] | None = None) -> list[Result]:
     file = of_baselines("results.jsonl")
     if file is None:
         return []
-    needed = None if configs is None else {f'"config":"{name}"' for name in configs}
     # A test validates this file; to do so here would take a command a tenth of a second.
-    return _read_lines(file, dict, needed)
+    if configs is None:
+        return _read_lines(file, dict)
+    names = set(configs)
+    found = _read_lines(file, dict, {f'"config":"{name}"' for name in names})
+    return [run for run in found if run.config in names]  # A search names another config.
 
 
 def of_baselines(name: str) -> pathlib.Path | None:
@@ -94,7 +97,7 @@ def of_baselines(name: str) -> pathlib.Path | None:
 def read_lines(file: pathlib.Path) -> list[Result]:
     """Returns the results in a file with one record per line, e.g. the reference results.
 
-    Records of an older schema are migrated. A line `{"environments": [...]}` may stand before them,
+    Records of an older schema are migrated. A line `{"environments":[...]}` may stand before them,
     so that the `environment` of a record can be a number: its place in that list.
 
     Raises:
@@ -127,8 +130,9 @@ def _read_lines(
                 environments = json.loads(line)["environments"]
             elif line.strip() and (needed is None or any(text in line for text in needed)):
                 values = json.loads(line)
-                if isinstance(values, dict) and isinstance(values.get("environment"), int):
-                    values["environment"] = environments[values["environment"]]
+                place = values.get("environment") if isinstance(values, dict) else None
+                if type(place) is int and place >= 0:
+                    values["environment"] = environments[place]
                 found.append(Result.of(check(values), file))
     except (OSError, ValueError, LookupError, RecursionError) as error:
         raise UserError(
