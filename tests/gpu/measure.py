@@ -100,17 +100,16 @@ def draw(sizes: Sizes) -> dict[str, Any]:
         call = functools.partial(drawing.draw_on_device, centres, size)
         record(found, f"draw_on_device_{size}", call, len(centres), size**2, sizes)
 
-    for size in sizes.canvases:
-        one_hots = _one_hots(size, sizes)
-        for name, kernel in _kernels().items():
-            dense = _dense(kernel)
+    hows = ("", "_compiled")  # PyTorch takes a minute to compile.
+    for how, size, name in itertools.product(hows, sizes.canvases, _kernels()):
+        dense = _dense(_kernels()[name])
+        function = _jit(dense) if how else dense
+        if function is not None:
+            one_hots = _one_hots(size, sizes)
             passes = 2 if name == "square" else 1
             moved = passes * 8 * size**2  # Each pass reads and writes float32.
-            for how, function in (("", dense), ("_compiled", _jit(dense))):
-                if function is not None:
-                    call = functools.partial(function, one_hots)
-                    key = f"convolve_{name}{how}_{size}"
-                    record(found, key, call, len(one_hots), moved, sizes)
+            call = functools.partial(function, one_hots)
+            record(found, f"convolve_{name}{how}_{size}", call, len(one_hots), moved, sizes)
     return found
 
 
