@@ -485,7 +485,9 @@ def test_every_record_of_ours_is_one_by_the_schema(file):
     validator = jsonschema.Draft202012Validator(json.loads(record.SCHEMA_FILE.read_text()))
     first, *lines = map(json.loads, (ROOT / file).read_text().splitlines())
     for values in lines:
-        values["environment"] = first["environments"][values["environment"]]
+        for name, each in first["once"].items():
+            if name in values:
+                values[name] = each[values[name]]
         assert not list(validator.iter_errors(values))
         assert record.checked(values) == values
     assert len(lines) == len({Result.of(values).id for values in lines})
@@ -517,23 +519,30 @@ def test_results_are_one_file_a_record_a_line(tmp_path):
 def test_compact_results_are_the_same_results(tmp_path):
     one, other = ({"backend": name, "commit": "{\u2028}"} for name in ("jax", "torch"))
     runs = [
-        result(seed=k, history=(), environment=each) for k, each in enumerate([one, other, one])
+        result(seed=k, history=(), environment=each, search=found)
+        for k, (each, found) in enumerate([(one, None), (other, search(9)), (one, search(9))])
     ]
     plain, compact = tmp_path / "plain.jsonl", tmp_path / "compact.jsonl"
     results.write_lines(plain, runs)
     results.write_lines(compact, runs, compact=True)
     assert results.read_lines(compact) == results.read_lines(plain) == runs
     first, *lines = map(json.loads, compact.read_text().splitlines())
-    assert first == {"environments": [one, other]}
+    once = {"environment": [one, other], "settings": [{}], "search": [search(9)]}
+    assert first == {"once": once}
     assert [line["environment"] for line in lines] == [0, 1, 0]
+    assert [line.get("search") for line in lines] == [None, 0, 0]
 
     results.write_lines(compact, [], compact=True)
     assert results.read_lines(compact) == []
     compact.write_text(json.dumps(lines[0]))
-    with pytest.raises(UserError, match=r"cannot be read as results \(line 1: .*range\)"):
+    with pytest.raises(UserError, match=r"cannot be read as results \(line 1: 'environment'\)"):
+        results.read_lines(compact)
+    head = json.dumps({"once": once}, separators=(",", ":")) + "\n"
+    compact.write_text(head + json.dumps(lines[0] | {"environment": 2}))
+    with pytest.raises(UserError, match=r"cannot be read as results \(line 2: .*range\)"):
         results.read_lines(compact)
     for wrong in (True, -1):
-        compact.write_text(json.dumps({"environments": [one]}).replace(" ", "") + "\n")
+        compact.write_text(head)
         with compact.open("a") as stream:
             stream.write(json.dumps(lines[0] | {"environment": wrong}))
         with pytest.raises(UserError, match=r"line 2: environment: Input should be a valid dict"):
@@ -555,7 +564,7 @@ def test_results_may_have_a_byte_order_mark_and_any_letters(tmp_path, encoding):
 def test_the_reference_results_come_with_the_baselines():
     lines = (ROOT / "baselines" / "results.jsonl").read_text().splitlines()
     every = results.reference()
-    assert len(every) == len(lines) - 1  # The first has the environments.
+    assert len(every) == len(lines) - 1  # The first has what they share.
     of_two = results.reference(["quadrant_uber", "uniform_32"])
     assert of_two == [run for run in every if run.config in ("quadrant_uber", "uniform_32")]
     assert of_two

@@ -26,7 +26,8 @@ from not_so_clevr.results.result import (
 
 _RUN = re.compile(r"seed\d+")
 _UNFINISHED = re.compile(rf"seed\d+({re.escape(INCOMPLETE)}|{re.escape(REPLACED)})")
-_ENVIRONMENTS = '{"environments":['  # The beginning of a line
+_ONCE = ("environment", "settings", "search")  # What a compact file writes once for many runs
+_BEGINNING = '{"once":{'  # Of a line with them
 # Equal for all seeds of a row
 _SHARED = ("model", "settings", "parameters")
 
@@ -97,8 +98,8 @@ def of_baselines(name: str) -> pathlib.Path | None:
 def read_lines(file: pathlib.Path) -> list[Result]:
     """Returns the results in a file with one record per line, e.g. the reference results.
 
-    Records of an older schema are migrated. A line `{"environments":[...]}` may stand before them,
-    so that the `environment` of a record can be a number: its place in that list.
+    Records of an older schema are migrated. A line `{"once":{"settings":[...],...}}` may stand
+    before them, so that the `settings` of a record, for one, can be a number: its place there.
 
     Raises:
         UserError: if the file cannot be read, or a line is not a record.
@@ -121,18 +122,19 @@ def _read_lines(
         needed: texts; a line without any of them is passed over.
     """
     where, found = "", []
-    environments: Sequence[Any] = []
+    once: Mapping[str, Sequence[Any]] = {}
     try:
         lines = files.read_text(file).split("\n")  # JSON may hold the other ends of lines.
         for number, line in enumerate(lines, 1):
             where = f"line {number}: "
-            if line.startswith(_ENVIRONMENTS):
-                environments = json.loads(line)["environments"]
+            if line.startswith(_BEGINNING):
+                once = json.loads(line)["once"]
             elif line.strip() and (needed is None or any(text in line for text in needed)):
                 values = json.loads(line)
-                place = values.get("environment") if isinstance(values, dict) else None
-                if type(place) is int and place >= 0:
-                    values["environment"] = environments[place]
+                for name in _ONCE if isinstance(values, dict) else ():
+                    place = values.get(name)
+                    if type(place) is int and place >= 0:
+                        values[name] = once[name][place]
                 found.append(Result.of(check(values), file))
     except (OSError, ValueError, LookupError, RecursionError) as error:
         raise UserError(
@@ -147,19 +149,21 @@ def write_lines(file: pathlib.Path, results: Iterable[Result], *, compact: bool 
     Args:
         file: the file to write or replace.
         results: the results, in any order.
-        compact: write each environment once, in a line before the records, see `read_lines`. A line
-            is then no longer a record by itself.
+        compact: write what many runs share once, in a line before the records, see `read_lines`. A
+            line is then no longer a record by itself.
     """
-    environments: dict[str, int] = {}
+    once: dict[str, dict[str, int]] = {name: {} for name in _ONCE}
     lines = []
     for each in sorted(results, key=_order):
         values = {name: value for name, value in each.values().items() if name != "history"}
-        if compact:
-            text = _json(values["environment"])
-            values["environment"] = environments.setdefault(text, len(environments))
+        for name in _ONCE if compact else ():
+            if values.get(name) is not None:
+                places = once[name]
+                values[name] = places.setdefault(_json(values[name]), len(places))
         lines.append(_json(values) + "\n")
-    if environments:
-        lines.insert(0, f"{_ENVIRONMENTS}{','.join(environments)}]}}\n")
+    if any(once.values()):
+        lists = (f'"{name}":[{",".join(texts)}]' for name, texts in once.items())
+        lines.insert(0, f"{_BEGINNING}{','.join(lists)}}}}}\n")
     with files.replacing(file) as temporary:
         temporary.write_text("".join(lines), "utf-8")
 
