@@ -17,6 +17,7 @@ _WAYS = {
     "copied": "single squares, copied",
     "convolve_square": "dense, 9x9 square: two 1-D convolutions",
     "convolve_disc": "dense, 9x9 disc: one 2-D convolution",
+    "packed": "not used: single squares, four pixels a word",
     "bands": "not used: two products with a band matrix",
     "sums": "not used: sums of shifted images",
 }

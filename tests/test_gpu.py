@@ -10,9 +10,12 @@ import sys
 import time
 
 import gpu as page
+import numpy as np
 import psutil
 import pytest
 import subprocesses
+
+from not_so_clevr.dataset import drawing, geometry
 
 RUN = pathlib.Path(__file__).parent / "gpu" / "run"
 
@@ -55,7 +58,7 @@ def test_every_part_measures(measured):
     assert parts["bits"]["squares_16"]
     assert parts["bits"]["convolve_disc_0.9"]
     rates = [rate for name in ("draw", "candidates") for rate in parts[name].values()]
-    assert len(rates) == 3 + 4 + 4
+    assert len(rates) == 3 + 4 + 6
     numbers = [number for rate in rates for number in rate.values()]
     numbers += [*parts["stream"].values(), parts["train regression"]["training_seconds"]]
     assert all(0 < number < math.inf for number in numbers)
@@ -102,6 +105,14 @@ def test_a_measurement_that_fails_keeps_no_other_back(capsys):
     assert rows == [
         ["not used: sums of shifted images", "16", f"failed: {found['bad']['failed']}", "", ""]
     ]
+
+
+@pytest.mark.parametrize("size", [16, 64])
+def test_four_pixels_a_word_are_the_same_canvases(size):
+    centres = geometry.centres(size)
+    lines = np.arange(size, dtype=np.int32)
+    packed = measure._packed(*centres.astype(np.int32).T, lines)
+    np.testing.assert_array_equal(packed, drawing.draw(centres, size))
 
 
 @pytest.mark.slow
