@@ -37,11 +37,7 @@ class Drawn(Mapping[str, Any]):
         if name == "image":
             return draw(self.centres, size, self.config.shape)
         if name == "one_hot" and self.on_device:
-            from keras import ops
-
-            pixels = self.config.height * self.config.width
-            white = draw(self.centres, size, "square1")
-            return ops.reshape(white, (-1, pixels)) // drawing.WHITE
+            return drawing.one_hots_on_device(self.centres, size)
         if name == "one_hot":
             return geometry.one_hot(self.centres, size)
         return {"label": geometry.labels(self.centres, size), "coordinates": self.centres}[name]
