@@ -108,9 +108,8 @@ class Task(geometry.OnCanvas):
     def _feature(self, examples: Mapping[str, Any], name: str, shape: tuple[int, ...]) -> Any:
         """Returns a feature as float32. Raises UserError unless each example has this shape."""
         array = _float32(examples[name])
-        found = tuple(array.shape)[
-            -len(shape) :
-        ]  # In `tf.data` it may have None for what is not known.
+        # In `tf.data` it may have None for what is not known.
+        found = tuple(array.shape)[-len(shape) :]
         if len(found) < len(shape) or any(
             length not in (None, size) for length, size in zip(found, shape, strict=True)
         ):
