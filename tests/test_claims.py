@@ -446,7 +446,10 @@ def test_the_page_is_short():
 
 def test_a_table_has_a_row_for_each_part_and_a_column_for_each_config():
     made = thesis({"settings": {"l2": [0.0, 0.1]}, "rule": "share", "seeds": 1})
+    made = dataclasses.replace(made, title="150 times, or more", source="me")
     page = judging.to_markdown([judge(made, [run(made.experiments[0], test=0.5)])])
+    assert "| claim | by | verdict |" in page
+    assert "| [150 times, or more](#150-times-or-more) | me | No verdict yet: 1 of 4 runs |" in page
     assert "| network | uniform_16 | quadrant_16 | a run takes |" in page
     assert "| a, l2=0.0 | 0 of 1<br>50.0 % | not run | 10 s |" in page
     assert "| a, l2=0.1 | not run | not run | 10 s |" in page

@@ -10,6 +10,7 @@ import collections
 import dataclasses
 import math
 import pathlib
+import re
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -435,8 +436,19 @@ def write_table(judgements: Sequence[Judgement], file: pathlib.Path) -> None:
 
 
 def to_markdown(judgements: Iterable[Judgement]) -> str:
-    """Returns a section for each thesis, in Markdown."""
-    return "\n".join(map(_section, judgements))
+    """Returns a table of the verdicts and a section for each thesis, in Markdown."""
+    judgements = list(judgements)
+    summary = tables.markdown(("claim", "by", "verdict"), map(_brief, judgements))
+    return "\n".join([summary, *map(_section, judgements)])
+
+
+def _brief(judgement: Judgement) -> tuple[str, str, str]:
+    """Returns the title, with a link to the section, the source, and the verdict in a few words."""
+    thesis = judgement.thesis
+    anchor = re.sub(r"[^\w -]", "", thesis.title.lower()).replace(" ", "-")
+    word, _, rest = judgement.verdict.rstrip(".").partition(": ")
+    short = f"{word}: {rest}" if word == "No verdict yet" else word
+    return f"[{thesis.title}](#{anchor})", thesis.source, short
 
 
 def _section(judgement: Judgement) -> str:
