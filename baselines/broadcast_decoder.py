@@ -5,7 +5,7 @@ Tests whether convolutions that see the target and the pixel compute as well as 
 | task           | parameters | expected on `quadrant_32`                  |
 |----------------|------------|--------------------------------------------|
 | classification |      7,569 | every pixel right, with most seeds         |
-| rendering      |      7,569 | all of train, about half of test           |
+| rendering      |      7,569 | all of train, most of test                 |
 
     not-so-clevr train broadcast_decoder --task classification --config quadrant
 

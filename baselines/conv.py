@@ -6,7 +6,7 @@
 |              | localisation   | as regression                                                  |
 |              | painting       | every pixel of every canvas right: the shape is the kernel     |
 |              | detection      | every pixel right: the shape looks the same wherever it is     |
-| `tiled_conv` | classification | must fail: all pixels look alike, so 1 guess in 4096 is right  |
+| `tiled_conv` | classification | must fail: all pixels look alike, so (0, 0) is always first    |
 
     not-so-clevr train conv --task regression --config quadrant
 

@@ -10,7 +10,8 @@ Liu et al. 2018, arXiv 1807.03247, sections 3 and 4. Code of the paper: uber-res
 
     not-so-clevr train deconv --task classification --config uniform --recipe article
 
-They have 46,465 (size 2, multiplier 1) to 1,632,001 (size 4, multiplier 3) trainable parameters.
+`deconv` and `upsample_conv` have 46,465 (size 2, multiplier 1) to 1,632,001 (size 4, multiplier 3)
+trainable parameters, `upsample_coordconv` 48,521 to 1,656,609.
 
 The recipe `liang` has another network, that of Liang et al. 2025, arXiv 2501.18797 (code:
 qiyaoliang/DisentangledCompGen). It renders a bump from its coordinates, and fails where they held

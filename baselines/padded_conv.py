@@ -8,7 +8,7 @@ Tests how much of the position leaks in at the border.
 |------------|------------------------------------|----------------------------------------------|
 | `zero`     | zeros                              | knows roughly where: a few pixels off        |
 | `reflect`  | the pixels inside, mirrored        | right between training centres, not beyond   |
-| `valid`    | none: the canvas shrinks           | the same, less exactly                       |
+| `valid`    | none: the canvas shrinks           | as `reflect`, but less exact                 |
 | `circular` | the pixels of the opposite border  | must fail: the same answer for every image   |
 
     not-so-clevr train padded_conv --task regression --config quadrant --recipe circular

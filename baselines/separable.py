@@ -9,9 +9,10 @@ Tests whether an output that treats rows and columns apart recombines them.
 
     not-so-clevr train separable --task classification --config quadrant --recipe mixed
 
-`aligned` cannot be right on held-out rows or columns. A square is a row times a column, so both can
-render it; no other shape. 41,792 parameters on 32x32, 50,048 on 64x64 pixels (`aligned`). The
-recipes are a start; `rule` is the outcome of a search (docs/board.md).
+`aligned` cannot be right on held-out rows or columns. A threshold of the sum of a row and a column
+can paint a square, a disc, a cross and a triangle, but not a ring. 41,792 parameters on 32x32,
+50,048 on 64x64 pixels (`aligned`). The recipes are a start; `rule` is the outcome of a search
+(docs/board.md).
 """
 
 from __future__ import annotations

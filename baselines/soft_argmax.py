@@ -1,9 +1,9 @@
 """Soft-argmax: the mean of the coordinates of all pixels, weighted by a softmax.
 
-| model         | source                                  | parameters | tests whether            |
-|---------------|-----------------------------------------|------------|--------------------------|
-| `soft_argmax` | Levine et al. 2016, arXiv 1504.00702    |          1 | the readout alone is all |
-| `dsnt`        | Nibali et al. 2018, arXiv 1801.07372    |        672 | it trains convolutions   |
+| model         | source                                  | parameters | tests whether the readout |
+|---------------|-----------------------------------------|------------|---------------------------|
+| `soft_argmax` | Levine et al. 2016, arXiv 1504.00702    |          1 | suffices alone            |
+| `dsnt`        | Nibali et al. 2018, arXiv 1801.07372    |        672 | can train convolutions    |
 
     not-so-clevr train soft_argmax --task regression --config quadrant
 

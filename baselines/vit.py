@@ -12,8 +12,9 @@ Tests which kind of positions lets attention tell where a patch is.
     not-so-clevr train vit --task regression --config quadrant --recipe rotary
 
 Two blocks of width 64 on patches of 4x4 pixels: about 70,000 parameters. `none` must fail
-everywhere, and `learned` outside train. Training is slow to leave the mean of the coordinates: 30
-epochs are too few. The recipes are a start; `rule` is the outcome of a search (docs/board.md).
+everywhere; `learned` should, where a region is held out. Training is slow to leave the mean of the
+coordinates: 30 epochs are too few. The recipes are a start; `rule` is the outcome of a search
+(docs/board.md).
 """
 
 from __future__ import annotations

@@ -145,7 +145,7 @@ def _of_board(runs: Sequence[Result], link: str) -> str:
     models = ";\n  ".join(parts)
     return f"""**By one rule for everybody's recipe**, on the 32x32 canvases of
   [the board]({link}), these get every example right, with every seed, in all four ways of
-  holding out:
+  holding out (without the two oracles):
   {models}."""
 
 
@@ -169,11 +169,11 @@ def _of_published(runs: Sequence[Result], link: str) -> str:
 
     count = collections.Counter(best.values())
     every, test, some, none = (str(count[outcome] or "none") for outcome in range(4))
-    return f"""**With published recipes**, CoordConv is less reliable. Of {len(best)} claims of a
-  perfect `coordconv`, each for a recipe, a task and a split, our runs confirm {every} with every
-  seed, {test} with every seed on test only, {some} with some seeds and {none} with no seed
-  ([verdicts]({link})). {len(grids)} claims are about the best point of a grid; we ran a few of
-  its points."""
+    return f"""**With published recipes**, CoordConv is less reliable. {len(best)} published results
+  are a perfect `coordconv`, each for a recipe, a task and a split. Our runs confirm {every} with
+  every seed, {test} with every seed on test only, {some} with some seeds and {none} with no seed
+  ([verdicts]({link})). {len(grids)} are about the best point of a grid, of which we ran a few
+  points."""
 
 
 def _of_untouched(runs: Sequence[Result]) -> str:
@@ -181,7 +181,7 @@ def _of_untouched(runs: Sequence[Result]) -> str:
     configs = ", ".join(f"`{config}`" for config in _UNTOUCHED)
     perfect = sum(run.perfect for run in own)
     return f"""**With our recipes**, tuned on the test results of `quadrant` and `uniform`,
-  {perfect} of {len(own)} runs of `coordconv` are perfect on three data sets used only afterwards:
+  {perfect} of {len(own)} runs of `coordconv` are perfect on three configs used only afterwards:
   {configs}. (Two of them hold out nearly the same quadrant.)"""
 
 

@@ -99,7 +99,8 @@ def test_without_their_examples_seeds_are_compared_alone():
         (
             "one",
             "two",
-            "one and two have no task, config and seed in common; run one of them there.",
+            "one and two have no task, config and seed in common: one has classification on "
+            r"quadrant_16_square3 \(seed 0\); two has classification on .* \(seed 1\)\.",
         ),
     ],
 )

@@ -253,7 +253,11 @@ SQUARE = r"kernel must have shape \[k, k\] with k odd, got {}; pad it with zeros
         (ONES, None, SQUARE.format(r"\(\)")),
         (ONES, np.ones((3, 3, 1)), SQUARE.format(r"\(3, 3, 1\)")),
         (ONES, np.ones((3, 5)), SQUARE.format(r"\(3, 5\)")),
-        (ONES, [[1, 2], [3]], r"kernel must be an array of shape \[k, k\] on the host\."),
+        (
+            ONES,
+            [[1, 2], [3]],
+            r"kernel must be an array of shape \[k, k\] on the host, got list; convert it with",
+        ),
         (ONES, np.ones((9, 9)), r"kernel of 9x9 pixels is larger than the image of 8x8; use a"),
         (ONES, [[np.nan]], r"kernel must hold finite real numbers \(float32\), got NaN or"),
         (
@@ -304,7 +308,7 @@ def test_what_is_unknown_of_a_traced_tensor_is_named():
     with pytest.raises(UserError, match=r"(?s)one_hots must have shape \[N, H, W, 1\], got \(\);"):
         traced(None, lambda x: [[1]])
     with pytest.raises(
-        UserError, match=r"(?s)kernel must be an array of shape \[k, k\] on the host\."
+        UserError, match=r"(?s)kernel must be an array of shape \[k, k\] on the host, got "
     ):
         traced([1, 8, 8, 1], lambda x: x[0, :3, :3, 0])
 

@@ -128,6 +128,12 @@ def test_what_cannot_be_drawn_is_an_error(models, changes, sentence):
         draw(models, [result("net")], **changes)
 
 
+def test_the_command_to_train_again_is_for_the_task_of_the_others():
+    others = [result("net", task="rendering", config="quadrant")]
+    with pytest.raises(UserError, match="rendering/quadrant/coordconv/seed0 has only mean errors"):
+        draw(["net", "coordconv"], others, config="quadrant")
+
+
 def test_six_tasks_do_not_fit_into_a_column():
     with pytest.raises(UserError, match="width=3.3 is too narrow for the 6 tasks of these runs; "):
         draw(["net"], of_all_tasks("net"), width=3.3)

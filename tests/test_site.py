@@ -73,7 +73,7 @@ def test_a_number_in_a_sentence_that_disagrees_is_named_and_mended(tmp_path):
 def test_what_was_not_run_does_not_count_as_perfect():
     text = generate._of_published([], "reproduction.md")
     words = (
-        "our runs confirm none with every seed, none with every seed on test only, "
+        "Our runs confirm none with every seed, none with every seed on test only, "
         "none with some seeds and 10 with no seed"
     )
     assert words in " ".join(text.split())

@@ -176,7 +176,9 @@ def test_a_compiled_model_keeps_its_optimizer():
 
 
 def test_a_function_that_fits_nothing_is_told_why():
-    with pytest.raises(UserError, match=r"fits no task; the first: .*KeyError"):
+    with pytest.raises(
+        UserError, match=r"fits no task of classification, .*; classification: .*KeyError"
+    ):
         protocol.plan(lambda task: {}["x"], name="net")
 
 

@@ -214,7 +214,8 @@ def _ways(
             continue
         ways[task] = recipe, settings if recipe else _usual(settings, is_compiled)
     if not ways:
-        raise UserError(f"{model.name} fits no task; the first: {next(iter(gaps.values()))}")
+        task, reason = next(iter(gaps.items()))
+        raise UserError(f"{model.name} fits no task of {', '.join(gaps)}; {task}: {reason}")
     return ways, gaps
 
 

@@ -58,7 +58,9 @@ def read(
         )
     name, settings, search = table["name"], table["settings"], table.get("search")
     if not isinstance(name, str) or not isinstance(settings, dict):
-        raise UserError(f"{file}: name must be a string, and settings a table.")
+        raise UserError(
+            f"{file}: name must be a string, and settings a table; got {name!r} and {settings!r}."
+        )
     if search is not None:
         try:
             record.Search.model_validate(search)

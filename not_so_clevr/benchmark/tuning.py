@@ -4,9 +4,9 @@ It is data, below. Everything else of a recipe is that of the model's default re
 rate, around which the grid lies, its optimizer, and the arguments of its function.
 
 `TUNE_CONFIG` asks the question of `quadrant`, centres whose row and column occur in training, but
-about the opposite quadrant: no centre that it holds out is held out in a `quadrant` that is
-reported. A split that interpolates (`checkerboard`, `uniform`) could not tell recipes apart that
-matter here.
+about the opposite quadrant: it holds out no centre that `quadrant_32` holds out, and no result on
+it is reported. A split that interpolates (`checkerboard`, `uniform`) could not tell recipes apart
+that matter here.
 """
 
 from __future__ import annotations

@@ -124,7 +124,8 @@ def verify(
     place = files.expanded(place)
     found = read(place)
     if seed is not None and all(each.seed != seed for each in found):
-        raise UserError(f"{place} has no result with seed {seed}; give one that is there.")
+        seeds = ", ".join(map(str, sorted({each.seed for each in found})))
+        raise UserError(f"{place} has no result with seed {seed}; expected one of {seeds}.")
     options = RunOptions(data="memory", runs=runs, resume=True, verbose=verbose)
 
     for result in found:

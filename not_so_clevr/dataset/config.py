@@ -90,8 +90,8 @@ class NotSoClevrConfig(geometry.OnCanvas):
 
         raise UserError(
             f"Unknown config {name!r}{hint}; expected one of {', '.join(splits.SPLITS)}, "
-            "or SPLIT[_QUADRANT][_testPERCENT][_SIZE][_SHAPE][_seedSEED], e.g. 'quadrant_48', "
-            "'rows_48x80_disc9' or 'uniform_test50_48_square5_seed1'."
+            "or SPLIT[_QUADRANT][_testPERCENT][_SIZE or _HEIGHTxWIDTH][_SHAPE][_seedSEED], e.g. "
+            "'quadrant_48', 'rows_48x80_disc9' or 'uniform_test50_48_square5_seed1'."
         )
 
     @property

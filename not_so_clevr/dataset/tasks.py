@@ -317,7 +317,8 @@ def as_task(task: str | Task, canvas_size: geometry.CanvasSize) -> Task:
         if task.canvas_size != geometry.check_canvas_size(canvas_size):
             own, other = map(geometry.size_text, (task.canvas_size, canvas_size))
             raise UserError(
-                f"The task is for canvases of {own} pixels, not {other}; give its name instead."
+                f"The task is for canvases of {own} pixels, but the data set has {other}; "
+                f"give its name instead: {task.name!r}."
             )
         return task
     if not isinstance(task, str) or task not in TASKS:

@@ -168,7 +168,8 @@ every seed is perfect, and *worse* if only some are. (Three seeds of three: the 
 of the share of perfect seeds is 29 to 100 %.) Any other number is reproduced by one within 5
 percentage points, and a description by the range in `not_so_clevr/results/published.toml`. A mean
 outside is *better* or *worse* than published. It is *undecided* if some seed is in the range and
-the confidence interval overlaps it (for *perfect*, if Wilson's interval does). *Not at this point*
+the confidence interval overlaps it (where the metric is `perfect`, if Wilson's
+interval of its share does). *Not at this point*
 replaces worse where the source shows the best point of a grid and this is one of its points. "So
 far" means fewer than three seeds. A result is *not comparable* if no number can confirm or
 contradict it, e.g. pictures, or the best of a large grid. Without a published result there is no

@@ -15,6 +15,7 @@ from not_so_clevr.results.statistics import grouped, sign_test
 
 _LOWEST = 0.001  # A p-value as text
 _SHOWN = 8  # Labels in a message
+_FEW = 3  # Places in a message
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +67,20 @@ class Comparison:
     examples: Pairs | None
 
 
+def _places(runs: Iterable[Result], label: str) -> str:
+    """Returns where a model has runs, e.g. `regression on quadrant (seeds 0, 1)`."""
+    places = grouped(
+        (run for run in runs if run.label == label), lambda run: (run.task, run.config)
+    )
+    texts = [f"{task} on {config} ({_seeds(same)})" for (task, config), same in places.items()]
+    return "; ".join([*texts[:_FEW], *["..."] * (len(texts) > _FEW)])
+
+
+def _seeds(runs: Sequence[Result]) -> str:
+    seeds = ", ".join(str(run.seed) for run in runs)
+    return f"seeds {seeds}" if len(runs) > 1 else f"seed {seeds}"
+
+
 def compare(first: str, second: str, results: Iterable[Result]) -> list[Comparison]:
     """Compares two models on every task and config that both have runs of with a common seed.
 
@@ -95,7 +110,8 @@ def compare(first: str, second: str, results: Iterable[Result]) -> list[Comparis
             found.append(Comparison(task, config, first, second, seeds, _examples(pairs)))
     if not found:
         raise UserError(
-            f"{first} and {second} have no task, config and seed in common; run one of them there."
+            f"{first} and {second} have no task, config and seed in common: "
+            f"{first} has {_places(runs, first)}; {second} has {_places(runs, second)}."
         )
     return found
 

@@ -310,8 +310,8 @@ seeds agree or there are fewer than three). Lowest: test for the worst seed. Dis
 the answers are on test, in pixels or as IoU, averaged over examples. Robust: the points of the
 search for its recipe that are perfect (empty without a search). Parameters: trainable weights.
 Compute: training steps and seconds (of the CPU, if measured), without evaluation; 4 s of 8 s:
-every test example is first right after 4 of 8 s. Time: whole runs. Both are medians. Rows that are
-equally good are in the order of robust, parameters and compute. The name of a model is followed by
+every test example is first right after 4 of 8 s. Time: whole runs. Both are medians. Rows are
+in the order of test, then train, robust, parameters and compute. The name of a model is followed by
 its recipe, unless that is the default, and by the settings that were changed. A row such as net ->
 quadrant_128 has the results of the same weights on that data set, without training there."""
 

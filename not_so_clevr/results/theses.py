@@ -2,7 +2,7 @@
 
 A `Claim` is the published result of one experiment; a `Thesis` is a sentence that several
 experiments decide. They are data: claims.toml, beside this file, explains its keys. Together they
-are the suite `claims`; those of one thesis are the suite `claims/NAME`.
+are the grid `claims`; those of one thesis are the grid `claims/NAME`.
 """
 
 from __future__ import annotations
