@@ -23,7 +23,7 @@ from run_files import result as made_up
 
 import not_so_clevr
 from not_so_clevr import benchmark, results
-from not_so_clevr.benchmark import experiment, graph, loading, networks
+from not_so_clevr.benchmark import environment, experiment, graph, loading, networks
 from not_so_clevr.benchmark.log import StopAt, TimeIsUp
 from not_so_clevr.benchmark.options import RunOptions
 from not_so_clevr.benchmark.recipe import Recipe, with_recipes
@@ -295,12 +295,22 @@ def other_settings(log):
     return {"log": np.asarray(str(log).replace('"batch_size": 32', '"batch_size": 16'))}
 
 
+def other_environment(log, **changes):
+    values = json.loads(str(log))
+    values["environment"] |= changes
+    return {"log": np.asarray(json.dumps(values))}
+
+
 @pytest.mark.parametrize(
     ("damage", "sentence"),
     [
         (
             lambda arrays: arrays | other_settings(arrays["log"]),
             "was begun with other settings, .*'batch_size': 16",
+        ),
+        (
+            lambda arrays: arrays | other_environment(arrays["log"], backend="numpy"),
+            "was begun with Keras on numpy, not on .*; set KERAS_BACKEND=numpy, or replace or",
         ),
         (
             lambda arrays: arrays | {"3": np.zeros(7)},
@@ -320,6 +330,20 @@ def test_an_interrupted_run_is_resumed_only_as_it_was_begun(tmp_path, damage, se
     with pytest.raises(ValueError, match=sentence):
         benchmark.run(linear, runs=tmp_path, resume=True, **SMALL)
     assert saved.exists()
+
+
+@pytest.mark.parametrize("change", [{}, {"device": "another one"}])
+def test_a_run_that_was_begun_elsewhere_says_so(tmp_path, change):
+    with pytest.raises(KeyboardInterrupt):
+        benchmark.run(linear, runs=tmp_path, callbacks=[Interrupt()], **SMALL)
+    (saved,) = tmp_path.rglob("seed0.incomplete/checkpoint.npz")
+    arrays = dict(np.load(saved))
+    np.savez(saved, **arrays | other_environment(arrays["log"], **change))
+    about = benchmark.run(linear, runs=tmp_path, resume=True, **SMALL).environment
+    begun = about.get("begun", {})
+    assert begun.get("device") == change.get("device")
+    assert set(begun) <= set(about) - {"training"}
+    assert environment.is_same(about, about) == (not change)
 
 
 @pytest.mark.parametrize(
@@ -874,7 +898,7 @@ def test_bad_models_give_one_sentence_and_leave_nothing(build, sentence, tmp_pat
         ),
         (
             {"task": tasks.Regression(64)},
-            "The task is for canvases of 64 pixels, not 16; give its name instead.",
+            "The task is for canvases of 64 pixels, but the data set has 16; give its name instead: ",
         ),
         ({"task": type("Huber", (tasks.Regression,), {})(16)}, "Unknown task Huber"),
         ({"config": "half"}, "Unknown config 'half'; expected one of uniform,"),
@@ -1605,6 +1629,39 @@ def oracle(x):
     return np.stack(np.divmod(x.reshape(len(x), -1).argmax(axis=1), 16), axis=1) / 7.5 - 1
 
 
+@pytest.mark.parametrize("replace", [False, True])
+def test_what_is_no_run_is_neither_called_one_nor_replaced(tmp_path, replace):
+    common = {"task": "regression", "config": SMALL["config"], "runs": tmp_path}
+    folder = tmp_path / "regression" / SMALL["config"] / "mine" / "seed0"
+    folder.mkdir(parents=True)
+    (folder / "notes.txt").write_text("mine")
+    with pytest.raises(FileExistsError, match="seed0 is no run, as it has no result.json; delete"):
+        benchmark.evaluate(oracle, model="mine", replace=replace, **common)
+    with pytest.raises(FileExistsError, match="seed0 is no run, as it has no result.json; delete"):
+        benchmark.run(linear, name="mine", replace=replace, data="memory", **common)
+    assert (folder / "notes.txt").read_text() == "mine"
+
+
+RIGHT = {"loss": 1.0, "test": {"within_half_pixel": 1.0}}
+
+
+@pytest.mark.parametrize(
+    ("settings", "history", "steps"),
+    [
+        ({"steps": 70, "batch_size": 32}, [], 70),
+        ({"steps": 70, "batch_size": 32}, [RIGHT], 70),
+        ({"epochs": 50, "batch_size": 32}, [RIGHT | {"epoch": 25}, RIGHT | {"epoch": 50}], 250),
+        ({"batch_size": 32}, [RIGHT, RIGHT], 10),
+        ({"steps": 70}, [], 70),
+        ({"epochs": 50}, [], None),
+    ],
+)
+def test_the_steps_of_another_framework_are_those_of_its_settings(settings, history, steps):
+    """147 training examples make 5 steps of 32."""
+    common = {"task": "regression", "config": SMALL["config"]}
+    assert benchmark.evaluate(oracle, **common, settings=settings, history=history).steps == steps
+
+
 def test_a_row_of_another_framework_looks_like_any_other(tmp_path):
     """147 training examples make 5 steps of 32."""
     about = {
@@ -1650,6 +1707,20 @@ def test_a_row_of_another_framework_looks_like_any_other(tmp_path):
             "history of epoch 1: test: within_half_pixel is 2, above 1.",
         ),
         ({"history": [3]}, "history of epoch 1: "),
+        ({"history": {"loss": [1.0]}}, "history must be a list with a dict of each epoch, .*, got"),
+        ({"history": None}, "history must be a list with a dict of each epoch, .*, got None."),
+        ({"history": [RIGHT | {"epoch": 0}]}, '"epoch" in history=0 is out of range; expected an'),
+        ({"history": [RIGHT, RIGHT | {"epoch": 1}]}, '"epoch" in history=1 is out of range; '),
+        (
+            {"history": [RIGHT], "settings": {"epochs": 50}},
+            "history ends with epoch 1, and settings has epochs=50; give each entry of history its",
+        ),
+        (
+            {"history": [RIGHT | {"seconds": 5.0}, RIGHT | {"seconds": 9.0}], "seconds": 9},
+            "The seconds of history are 14 in all, more than seconds=9; give each entry those",
+        ),
+        ({"settings": {"epochs": "many"}}, "epochs in settings='many' is a str; expected an integ"),
+        ({"settings": {"steps": -5}}, "steps in settings=-5 is out of range; expected an integer"),
         ({"framework": 3}, "framework must be the name of a package, got 3."),
     ],
 )

@@ -73,7 +73,12 @@ def describe() -> dict[str, Any]:
 
 
 def is_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Returns whether the same seed must give the same weights in two environments."""
+    """Returns whether the same seed must give the same weights in two environments.
+
+    Not if one has `begun`: the run was begun elsewhere, and resumed here.
+    """
+    if "begun" in one or "begun" in other:
+        return False
     for key in ("backend", "device", "variables"):
         if one.get(key) != other.get(key):
             return False

@@ -8,7 +8,7 @@ import math
 import numbers
 import pathlib
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -68,9 +68,10 @@ def evaluate(
         parameters: the number of trainable weights, if known.
         seconds: the duration of the training, if known.
         settings: what it was trained with, e.g. `{"epochs": 20, "batch_size": 32}`, which make the
-            number of steps on the leaderboard; anything that JSON holds.
-        history: of each epoch, in order, `{"loss": ..., "test": {...}}`, where `test` has at least
-            the first metric of the task; if known, also the `"seconds"` of training.
+            number of steps on the leaderboard, or `{"steps": 1000}`; anything that JSON holds.
+        history: of each measured epoch, in order, `{"loss": ..., "test": {...}}`, where `test` has
+            at least the first metric of the task. Also, if known, the `"seconds"` of training since
+            the entry before, and the `"epoch"`, 1 for the first, unless every epoch has an entry.
         framework: the name of the package that it was trained with, e.g. "torch"; the result
             records its version.
         runs: the folder of all runs, to which this one is written; nothing is written if None.
@@ -95,6 +96,7 @@ def evaluate(
     name = _name(predict, model, required=runs is not None)
     settings = _settings(settings or {})
     epochs = _history(history, task)
+    _check_together(settings, epochs, seconds)
     about = environment.of_framework(_framework(framework))
 
     run_id = naming.run_id(task.name, config.name, naming.label(name, ""), seed)
@@ -139,17 +141,49 @@ def _framework(framework: str | None) -> str | None:
 
 
 def _settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns settings as they are read back. Raises UserError if JSON cannot hold them."""
+    """Returns settings as they are read back. Raises UserError if one is not as described."""
     try:
-        return dict(json.loads(json.dumps(dict(settings), allow_nan=False)))
+        known = dict(json.loads(json.dumps(dict(settings), allow_nan=False)))
     except (TypeError, ValueError) as error:
         raise UserError(f"settings must be a dict that JSON can hold, got {settings!r}.") from error
+    for name in ("epochs", "steps", "batch_size"):
+        if name in known:
+            integer(f"{name} in settings", known[name], 1, 10**9)
+    return known
+
+
+def _check_together(
+    settings: Mapping[str, Any], epochs: Sequence[Mapping[str, Any]], seconds: float | None
+) -> None:
+    """Raises UserError if the history has other epochs than the settings, or takes longer."""
+    if not epochs:
+        return
+    last, expected = epochs[-1]["epoch"], settings.get("epochs")
+    if expected not in (None, last):
+        raise UserError(
+            f"history ends with epoch {last}, and settings has epochs={expected}; "
+            'give each entry of history its "epoch", or correct one of the two.'
+        )
+    total = sum(epoch["seconds"] or 0.0 for epoch in epochs)
+    if seconds is not None and total > 1.001 * seconds:
+        raise UserError(
+            f"The seconds of history are {total:.6g} in all, more than seconds={seconds:.6g}; "
+            "give each entry those since the entry before."
+        )
 
 
 def _history(history: Sequence[Mapping[str, Any]], task: Task) -> list[dict[str, Any]]:
     """Returns the epochs of a history, numbered. Raises UserError if one is not as described."""
-    epochs = []
-    for number, values in enumerate(history, 1):
+    if isinstance(history, Mapping) or not isinstance(history, Iterable):
+        raise UserError(
+            'history must be a list with a dict of each epoch, {"loss": ..., "test": {...}}, got '
+            f"{history!r}."
+        )
+    epochs: list[dict[str, Any]] = []
+    for place, values in enumerate(history, 1):
+        number, last = place, epochs[-1]["epoch"] if epochs else 0
+        if isinstance(values, Mapping):
+            number = integer('"epoch" in history', values.get("epoch", place), last + 1, 10**9)
         try:
             epoch = record.Epoch.model_validate({**values, "epoch": number})
             if task.accuracy_metric not in epoch.test:

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from not_so_clevr.benchmark import evaluation, graph
+from not_so_clevr.benchmark import environment, evaluation, graph
 from not_so_clevr.benchmark.experiment import Run
 from not_so_clevr.benchmark.recipe import averaged
 from not_so_clevr.benchmark.run_folder import RunFolder, trained_state, variable_of_keras
@@ -121,10 +121,12 @@ class Log(keras.callbacks.Callback):
         train: int,
         steps_per_epoch: int,
         folder: RunFolder | None,
+        about: dict[str, Any],
     ) -> None:
         super().__init__()
         self.network, self.predict, self.run = network, predict, run
         self.test, self.folder = test, folder
+        self.about = about  # The environment; gets `begun` if the run was begun in another one.
         self.every = math.ceil(len(test) / train)  # Epochs between two that are measured
         self.steps_per_epoch, self.steps = steps_per_epoch, 0  # Steps in the current epoch
         self.rates = Rates()  # A callback to add after all others
@@ -183,7 +185,9 @@ class Log(keras.callbacks.Callback):
         self.since = {}
         if self.folder is not None and not is_over:
             total = self.seconds_before + time.perf_counter() - self.started
+            here = {name: value for name, value in self.about.items() if name != "training"}
             log = {
+                "environment": here.get("begun", here),
                 "recipe": self.run.saved_recipe,
                 "seconds": total,
                 "epochs": self.epochs,
@@ -224,6 +228,8 @@ class Log(keras.callbacks.Callback):
             if (variable := variable_of_keras()) is not None:
                 variables.append(variable)
             graph.check_resumable(self.network, x, self.run.model.name, variables)
+            if log["environment"] and not environment.is_same(log["environment"], self.about):
+                self.about["begun"] = log["environment"]
             self.epochs = log["epochs"]
             self.seconds_before = log["seconds"]
             self.rates.seen = log["rates"]

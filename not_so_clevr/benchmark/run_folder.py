@@ -31,8 +31,9 @@ class _Log(record.Strict):
     recipe: dict[str, Any]
     seconds: record.Amount
     epochs: list[record.Epoch]
-    rates: dict[str, float] = Field(default_factory=dict)  # Older files lack these two.
+    rates: dict[str, float] = Field(default_factory=dict)  # Older files lack these three.
     random: dict[str, Any] = Field(default_factory=dict)
+    environment: dict[str, Any] = Field(default_factory=dict)
 
 
 class Busy(OSError):  # noqa: N818 - not an error: the other process completes the run.
@@ -56,11 +57,20 @@ class RunFolder:
         """Whether the run is complete, and no other run is about to replace it."""
         return self.final.exists() and not self.partial.exists()
 
+    def check_own(self) -> None:
+        """Raises FileExistsError, one sentence, if something else is in the place of the run."""
+        with self.worded():
+            is_own = not self.final.exists() or (self.final / results.FILE).exists()
+        if not is_own:
+            what = f"{self.final} is no run, as it has no {results.FILE}"
+            raise FileExistsError(f"{what}; delete it, or choose another folder.")
+
     def check_free(self, *, trained: bool = True) -> None:
         """Raises FileExistsError, one sentence, if the run exists, complete or interrupted.
 
         For an evaluation (not `trained`), an interrupted run counts only if it has a checkpoint.
         """
+        self.check_own()
         with self.worded():
             complete = self.final.exists()
             begun = (self.partial if trained else self.partial / _CHECKPOINT).exists()
@@ -146,6 +156,12 @@ class RunFolder:
                 f"{self.partial} was begun with other settings, {begun}; "
                 "use those, or replace or delete it."
             )
+        backend, own = log["environment"].get("backend"), keras.backend.backend()
+        if backend not in (None, own):
+            raise UserError(
+                f"{self.partial} was begun with Keras on {backend}, not on {own}; "
+                f"set KERAS_BACKEND={backend}, or replace or delete it."
+            )
         return log, arrays
 
     @contextlib.contextmanager
@@ -206,6 +222,7 @@ def claim(runs: str | pathlib.Path | None, run_id: str) -> Iterator[RunFolder | 
 
     Raises:
         Busy: if another process is writing the run.
+        FileExistsError: one sentence, if something else is in its place.
         OSError: one sentence, if the folder cannot be written.
     """
     if runs is None:
@@ -216,6 +233,7 @@ def claim(runs: str | pathlib.Path | None, run_id: str) -> Iterator[RunFolder | 
         with folder.worded():
             lock.enter_context(files.locked(folder.final, wait=False))
             folder.recover()
+        folder.check_own()
         yield folder
 
 

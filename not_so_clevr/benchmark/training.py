@@ -183,7 +183,8 @@ class _Training:
         steps = self.batches.steps_per_epoch
         self.watch, self.resumed = Watch(self.network), False
         test, train = self.splits["test"], len(self.splits["train"])
-        self.log = Log(self.network, self.predict, run, test, train, steps, folder)
+        about = self.environment
+        self.log = Log(self.network, self.predict, run, test, train, steps, folder, about)
 
     def _compile(self) -> dict[str, Any]:
         """Compiles the network if necessary; returns the settings that it is trained with."""

@@ -82,7 +82,7 @@ def _of_epochs(result: Result) -> Iterator[tuple[str, float, str]]:
         return
     test = result.metrics["test"]
     for metric, value in result.history[-1]["test"].items() if result.history else ():
-        if metric in test and value != test[metric]:
+        if metric in test and not math.isclose(value, test[metric], rel_tol=_ROUNDING):
             yield f"test {metric}", test[metric], f"it is {value:.6g} after the last epoch"
     yield from _of_steps(result)
     if result.solved is not None:

@@ -183,6 +183,8 @@ class Result:
     def planned_steps(self) -> int | None:
         """The number of steps that its epochs and its batch size make; None if not known."""
         batch_size = _count(self.settings.get("batch_size"))
+        if "epochs" not in self.settings and (steps := _count(self.settings.get("steps"))):
+            return steps  # As `evaluate` was told.
         if not (self.epochs and batch_size):
             return None
         return self.epochs * -(-self._training_examples // batch_size)
