@@ -76,7 +76,10 @@ def test_a_result_tells_everything_about_the_run(finished):
         147 * 20 / sum(epoch["seconds"] for epoch in result.history)
     )
     common = "--task regression --config quadrant_16_square3 --seed 0"
-    assert result.command == f"not-so-clevr train test_benchmark:linear {common} --data memory"
+    backend = keras.backend.backend()
+    start = "" if backend == "tensorflow" else f"KERAS_BACKEND={backend} "
+    command = f"not-so-clevr train test_benchmark:linear {common} --data memory"
+    assert result.command == start + command
     errors = np.load(folder / results.ERRORS)
     arrays = not_so_clevr.load_arrays("quadrant_16_square3")
     for split in ("train", "test"):

@@ -39,6 +39,21 @@ def test_version(run):
     assert run("--version").stdout == f"not-so-clevr {not_so_clevr.__version__}\n"
 
 
+@pytest.mark.parametrize(
+    ("backend", "sentence"),
+    [
+        ("pytorch", "KERAS_BACKEND=pytorch is no backend that trains (did you mean 'torch'?); "),
+        ("numpy", "KERAS_BACKEND=numpy is no backend that trains; expected tensorflow, jax or"),
+        ("torch", "KERAS_BACKEND=torch needs the package torch; run: pip install torch"),
+    ],
+)
+def test_a_backend_that_cannot_be_used_is_named(run, monkeypatch, backend, sentence):
+    monkeypatch.setenv("KERAS_BACKEND", backend)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    result = run("list")
+    assert_refused(result.returncode, result.stderr, sentence)
+
+
 def test_help_lists_the_commands(run):
     output = run("--help").stdout
     for name in (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import io
 import os
 import signal
@@ -13,7 +14,7 @@ from typing import Annotated
 import typer
 
 import not_so_clevr
-from not_so_clevr.checks import UserError
+from not_so_clevr.checks import UserError, did_you_mean
 from not_so_clevr.cli import data, many, results, terminal, training
 from not_so_clevr.dataset import quiet
 from not_so_clevr.results import tables
@@ -26,6 +27,7 @@ def _examples(*arguments: str) -> str:
     return "\n\n".join(["Examples:", *(f"not-so-clevr {each}" for each in arguments)])
 
 
+_BACKENDS = ("tensorflow", "jax", "torch")
 _EXAMPLES = _examples("train coordconv --task regression --config quadrant", "leaderboard runs/")
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, epilog=_EXAMPLES)
@@ -113,6 +115,7 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # Names may have letters that a terminal lacks.
     try:
+        _check_backend()
         with _interruptible():
             app(prog_name="not-so-clevr")
     except (UserError, OSError) as error:
@@ -121,6 +124,20 @@ def main() -> None:
             message = ": ".join(map(str, filter(None, [error.filename, error.strerror]))) + "."
         print(f"not-so-clevr: {tables.plain(message, keep=terminal.WHITE)}", file=sys.stderr)
         sys.exit(2)
+
+
+def _check_backend() -> None:
+    """Raises UserError if Keras has no such backend, or its package is missing."""
+    backend = os.environ.get("KERAS_BACKEND")
+    if not backend:
+        return
+    if backend not in _BACKENDS:
+        hint = did_you_mean(backend, _BACKENDS)
+        expected = f"expected {', '.join(_BACKENDS[:-1])} or {_BACKENDS[-1]}"
+        raise UserError(f"KERAS_BACKEND={backend} is no backend that trains{hint}; {expected}.")
+    if not importlib.util.find_spec(backend):
+        pip = f"pip install {backend}"
+        raise UserError(f"KERAS_BACKEND={backend} needs the package {backend}; run: {pip}")
 
 
 @contextlib.contextmanager
