@@ -163,6 +163,8 @@ def add_searches(folders: Iterable[pathlib.Path], root: pathlib.Path) -> int:
         for folder in folders
         for file in sorted(folder.glob(f"{searches.NAME}/*/*.json"))
     ]
+    for run in [run for each in found for point in each["grid"] for run in point["runs"]]:
+        run.pop("command", None)  # It follows from the id.
     known = searches.read(root / SEARCHES)
     by_key = {(each["model"], each["task"], each["name"]): each for each in [*known, *found]}
     lines = [json.dumps(by_key[key], separators=(",", ":")) + "\n" for key in sorted(by_key)]

@@ -488,6 +488,8 @@ def test_every_record_of_ours_is_one_by_the_schema(file):
         for name, each in first["once"].items():
             if name in values:
                 values[name] = each[values[name]]
+        if "training" in values:
+            values["environment"] = values["environment"] | {"training": values.pop("training")}
         assert not list(validator.iter_errors(values))
         assert record.checked(values) == values
     assert len(lines) == len({Result.of(values).id for values in lines})
@@ -518,19 +520,29 @@ def test_results_are_one_file_a_record_a_line(tmp_path):
 
 def test_compact_results_are_the_same_results(tmp_path):
     one, other = ({"backend": name, "commit": "{\u2028}"} for name in ("jax", "torch"))
+    adam, sgd = {"optimizer": {"class": "Adam"}}, {"optimizer": {"class": "SGD"}}
     runs = [
         result(seed=k, history=(), environment=each, search=found)
-        for k, (each, found) in enumerate([(one, None), (other, search(9)), (one, search(9))])
+        for k, (each, found) in enumerate(
+            [
+                (one, None),
+                (other | {"training": adam}, search(9)),
+                (one | {"training": sgd}, search(9)),
+                (one | {"training": adam}, None),
+            ]
+        )
     ]
     plain, compact = tmp_path / "plain.jsonl", tmp_path / "compact.jsonl"
     results.write_lines(plain, runs)
     results.write_lines(compact, runs, compact=True)
     assert results.read_lines(compact) == results.read_lines(plain) == runs
     first, *lines = map(json.loads, compact.read_text().splitlines())
-    once = {"environment": [one, other], "settings": [{}], "search": [search(9)]}
+    once = {"environment": [one, other], "training": [adam, sgd], "settings": [{}]}
+    once["search"] = [search(9)]
     assert first == {"once": once}
-    assert [line["environment"] for line in lines] == [0, 1, 0]
-    assert [line.get("search") for line in lines] == [None, 0, 0]
+    assert [line["environment"] for line in lines] == [0, 1, 0, 0]
+    assert [line.get("training") for line in lines] == [None, 0, 1, 0]
+    assert [line.get("search") for line in lines] == [None, 0, 0, None]
 
     results.write_lines(compact, [], compact=True)
     assert results.read_lines(compact) == []

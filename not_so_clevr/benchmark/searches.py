@@ -1,6 +1,7 @@
 """The searches by the rule of `tuning` that are part of the baselines: their recipes, whole.
 
-`baselines/searches.jsonl` has one search per line, as `Search.values` returns it.
+`baselines/searches.jsonl` has one search per line, as `Search.values` returns it, without the
+commands of the runs, which follow from their ids.
 """
 
 from __future__ import annotations

@@ -26,7 +26,8 @@ from not_so_clevr.results.result import (
 
 _RUN = re.compile(r"seed\d+")
 _UNFINISHED = re.compile(rf"seed\d+({re.escape(INCOMPLETE)}|{re.escape(REPLACED)})")
-_ONCE = ("environment", "settings", "search")  # What a compact file writes once for many runs
+# What a compact file writes once for many runs; `training` is a part of the environment.
+_ONCE = ("environment", "training", "settings", "search")
 _BEGINNING = '{"once":{'  # Of a line with them
 # Equal for all seeds of a row
 _SHARED = ("model", "settings", "parameters")
@@ -135,6 +136,9 @@ def _read_lines(
                     place = values.get(name)
                     if type(place) is int and place >= 0:
                         values[name] = once[name][place]
+                if once and "training" in values:
+                    training = values.pop("training")
+                    values["environment"] = {**values["environment"], "training": training}
                 found.append(Result.of(check(values), file))
     except (OSError, ValueError, LookupError, RecursionError) as error:
         raise UserError(
@@ -156,6 +160,9 @@ def write_lines(file: pathlib.Path, results: Iterable[Result], *, compact: bool 
     lines = []
     for each in sorted(results, key=_order):
         values = {name: value for name, value in each.values().items() if name != "history"}
+        if compact and "training" in values["environment"]:
+            about = dict(values["environment"])
+            values |= {"training": about.pop("training"), "environment": about}
         for name in _ONCE if compact else ():
             if values.get(name) is not None:
                 places = once[name]
