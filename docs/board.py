@@ -8,45 +8,57 @@ from collections.abc import Sequence
 
 from not_so_clevr import results
 from not_so_clevr.benchmark import searches
+from not_so_clevr.dataset.tasks import TASKS
 from not_so_clevr.results import Result, tables
 from not_so_clevr.results.leaderboard import Row
 
 CONFIGS = ("uniform_32", "quadrant_32", "rows_32", "border_32")
+LARGE = ("uniform", "quadrant", "rows", "border", "centre")  # 64x64
 
 _SEEDS = 10  # Of a row that claims perfection
 _ORACLES = ("difference", "no_training")
 _BREAK = "; "  # Between the lines of a cell, until the table is escaped
-_COLUMNS = ("model", *CONFIGS, "robust", "parameters", "compute")
 
 
 def shows(run: Result) -> bool:
     """Returns whether a run belongs to the board: by the rule, or without a weight to train."""
+    if run.config in LARGE:
+        return run.search is not None
     return run.config in CONFIGS and (run.search is not None or run.parameters == 0)
 
 
 def table(task: str, runs: Sequence[Result]) -> str:
-    """Returns the rows of a task, the best first."""
-    models = _models(task, runs)
+    """Returns the rows of a task at 32x32, the best first."""
+    models = _models(task, runs, CONFIGS)
     if not models:
         return "Not run yet.\n"
-    table = tables.markdown(_COLUMNS, map(_cells, models))
+    columns = ("model", *CONFIGS, "robust", "parameters", "compute")
+    table = tables.markdown(columns, [_cells(rows, CONFIGS) for rows in models])
     return table.replace(_BREAK, "<br>")
+
+
+def large(runs: Sequence[Result]) -> str:
+    """Returns the rows of all tasks at 64x64, the best of each task first."""
+    columns = ("task", "model", *LARGE, "robust", "parameters", "compute")
+    lines = [[task, *_cells(rows, LARGE)] for task in TASKS for rows in _models(task, runs, LARGE)]
+    return tables.markdown(columns, lines).replace(_BREAK, "<br>")
 
 
 def computing(task: str, runs: Sequence[Result]) -> list[str]:
     """Returns the models that are perfect in every column with every seed, without oracles."""
     return [
         _name(rows[0])
-        for rows in _models(task, runs)
+        for rows in _models(task, runs, CONFIGS)
         if {row.config for row in rows} == set(CONFIGS)
         and all(row.perfect == row.seeds >= _SEEDS for row in rows)
         and rows[0].model.split("-")[0] not in _ORACLES
     ]
 
 
-def _models(task: str, runs: Sequence[Result]) -> list[Sequence[Row]]:
+def _models(task: str, runs: Sequence[Result], configs: Sequence[str]) -> list[Sequence[Row]]:
     """Returns the rows of the leaderboard of each model and recipe, the best first."""
-    rows = results.leaderboard(run for run in runs if run.task == task and shows(run))
+    shown = [run for run in runs if run.task == task and run.config in configs and shows(run)]
+    rows = results.leaderboard(shown)
     models = results.grouped((row for row in rows if not row.also), lambda row: row.model)
     return sorted(models.values(), key=_order)
 
@@ -66,13 +78,13 @@ def _seconds(rows: Sequence[Row]) -> float:
     return statistics.median(known) if known else math.inf
 
 
-def _cells(rows: Sequence[Row]) -> list[str]:
+def _cells(rows: Sequence[Row], configs: Sequence[str]) -> list[str]:
     by_config = {row.config: row for row in rows}
-    first = by_config.get("quadrant_32", rows[0])
-    steps = "" if not first.parameters else f"{first.steps:,.0f} steps, "
+    first = by_config.get(configs[1], rows[0])  # A quadrant
+    steps = f"{first.steps:,.0f} steps, " if first.parameters and first.steps else ""
     return [
         _name(first),
-        *(_cell(by_config.get(config)) for config in CONFIGS),
+        *(_cell(by_config.get(config)) for config in configs),
         "" if first.points is None else f"{first.robust} of {first.points}",
         f"{first.parameters:,}",
         f"{steps}{tables.duration(_seconds(rows))}",

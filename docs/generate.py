@@ -210,6 +210,7 @@ def citation(runs: Sequence[Result]) -> str:
 # A page and its part, from <!-- name --> to <!-- /name -->, and the function that writes it
 PARTS: Mapping[tuple[str, str], Callable[[Sequence[Result]], str]] = {
     **{("docs/board.md", task): functools.partial(board.table, task) for task in ALL_TASKS},
+    ("docs/board.md", "64x64"): board.large,
     ("README.md", "results"): quadrant,
     ("docs/claims.md", "claims"): claims,
     ("docs/cite.md", "citation"): citation,

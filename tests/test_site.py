@@ -355,6 +355,22 @@ def test_the_board_says_what_each_model_tests():
     assert set(re.findall(r"`(\w+)`", of_models)) >= set(registry.names())
 
 
+def test_the_large_board_has_a_row_for_each_task_and_model_of_the_rule():
+    changes = {"recipe": "rule", "search": SEARCH, "parameters": 9}
+    runs = [
+        run_files.result("net", config="quadrant", seed=seed, **changes) for seed in range(3)
+    ] + [
+        run_files.result("net", config="uniform_32", **changes),
+        run_files.result("own", config="quadrant", parameters=9),
+        run_files.result("net", config="centre", task="detection", wrong=1.0, **changes),
+    ]
+    head, _, *lines = board.large(runs).splitlines()
+    cells = [dict(zip(head.split(" | "), line.split(" | "), strict=True)) for line in lines]
+    assert [row["| task"] for row in cells] == ["| classification", "| detection"]
+    assert [row["quadrant"] for row in cells] == ["3 of 3<br>100 %", ""]
+    assert [row["centre"] for row in cells] == ["", "0 of 1<br>0.0 %"]
+
+
 def test_a_model_computes_if_it_is_right_with_every_seed_in_every_column():
     def runs(model, configs=board.CONFIGS, **changes):
         changes = {"recipe": "rule", "search": SEARCH} | changes
