@@ -170,8 +170,8 @@ def _of_published(runs: Sequence[Result], link: str) -> str:
     count = collections.Counter(best.values())
     every, test, some, none = (str(count[outcome] or "none") for outcome in range(4))
     return f"""**With published recipes**, CoordConv is less reliable. {len(best)} published results
-  are a perfect `coordconv`, each for a recipe, a task and a split. Our runs confirm {every} with
-  every seed, {test} with every seed on test only, {some} with some seeds and {none} with no seed
+  say that `coordconv` is perfect, each with one recipe, on one task and one split. Our runs confirm
+  {every} with every seed, {test} with every seed on test only, {some} with some seeds and {none} with no seed
   ([verdicts]({link})). {len(grids)} are about the best point of a grid, of which we ran a few
   points."""
 

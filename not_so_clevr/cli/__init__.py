@@ -129,7 +129,7 @@ def main() -> None:
 def _check_backend() -> None:
     """Raises UserError if Keras has no such backend, or its package is missing."""
     backend = os.environ.get("KERAS_BACKEND")
-    if not backend:
+    if not backend or backend == "tensorflow":  # It is there; `quiet` waits for its first import.
         return
     if backend not in _BACKENDS:
         hint = did_you_mean(backend, _BACKENDS)
