@@ -171,7 +171,8 @@ def _of_published(runs: Sequence[Result], link: str) -> str:
     every, test, some, none = (str(count[outcome] or "none") for outcome in range(4))
     return f"""**With published recipes**, CoordConv is less reliable. {len(best)} published results
   say that `coordconv` is perfect, each with one recipe, on one task and one split. Our runs confirm
-  {every} with every seed, {test} with every seed on test only, {some} with some seeds and {none} with no seed
+  {every} with every seed, {test} with every seed on test only, {some} with some seeds and {none}
+  with no seed
   ([verdicts]({link})). {len(grids)} are about the best point of a grid, of which we ran a few
   points."""
 
