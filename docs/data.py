@@ -77,8 +77,8 @@ def load(root: pathlib.Path = ROOT) -> Data:
 
 def save(data: Data, root: pathlib.Path = ROOT) -> None:
     """Writes the data of the pages, with only those examples and histories that they need."""
-    results.write_lines(root / REFERENCE, data.reference, compact=True)
-    results.write_lines(root / TRIALS, data.trials, compact=True)
+    results.write_lines(root / REFERENCE, map(_with_short_times, data.reference), compact=True)
+    results.write_lines(root / TRIALS, map(_with_short_times, data.trials), compact=True)
 
     runs = sorted([*data.reference, *data.trials], key=lambda run: run.id)
     histories = {run.id: columns(run.history) for run in runs if run.search is None}
@@ -96,6 +96,13 @@ def save(data: Data, root: pathlib.Path = ROOT) -> None:
                     arrays[f"{run.id}/{split}/{name}"] = array
     with files.replacing(root / EXAMPLES) as temporary, temporary.open("wb") as stream:
         np.savez_compressed(stream, **arrays)
+
+
+def _with_short_times(run: Result) -> Result:
+    """Returns a run whose times have six digits; all else is as it was measured."""
+    names = ("seconds", "cpu_seconds", "examples_per_second")
+    known = {name: value for name in names if (value := getattr(run, name)) is not None}
+    return dataclasses.replace(run, **{name: float(f"{known[name]:.6g}") for name in known})
 
 
 def columns(history: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
