@@ -32,15 +32,17 @@ def table(task: str, runs: Sequence[Result]) -> str:
     models = _models(task, runs, CONFIGS)
     if not models:
         return "Not run yet.\n"
-    columns = ("model", *CONFIGS, "robust", "parameters", "compute")
-    table = tables.markdown(columns, [_cells(rows, CONFIGS) for rows in models])
-    return table.replace(_BREAK, "<br>")
+    return _table(("model", *CONFIGS), [_cells(rows, CONFIGS) for rows in models])
 
 
 def large(runs: Sequence[Result]) -> str:
     """Returns the rows of all tasks at 64x64, the best of each task first."""
-    columns = ("task", "model", *LARGE, "robust", "parameters", "compute")
     lines = [[task, *_cells(rows, LARGE)] for task in TASKS for rows in _models(task, runs, LARGE)]
+    return _table(("task", "model", *LARGE), lines)
+
+
+def _table(columns: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    columns = (*columns, "robust", "parameters", "compute")
     return tables.markdown(columns, lines).replace(_BREAK, "<br>")
 
 

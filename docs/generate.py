@@ -172,9 +172,8 @@ def _of_published(runs: Sequence[Result], link: str) -> str:
     return f"""**With published recipes**, CoordConv is less reliable. {len(best)} published results
   say that `coordconv` is perfect, each with one recipe, on one task and one split. Our runs confirm
   {every} with every seed, {test} with every seed on test only, {some} with some seeds and {none}
-  with no seed
-  ([verdicts]({link})). {len(grids)} are about the best point of a grid, of which we ran a few
-  points."""
+  with no seed ([verdicts]({link})). In {len(grids)} of them, the published result is the best of a
+  grid, and we ran only some of its points."""
 
 
 def _of_untouched(runs: Sequence[Result]) -> str:

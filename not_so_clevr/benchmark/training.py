@@ -239,8 +239,9 @@ class _Training:
         stopped = done < run.recipe.epochs or in_last < count
         by_callback = self._describe_training() or stopped
         command = run.command(self.options.data, self.options.distribute)
-        if keras.backend.backend() != "tensorflow":  # The default of Keras
-            command = command and f"KERAS_BACKEND={keras.backend.backend()} {command}"
+        backend = self.environment["backend"]
+        if command and backend != "tensorflow":  # The default of Keras
+            command = f"KERAS_BACKEND={backend} {command}"
         examples = evaluation.measure(self.predict, self.splits, run.model.name)
         return Result(
             model=run.model.name,

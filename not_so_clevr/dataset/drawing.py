@@ -110,12 +110,8 @@ def draw_on_device(
     Raises:
         UserError: as for `draw`.
     """
-    import keras
-
-    size, shape = _checked_sizes(canvas_size, shape)
-    rows, columns = geometry.check_centres(centres, size).astype(np.int32).T
     way = convolved if devices.keras_gpu() else copied
-    return _compiled(keras.backend.backend(), way, size, shape)(rows, columns)
+    return _on_device(way, centres, canvas_size, shape)
 
 
 def one_hots_on_device(centres: npt.ArrayLike, canvas_size: CanvasSize) -> Any:
@@ -124,11 +120,21 @@ def one_hots_on_device(centres: npt.ArrayLike, canvas_size: CanvasSize) -> Any:
     Compiled as `draw_on_device`, for one call of the device instead of several. Raises UserError as
     for `draw`.
     """
+    return _on_device(_one_hots, centres, canvas_size, "square1")
+
+
+def _on_device(
+    way: Callable[..., Any],
+    centres: npt.ArrayLike,
+    canvas_size: CanvasSize,
+    shape: str | npt.ArrayLike,
+) -> Any:
+    """Returns what a way to draw makes of centres. Raises UserError as for `draw`."""
     import keras
 
-    size, shape = _checked_sizes(canvas_size, "square1")
+    size, shape = _checked_sizes(canvas_size, shape)
     rows, columns = geometry.check_centres(centres, size).astype(np.int32).T
-    return _compiled(keras.backend.backend(), _one_hots, size, shape)(rows, columns)
+    return _compiled(keras.backend.backend(), way, size, shape)(rows, columns)
 
 
 def draw_for_disk(

@@ -87,10 +87,10 @@ def _by_task(
         )
 
     runs = by_label[model]
-    every = [run for same in by_label.values() for run in same]
-    drawable = {run.id: run.task for run in maps.having("coordinates", every)}
+    drawable = {run.id for run in maps.having("coordinates", runs)}
     if missing := [run for run in runs if run.id not in drawable]:
-        drawn = drawable.values()  # The tasks that others are drawn for
+        every = [run for same in by_label.values() for run in same]
+        drawn = {run.task for run in maps.having("coordinates", every)}
         run = next((run for run in missing if run.task in drawn), missing[0])
         what = f"{run.id} has only mean errors, without those of single examples"
         raise UserError(f"{what}; train it again: {run.command or 'not-so-clevr train'}")

@@ -184,7 +184,7 @@ class Result:
         """The number of steps that its epochs and its batch size make; None if not known."""
         batch_size = _count(self.settings.get("batch_size"))
         if "epochs" not in self.settings and (steps := _count(self.settings.get("steps"))):
-            return steps  # As `evaluate` was told.
+            return steps  # `evaluate` was given them.
         if not (self.epochs and batch_size):
             return None
         return self.epochs * -(-self._training_examples // batch_size)
