@@ -521,8 +521,9 @@ def test_results_are_one_file_a_record_a_line(tmp_path):
 def test_compact_results_are_the_same_results(tmp_path):
     one, other = ({"backend": name, "commit": "{\u2028}"} for name in ("jax", "torch"))
     adam, sgd = {"optimizer": {"class": "Adam"}}, {"optimizer": {"class": "SGD"}}
+    command = "not-so-clevr train net --seed {0} --seed {1}9"
     runs = [
-        result(seed=k, history=(), environment=each, search=found)
+        result(seed=k, history=(), environment=each, search=found, command=command.format(k, k))
         for k, (each, found) in enumerate(
             [
                 (one, None),
@@ -539,6 +540,8 @@ def test_compact_results_are_the_same_results(tmp_path):
     first, *lines = map(json.loads, compact.read_text().splitlines())
     once = {"environment": [one, other], "training": [adam, sgd], "settings": [{}]}
     once["search"] = [search(9)]
+    once |= {"accuracy_metric": ["accuracy"], "distance_metric": ["distance"]}
+    once["command"] = [command.format("*", k) for k in range(4)]
     assert first == {"once": once}
     assert [line["environment"] for line in lines] == [0, 1, 0, 0]
     assert [line.get("training") for line in lines] == [None, 0, 1, 0]
@@ -547,17 +550,19 @@ def test_compact_results_are_the_same_results(tmp_path):
     results.write_lines(compact, [], compact=True)
     assert results.read_lines(compact) == []
     compact.write_text(json.dumps(lines[0]))
-    with pytest.raises(UserError, match=r"cannot be read as results \(line 1: 'environment'\)"):
+    with pytest.raises(UserError, match=r"line 1: accuracy_metric: Input should be a valid str"):
         results.read_lines(compact)
     head = json.dumps({"once": once}, separators=(",", ":")) + "\n"
     compact.write_text(head + json.dumps(lines[0] | {"environment": 2}))
     with pytest.raises(UserError, match=r"cannot be read as results \(line 2: .*range\)"):
         results.read_lines(compact)
-    for wrong in (True, -1):
-        compact.write_text(head)
-        with compact.open("a") as stream:
-            stream.write(json.dumps(lines[0] | {"environment": wrong}))
-        with pytest.raises(UserError, match=r"line 2: environment: Input should be a valid dict"):
+    for name, wrong, words in (
+        ("environment", True, "dict"),
+        ("environment", -1, "dict"),
+        ("command", -1, "string"),
+    ):
+        compact.write_text(head + json.dumps(lines[0] | {name: wrong}))
+        with pytest.raises(UserError, match=rf"line 2: {name}: Input should be a valid {words}"):
             results.read_lines(compact)
 
 

@@ -27,7 +27,11 @@ from not_so_clevr.results.result import (
 _RUN = re.compile(r"seed\d+")
 _UNFINISHED = re.compile(rf"seed\d+({re.escape(INCOMPLETE)}|{re.escape(REPLACED)})")
 # What a compact file writes once for many runs; `training` is a part of the environment.
-_ONCE = ("environment", "training", "settings", "search")
+_ONCE = (
+    *("environment", "training", "settings", "search"),
+    *("accuracy_metric", "distance_metric", "command"),
+)
+_ANY_SEED = "--seed *"  # In a command that is written once for all seeds
 _BEGINNING = '{"once":{'  # Of a line with them
 # Equal for all seeds of a row
 _SHARED = ("model", "settings", "parameters")
@@ -132,13 +136,8 @@ def _read_lines(
                 once = json.loads(line)["once"]
             elif line.strip() and (needed is None or any(text in line for text in needed)):
                 values = json.loads(line)
-                for name in _ONCE if isinstance(values, dict) else ():
-                    place = values.get(name)
-                    if type(place) is int and place >= 0:
-                        values[name] = once[name][place]
-                if once and "training" in values:
-                    training = values.pop("training")
-                    values["environment"] = {**values["environment"], "training": training}
+                if once and isinstance(values, dict):
+                    values = _unfolded(values, once)
                 found.append(Result.of(check(values), file))
     except (OSError, ValueError, LookupError, RecursionError) as error:
         raise UserError(
@@ -160,19 +159,42 @@ def write_lines(file: pathlib.Path, results: Iterable[Result], *, compact: bool 
     lines = []
     for each in sorted(results, key=_order):
         values = {name: value for name, value in each.values().items() if name != "history"}
-        if compact and "training" in values["environment"]:
-            about = dict(values["environment"])
-            values |= {"training": about.pop("training"), "environment": about}
-        for name in _ONCE if compact else ():
-            if values.get(name) is not None:
-                places = once[name]
-                values[name] = places.setdefault(_json(values[name]), len(places))
-        lines.append(_json(values) + "\n")
+        lines.append(_json(_folded(values, once) if compact else values) + "\n")
     if any(once.values()):
         lists = (f'"{name}":[{",".join(texts)}]' for name, texts in once.items())
         lines.insert(0, f"{_BEGINNING}{','.join(lists)}}}}}\n")
     with files.replacing(file) as temporary:
         temporary.write_text("".join(lines), "utf-8")
+
+
+def _folded(values: Mapping[str, Any], once: Mapping[str, dict[str, int]]) -> dict[str, Any]:
+    """Returns a record with places instead of values, and adds new values to `once` as JSON."""
+    folded = dict(values)
+    if "training" in folded["environment"]:
+        about = dict(folded["environment"])
+        folded |= {"training": about.pop("training"), "environment": about}
+    if folded.get("command"):
+        seed = rf"--seed {folded['seed']}(?!\S)"
+        folded["command"] = re.sub(seed, _ANY_SEED, folded["command"])
+    for name, places in once.items():
+        if folded.get(name) is not None:
+            folded[name] = places.setdefault(_json(folded[name]), len(places))
+    return folded
+
+
+def _unfolded(values: Mapping[str, Any], once: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+    """Returns the record; the inverse of `_folded`. Raises LookupError for an unknown place."""
+    whole = dict(values)
+    for name in once:
+        place = whole.get(name)
+        if type(place) is int and place >= 0:
+            whole[name] = once[name][place]
+    if "training" in whole:
+        training = whole.pop("training")
+        whole["environment"] = {**whole["environment"], "training": training}
+    if isinstance(command := whole.get("command"), str):
+        whole["command"] = command.replace(_ANY_SEED, f"--seed {whole['seed']}")
+    return whole
 
 
 def _json(values: Any) -> str:
