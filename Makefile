@@ -31,7 +31,7 @@ demo: .venv/demo  ## Train CoordConv and ordinary convolution, print the table, 
 test: install    ## Run the tests: about 6 minutes on 2 cores
 	$(BIN)/pytest -n 2 --dist loadfile
 
-test-slow: install  ## Run those with Ray, Beam, other backends, the site, chromium, kills, the docs
+test-slow: install  ## Run those with Ray, Beam, other backends, the site, chromium, LaTeX, kills
 	$(BIN)/pytest -n 2 --dist loadfile -m slow
 
 test-large: install  ## Run the large tests: minutes, 8 GB of memory

@@ -154,10 +154,16 @@ def read_terminal(main: int) -> str:
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
 
 
+def debian(program: str, package: str) -> str:
+    """Returns the path of a program of Debian. Fails the test if it is not installed."""
+    if not (found := shutil.which(program)):
+        pytest.fail(f"There is no {program}; install it: apt-get install {package}")
+    return found
+
+
 def browse(file: pathlib.Path, *options: str) -> tuple[str, list[str]]:
     """Returns the page after a browser has loaded it, and what the browser logged of it."""
-    if not (browser := shutil.which("chromium")):
-        pytest.fail("There is no browser; install Debian's chromium: apt-get install chromium")
+    browser = debian("chromium", "chromium")
     fixed = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--dump-dom"]
     done = subprocess.run(
         [browser, *fixed, *options, file.as_uri()], capture_output=True, text=True, timeout=120

@@ -2,10 +2,12 @@
 
 import math
 import re
+import subprocess
 
 import keras
 import numpy as np
 import pytest
+import subprocesses
 from typer.testing import CliRunner
 
 from not_so_clevr import benchmark, results
@@ -291,14 +293,19 @@ def braces(text):
     return re.sub(r"\\[{}]", "", text)
 
 
+UNTRUSTED = "a_b%$#{}\\input{/etc/passwd}~^é"
+
+
 def test_the_appendix_holds_untrusted_text_as_text():
-    name = "a_b%$#{}\\input{/etc/passwd}~^é"
+    name = UNTRUSTED
     search = {"points": 9, "perfect": 3, "config": "quadrant_upper_left_32"}
     runs = [result(model=name, search=search), result(model=name, task="rendering")]
     near = nearest(Profile("net", runs), of("near_one", [1.0, 0.5]))
     command = "not-so-clevr suite a_b --set x=1"
-    text = files.appendix(Profile(name, runs), near, command)
+    failures = {"detection/rows_32/net/seed0": "Its loss is 100 % NaN."}
+    text = files.appendix(Profile(name, runs, failures=failures), near, command)
     assert r"\input{profile.tex}" in text
+    assert re.search(r"Failed:} 1 run, .*rows.*seed0}. Its loss is 100 \\% NaN\.", text)
     assert "\\input{/etc" not in text.replace(r"\allowbreak{}", "")
     assert text.isascii()
     assert braces(text).count("{") == braces(text).count("}")
@@ -322,6 +329,29 @@ def test_the_appendix_holds_untrusted_text_as_text():
     assert r"near\char95\relax{}one" in text
     assert "2 cores of A, jax" in text
     assert not re.search(r"<<|>>|<%|%>", text)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["my_models.build", UNTRUSTED])
+def test_the_appendix_is_one_page(tmp_path, name):
+    runs = [
+        result(task, config, seed, model=name, settings={"steps": 1000, "learning_rate": rate})
+        for task, rate in zip(METRICS, (0.1, 0.2, 0.3), strict=True)
+        for config in SETS
+        for seed in range(3)
+    ]
+    failures = {f"detection/rows_32/{name}/seed0": f"The loss of {name} is NaN after epoch 3."}
+    profile = Profile(name, runs, {"painting": f"{name} does not fit it"}, failures)
+    near = nearest(profile, of("near_one", [1.0, 0.5, 1.0, 0.0]))
+    command = f"not-so-clevr suite {name} --recipe runs/rule/regression/{name}.toml"
+    report.write_profile(tmp_path, profile, near, command)
+
+    pdflatex = subprocesses.debian("pdflatex", "texlive-latex-recommended")
+    words = [pdflatex, "-interaction=nonstopmode", "-halt-on-error", "appendix.tex"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout
+    assert "(1 page," in done.stdout
+    assert "Overfull" not in done.stdout
 
 
 @pytest.mark.parametrize(

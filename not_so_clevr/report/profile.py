@@ -258,7 +258,7 @@ def appendix(profile: Profile, neighbours: Sequence[Neighbour], command: str | N
             sorted({str(run.environment.get("commit") or "") for run in runs} - {""})
         ),
         gaps=profile.gaps,
-        failures=profile.failures,
+        failures=list(profile.failures.items()),
         neighbours=neighbours,
         nearest=results.NEAREST,
         command=command,
