@@ -1,6 +1,7 @@
 """The data of the pages: the reference results, trials, histories and examples.
 
-    python docs/data.py runs/     # adds the runs and searches below a folder, replacing older ones
+    python docs/data.py runs/            # adds the runs and searches below a folder
+    python docs/data.py --restore runs/  # writes all runs there; a command goes on from them
 
 | file | contents |
 |---|---|
@@ -102,7 +103,8 @@ def _with_short_times(run: Result) -> Result:
     """Returns a run whose times have six digits; all else is as it was measured."""
     names = ("seconds", "cpu_seconds", "examples_per_second")
     known = {name: value for name in names if (value := getattr(run, name)) is not None}
-    return dataclasses.replace(run, **{name: float(f"{known[name]:.6g}") for name in known})
+    short: dict[str, Any] = {name: float(f"{value:.6g}") for name, value in known.items()}
+    return dataclasses.replace(run, **short)
 
 
 def columns(history: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -180,18 +182,40 @@ def add_searches(folders: Iterable[pathlib.Path], root: pathlib.Path) -> int:
     return len(found)
 
 
-def main(folders: Sequence[str]) -> str | None:
-    """Adds the runs and searches below some folders; returns an error message, or None.
+def restore(data: Data, folder: pathlib.Path) -> int:
+    """Writes the records of all runs that a folder of runs lacks; returns how many.
+
+    Weights and examples of most are not known, so they can be judged and shown, but not resumed.
+    """
+    places = {folder / run.id: run for run in [*data.reference, *data.trials]}
+    new = {place: run for place, run in places.items() if not place.exists()}
+    for place, run in new.items():
+        place.mkdir(parents=True)
+        run.write_record(place)
+    return len(new)
+
+
+def main(arguments: Sequence[str]) -> str | None:
+    """Adds the runs and searches below some folders, or restores them; returns an error, or None.
 
     Runs of a search are in the search.
     """
-    if not folders:
-        return "docs/data.py needs folders with runs, e.g. runs/."
+    restoring = arguments[:1] == ["--restore"]
+    folders = arguments[restoring:]
+    if not folders or restoring > (len(folders) == 1):
+        return "docs/data.py needs folders with runs, e.g. runs/, or --restore and one of them."
+    if restoring:
+        print(f"Wrote {restore(load(ROOT), pathlib.Path(folders[0]))} runs to {folders[0]}")
+        return None
     found, problems = results.load([pathlib.Path(folder) for folder in folders])
     if problems:
         return "\n".join(problems)
-    found = [run.with_examples() for run in found if run.config != TUNE_CONFIG]
-    save(taken_in(load(ROOT), found), ROOT)
+    data = load(ROOT)
+    known = {run.id: run.values() for run in [*data.reference, *data.trials]}
+    found = [
+        run for run in found if run.config != TUNE_CONFIG and run.values() != known.get(run.id)
+    ]  # Without restored ones
+    save(taken_in(data, [run.with_examples() for run in found]), ROOT)
     many = add_searches(map(pathlib.Path, folders), ROOT)
     print(f"Added {len(found)} runs and {many} searches; to update the pages: docs/generate.py")
     return None

@@ -22,6 +22,7 @@ import subprocesses
 from hypothesis import given
 from hypothesis import strategies as st
 
+from not_so_clevr import results
 from not_so_clevr.benchmark import registry, searches
 from not_so_clevr.benchmark.options import TUNE_CONFIG
 
@@ -155,7 +156,37 @@ def test_runs_are_taken_in_instead_of_older_ones(tmp_path, monkeypatch, capsys):
     assert search | {"grid": [{"runs": [{"id": "that of a point"}]}]} in found
     assert len(found) == len(known) + 1
     assert reference[old.id].seconds == 1.5
-    assert data.main([]) == "docs/data.py needs folders with runs, e.g. runs/."
+    sentence = "docs/data.py needs folders with runs, e.g. runs/, or --restore and one of them."
+    assert {data.main(words) for words in ([], ["--restore"], ["--restore", "a", "b"])} == {
+        sentence
+    }
+
+
+def test_restored_runs_are_complete_and_taken_in_unchanged(tmp_path, monkeypatch, capsys):
+    copy(tmp_path)
+    monkeypatch.setattr(data, "ROOT", tmp_path)
+    before = data.load(tmp_path)
+    kept = before._replace(reference=before.reference[::100], trials=before.trials[::20])
+    data.save(kept, tmp_path)
+    runs = tmp_path / "runs"
+    one = kept.reference[1]
+    dataclasses.replace(one, seconds=1.5).write(runs / one.id)
+    assert data.main(["--restore", str(runs)]) is None
+    many = len(kept.reference) + len(kept.trials)
+    assert capsys.readouterr().out == f"Wrote {many - 1} runs to {runs}\n"
+    found, problems = results.load([runs])
+    assert ({run.id for run in found}, problems) == (
+        {run.id for run in [*kept.reference, *kept.trials]},
+        [],
+    )
+    assert data.main([str(runs)]) is None
+    assert capsys.readouterr().out.startswith("Added 1 runs and 0 searches;")
+    again = data.load(tmp_path)
+    for run, other in zip(
+        [*kept.reference, *kept.trials], [*again.reference, *again.trials], strict=True
+    ):
+        assert run == dataclasses.replace(other, seconds=run.seconds)
+        assert run.examples.keys() == other.examples.keys() or run is one
 
 
 @given(
