@@ -11,7 +11,8 @@
 | docs/data/histories.json.xz | id -> loss, seconds and test metrics of each measured epoch |
 | docs/data/examples.npz | id/split/column -> one number per example, where a page needs them |
 
-The coordinates of the examples follow from the config, so they are not stored.
+The coordinates of the examples follow from the config, so they are not stored. Of runs on 32x32
+canvases, histories are stored only where a sentence is about them.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import json
 import lzma
 import pathlib
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import drawings
@@ -82,13 +83,18 @@ def save(data: Data, root: pathlib.Path = ROOT) -> None:
     results.write_lines(root / TRIALS, map(_with_short_times, data.trials), compact=True)
 
     runs = sorted([*data.reference, *data.trials], key=lambda run: run.id)
-    histories = {run.id: columns(run.history) for run in runs if run.search is None}
+    told = _in_sentences(root, values.FUNCTIONS.values())
+    histories = {
+        run.id: columns(run.history)
+        for run in runs
+        if run.search is None and (not _is_small(run) or run.id.rpartition("/")[0] in told)
+    }
     text = json.dumps(histories, separators=(",", ":"))
     with files.replacing(root / HISTORIES) as temporary:
         temporary.write_bytes(lzma.compress(text.encode(), preset=9))
 
     arrays: dict[str, Any] = {}
-    in_sentences = _in_sentences(root)
+    in_sentences = _in_sentences(root, values.OF_EXAMPLES)
     for run in runs:
         needed = _needed(run, run.id.rpartition("/")[0] in in_sentences)
         for split, found in run.examples.items():
@@ -146,13 +152,19 @@ def _needed(run: Result, in_sentences: bool) -> set[tuple[str, str]]:
     return needed
 
 
-def _in_sentences(root: pathlib.Path) -> set[str]:
-    """Returns the ids, without seed, of all runs whose examples a sentence is about."""
+def _is_small(run: Result) -> bool:
+    """Returns whether a run is on a canvas as small as those of the board, of which many are."""
+    return as_config(run.config).canvas_size == as_config(TUNE_CONFIG).canvas_size
+
+
+def _in_sentences(root: pathlib.Path, functions: Iterable[Callable[..., str]]) -> set[str]:
+    """Returns the ids, without seed, of all runs that a sentence is about, by some functions."""
+    names = {function.__name__ for function in functions}
     text = "\n".join(page.read_text("utf-8") for page in pages(root))
     return {
         run_id
         for match in values.VALUE.finditer(text)
-        if values.FUNCTIONS.get(match["function"]) in values.OF_EXAMPLES
+        if match["function"] in names
         for run_id in match["ids"].split()
     }
 

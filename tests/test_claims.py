@@ -265,7 +265,7 @@ def test_perfect_is_every_seed_on_train_and_test():
 
 def test_failing_is_at_most_a_tenth_of_test_with_every_seed():
     runs = [run(ONE, test=test, train=0.9) for test in (0.0, 0.1)]
-    fails = judging.Finding("2 of 2 fail, with 90.0 % of train right", True)
+    fails = judging.Finding("2 of 2 fail", True, "with 90.0 % of train right")
     assert judging.fails(runs) == fails
     assert judging.fails([*runs, run(ONE, test=0.1001, train=0.9)]).holds is False
 
@@ -355,16 +355,29 @@ def test_there_is_no_verdict_before_all_promised_runs():
         "1 of 2 runs so far",
     ]
     assert judge(made, runs).verdict == (
-        "Confirmed: a, classification on `uniform_16`: 2 of 2 perfect; "
-        "a, classification on `quadrant_16`: 2 of 2 perfect."
+        "Confirmed: a on `uniform_16`: 2 of 2 perfect; a on `quadrant_16`: 2 of 2 perfect."
     )
+
+
+def test_a_verdict_says_which_of_many_experiments_is_not_as_claimed():
+    made = thesis({"rule": "fails", "seeds": 1, "settings": {"l2": [0.0, 0.1, 0.2]}})
+    runs = [run(each, test=each.settings["l2"], train=0.9) for each in made.experiments]
+    found = judge(made, runs)
+    assert found.verdict == (
+        "Confirmed in part: 4 of 6 findings are as claimed; "
+        "a, l2=0.2 on `uniform_16`: 0 of 1 fail; a, l2=0.2 on `quadrant_16`: 0 of 1 fail."
+    )
+    assert found.lines[0].finding == "1 of 1 fail, with 90.0 % of train right"
+    many = thesis({"rule": "fails", "seeds": 1, "settings": {"l2": [0.0, 0.2, 0.3, 0.4]}})
+    runs = [run(each, test=each.settings["l2"]) for each in many.experiments]
+    assert judge(many, runs).verdict.endswith("a, l2=0.4 on `uniform_16`: 0 of 1 fail; and 3 more.")
 
 
 def test_runs_with_seeds_beyond_the_promise_change_nothing():
     made = thesis({"rule": "perfect", "seeds": 1, "config": "uniform_16"})
     (each,) = made.experiments
     found = judge(made, [run(each, 1, test=0.0), run(each, 0)])
-    assert found.verdict == "Confirmed: a, classification on `uniform_16`: 1 of 1 perfect."
+    assert found.verdict == "Confirmed: a on `uniform_16`: 1 of 1 perfect."
     assert judge(made, [run(each, 1)]).verdict == "Not run."
 
 
@@ -410,7 +423,7 @@ def test_a_grid_is_judged_by_its_best_point_with_more_seeds():
     assert judge(made, runs[:2]).verdict == "No verdict yet: 2 of 4 runs."
     done = judge(made, runs)
     assert (done.lines[0].varied, done.lines[0].perfect, done.lines[0].points) == ("l2=0.1", 3, 2)
-    assert done.verdict == "Confirmed: a, classification on `rows_16`: 3 of 3 perfect."
+    assert done.verdict == "Confirmed: a on `rows_16`: 3 of 3 perfect."
     assert done.seconds == 40.0  # Four runs of ten seconds
 
 
@@ -432,6 +445,8 @@ def test_a_comparison_pairs_runs_by_experiment_and_seed():
     )
     (name, finding) = judge(made, runs[:-1]).findings[0]
     assert (name, finding.text) == ("a against b", "5 of 6 pairs so far")
+    pages = [judging.to_markdown([judge(made, known)]) for known in (runs, runs[:-1])]
+    assert [page.count("a against b:") for page in pages] == [1, 1]
 
 
 # The page and the command

@@ -38,10 +38,12 @@ class Finding:
     Attributes:
         text: in a few words.
         holds: whether it is as claimed; None if the runs cannot tell.
+        detail: what is not needed in a verdict, in a few words.
     """
 
     text: str
     holds: bool | None = None
+    detail: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,10 +110,11 @@ def perfect(runs: Sequence[Result]) -> Finding:
 
 
 def fails(runs: Sequence[Result]) -> Finding:
-    """Whether every run gets at most `FAILED` of test right; the text also has that of train."""
+    """Whether every run gets at most `FAILED` of test right; the detail is its share of train."""
     count = sum(run.accuracy("test") <= FAILED for run in runs)
     train = tables.percent(statistics.fmean(run.accuracy("train") for run in runs))
-    return Finding(f"{count} of {len(runs)} fail, with {train} of train right", count == len(runs))
+    text = f"{count} of {len(runs)} fail"
+    return Finding(text, count == len(runs), f"with {train} of train right")
 
 
 def share(runs: Sequence[Result]) -> Finding:
@@ -224,6 +227,7 @@ def _judge(
     lines: list[Line] = []
     findings: list[tuple[str, Finding]] = []
     missing = False
+    several_tasks = len({each.task for each in thesis.experiments}) > 1
     for part in thesis.parts:
         for points in _by_line(part):
             evidence = _evidence(points, runs)
@@ -232,10 +236,11 @@ def _judge(
             if part.rule and evidence.is_complete:
                 finding = _OF_RUNS[part.rule](evidence.runs)
             if part.rule in ("perfect", "fails"):
-                about = f"{part.name}, {points[0].task} on `{points[0].config}`"
-                findings.append((about, finding))
+                findings.append((_about(part, points, several_tasks), finding))
 
-            text = "" if evidence.is_complete and not part.rule else finding.text
+            text = ", ".join(filter(None, [finding.text, finding.detail]))
+            if evidence.is_complete and not part.rule:
+                text = ""
             cost = results.median(costs[each.id] for each in points)
             metric = metrics[points[0].id]
             lines.append(_line(thesis, part, points, evidence, metric, cost, text))
@@ -284,7 +289,7 @@ def verdict(findings: Sequence[tuple[str, Finding]]) -> str:
             shown = [f"all {len(findings)} findings are as claimed"]
         shown += [f"{count[None]} undecided"] if count[None] else []
         shown += [f"{about}: {finding.text}" for about, finding in otherwise[:_FEW]]
-        shown += ["..."] if len(otherwise) > _FEW else []
+        shown += [f"and {len(otherwise) - _FEW} more"] if len(otherwise) > _FEW else []
     return f"{word}: {'; '.join(shown)}."
 
 
@@ -295,6 +300,13 @@ def _by_line(part: Part) -> list[list[Experiment]]:
             part.experiments, lambda each: each.best_of.grid if each.best_of else each.id
         ).values()
     ]
+
+
+def _about(part: Part, points: Sequence[Experiment], several_tasks: bool) -> str:
+    """Returns what a finding is about, e.g. `the mean, relu=True on quadrant_32`."""
+    words = [part.name, _varied(points[0], part) if len(points) == 1 else ""]
+    words += [points[0].task] if several_tasks else []
+    return f"{', '.join(filter(None, words))} on `{points[0].config}`"
 
 
 def _evidence(points: Sequence[Experiment], runs: Mapping[str, Sequence[Result]]) -> _Evidence:
@@ -453,7 +465,8 @@ def _brief(judgement: Judgement) -> tuple[str, str, str]:
 
 def _section(judgement: Judgement) -> str:
     thesis = judgement.thesis
-    compared = judgement.findings[len(judgement.findings) - len(thesis.comparisons) :]
+    findings = judgement.findings[len(judgement.findings) - len(thesis.comparisons) :]
+    compared = [f"{name}: {finding.text}" for name, finding in findings]
     time = tables.duration(judgement.seconds) or "an unknown time"
     paragraphs = [
         f"## {thesis.title}",
@@ -461,7 +474,7 @@ def _section(judgement: Judgement) -> str:
         thesis.why,
         f"**Experiment.** {thesis.experiment}",
         _table(judgement.lines).strip(),
-        "\n".join(f"- {name}: {finding.text}" for name, finding in compared),
+        "\n".join(f"- {each}" for each in compared if each not in judgement.verdict),
         f"**{judgement.verdict}**",
         f"`not-so-clevr reproduce {thesis.suite}`: {time} on one core.",
     ]
