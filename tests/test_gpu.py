@@ -7,6 +7,7 @@ import math
 import pathlib
 import subprocess
 import sys
+import tarfile
 import time
 
 import gpu as page
@@ -168,3 +169,37 @@ def test_bad_options_are_named_before_any_work(options, sentence):
     result = command(*options, cwd=RUN.parents[2])
     assert result.returncode == 2
     assert sentence in result.stderr
+
+
+def test_many_runs_are_made_at_once_and_packed_when_time_is_up(tmp_path):
+    """With a stand-in for Python, whose run `slow` does not end by itself."""
+    stand_in = tmp_path / "python3"
+    stand_in.write_text(
+        "#!/bin/sh\n"
+        'if [ "$2" = pip ]; then exit; fi\n'
+        'echo "$*" on "$KERAS_BACKEND"\n'
+        'if [ "$4" = slow ]; then exec sleep 600; fi\n'
+        'mkdir "runs/$4"\n'
+        'echo {} > "runs/$4/result.json"\n'
+    )
+    stand_in.chmod(0o755)
+    environment = subprocesses.environment()
+    environment["PATH"] = f"{tmp_path}:{environment['PATH']}"
+    words = [RUN.with_name("train"), tmp_path, tmp_path, "3", "3"]
+    done = subprocess.run(
+        words,
+        input="not-so-clevr train slow\nnot-so-clevr train a --set b=1\nnot-so-clevr train c\n",
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout) == (0, "2 runs are complete.\n"), done.stderr
+    with tarfile.open(tmp_path / "runs.tgz") as packed:
+        assert {"runs/a/result.json", "runs/c/result.json"} <= {*packed.getnames()}
+    log = (tmp_path / "log").read_text()
+    assert "-m not_so_clevr train a --set b=1 --data memory --resume --runs runs on jax\n" in log
+
+    usage = subprocess.run(words[:1], capture_output=True, text=True, env=environment)
+    assert (usage.returncode, usage.stdout) == (2, "")
+    assert "tests/gpu/train WHEELS OUTPUT SECONDS PARALLEL < commands" in usage.stderr
