@@ -669,6 +669,14 @@ def test_probabilities_are_not_taken_for_logits(task):
             r"<lambda> returns NaN or infinity for the example \(1, 1\); expected finite",
         ),
         (lambda x: ["a"] * len(x), r"<lambda> returns list; expected one array of shape \[B, 2\]"),
+        (
+            lambda x: np.zeros((len(x), 2), np.complex64),
+            r"<lambda> returns complex64; expected one array of shape \[B, 2\] of real numbers\.$",
+        ),
+        (
+            lambda x: np.full((len(x), 2), "0.5"),
+            r"<lambda> returns <U3; expected one array of shape \[B, 2\] of real numbers\.$",
+        ),
     ],
 )
 def test_bad_predictions_give_one_sentence(predict, sentence):

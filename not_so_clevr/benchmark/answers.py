@@ -20,6 +20,7 @@ _BATCH = 37  # Another size than that of the first time, which few sizes divide
 # What half precision makes of another order of sums
 _NOISE = 0.02  # Of the largest number of an answer; of the scale of coordinates, at least
 _WORSE = 0.05  # Of the mean of a metric, and in shares, pixels or IoU: as rounding goes both ways
+_NOT_REAL = "cSUmM"  # Kinds of NumPy's types that it would make numbers of
 _CAUSE = (
     "expected an answer that depends on the example only (is dropout or batch normalization in "
     "training mode?)."
@@ -43,8 +44,8 @@ def check(predictions: Any, examples: Examples, chosen: Any, name: str) -> npt.N
     try:
         array = _array(predictions)
     except (TypeError, ValueError, RuntimeError):
-        kind = type(predictions).__name__
-        raise UserError(f"{name} returns {kind}; expected one {shape}.") from None
+        kind = getattr(predictions, "dtype", type(predictions).__name__)
+        raise UserError(f"{name} returns {kind}; expected one {shape} of real numbers.") from None
 
     expected = (len(coordinates), *task.output_shape)
     if array.shape != expected:
@@ -62,10 +63,15 @@ def check(predictions: Any, examples: Examples, chosen: Any, name: str) -> npt.N
 
 
 def _array(predictions: Any) -> npt.NDArray[np.float32]:
-    """Returns predictions of any framework as an array."""
+    """Returns predictions of any framework as an array. Raises TypeError if one is not real."""
     if hasattr(predictions, "detach"):  # A tensor of PyTorch, on any backend of Keras
-        predictions = predictions.detach().cpu().float().numpy()
-    return np.asarray(keras.ops.convert_to_numpy(predictions), np.float32)
+        predictions = predictions.detach().cpu()
+        if not predictions.is_complex():
+            predictions = predictions.float().numpy()  # NumPy has no bfloat16.
+    array = np.asarray(keras.ops.convert_to_numpy(predictions))
+    if array.dtype.kind in _NOT_REAL:
+        raise TypeError(f"not real numbers: {array.dtype}")
+    return array.astype(np.float32, copy=False)
 
 
 class Kept:
