@@ -207,6 +207,12 @@ def restore(data: Data, folder: pathlib.Path) -> int:
     return len(new)
 
 
+def _same(run: Result, other: Result) -> bool:
+    """Returns whether one run is the other, restored; histories and examples may be left out."""
+    run, other = (dataclasses.replace(each, history=()) for each in (run, other))
+    return run.values() == other.values()
+
+
 def main(arguments: Sequence[str]) -> str | None:
     """Adds the runs and searches below some folders, or restores them; returns an error, or None.
 
@@ -223,10 +229,12 @@ def main(arguments: Sequence[str]) -> str | None:
     if problems:
         return "\n".join(problems)
     data = load(ROOT)
-    known = {run.id: run.values() for run in [*data.reference, *data.trials]}
+    known = {run.id: run for run in [*data.reference, *data.trials]}
     found = [
-        run for run in found if run.config != TUNE_CONFIG and run.values() != known.get(run.id)
-    ]  # Without restored ones
+        run
+        for run in found
+        if run.config != TUNE_CONFIG and not (run.id in known and _same(run, known[run.id]))
+    ]
     save(taken_in(data, [run.with_examples() for run in found]), ROOT)
     many = add_searches(map(pathlib.Path, folders), ROOT)
     print(f"Added {len(found)} runs and {many} searches; to update the pages: docs/generate.py")

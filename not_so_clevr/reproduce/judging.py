@@ -1,7 +1,8 @@
 """The verdict on each thesis: rules, tables, and the page.
 
 A rule judges all the runs that were promised, those with the first seeds. Before they are there it
-judges nothing, and more runs change nothing.
+judges nothing, and more runs change nothing. A thesis has a finding for each part that has a rule,
+and one for each comparison; the verdict follows from them.
 """
 
 from __future__ import annotations
@@ -26,7 +27,12 @@ FAILED = 0.1  # A run fails if no more of test is right.
 SIGNIFICANT = 0.05
 
 COLUMNS = ("claim", "runs", "task", "config", "seeds", "perfect", "test", "a run takes", "finding")
-_FEW = 3  # More findings than this are counted.
+# Whether a finding is as claimed -> the verdict if all findings are like it, and else its heading
+_OUTCOMES = {
+    True: ("Confirmed", "As claimed"),
+    False: ("Refuted", "Not as claimed"),
+    None: ("Undecided", "Undecided"),
+}
 
 Pair = tuple[Result, Result]
 
@@ -76,6 +82,7 @@ class Judgement:
         thesis: the thesis.
         lines: of its table.
         findings: what each is about, and the finding; only those that the verdict rests on.
+        is_complete: whether all promised runs are there.
         verdict: a sentence.
         seconds: of all promised runs one after the other; None if a duration is unknown.
     """
@@ -83,6 +90,7 @@ class Judgement:
     thesis: Thesis
     lines: Sequence[Line]
     findings: Sequence[tuple[str, Finding]]
+    is_complete: bool
     verdict: str
     seconds: float | None
 
@@ -117,20 +125,27 @@ def fails(runs: Sequence[Result]) -> Finding:
     return Finding(text, count == len(runs), f"with {train} of train right")
 
 
-def share(runs: Sequence[Result]) -> Finding:
-    """How many runs are perfect, with the exact 95 % interval of their share."""
-    count = sum(run.perfect for run in runs)
-    low, high = results.share_interval(count, len(runs))
-    return Finding(f"{count} of {len(runs)} perfect [{100 * low:.0f}, {100 * high:.0f}] %")
-
-
 def better(pairs: Sequence[Pair], metric: str = "") -> Finding:
-    """Whether the first of each pair is better on test, by the exact sign test.
+    """Whether the first of each pair is better on test, by the exact two-sided sign test.
 
     Args:
         pairs: runs with the same task, config and seed.
         metric: the metric of test; "" for the accuracy metric.
     """
+    more, less = _counts(pairs, metric)
+    p = results.sign_test(more, less)
+    text = f"{more} to {less} of {len(pairs)} pairs"
+    for config, same in results.grouped(pairs, lambda pair: pair[0].config).items():
+        here = _counts(same, metric)
+        if (here[0] - here[1]) * (more - less) < 0:
+            text += f", but {here[0]} to {here[1]} on `{config}`"
+    equals = "" if p < 0.001 else "= "
+    holds = None if p > SIGNIFICANT else more > less
+    return Finding(f"{text}, p {equals}{comparison.p_value(p)}", holds)
+
+
+def _counts(pairs: Sequence[Pair], metric: str) -> tuple[int, int]:
+    """Returns in how many pairs the first is better on test, and in how many it is worse."""
 
     def value(run: Result) -> float:
         name = metric or run.accuracy_metric
@@ -139,11 +154,7 @@ def better(pairs: Sequence[Pair], metric: str = "") -> Finding:
 
     more = sum(value(one) > value(two) for one, two in pairs)
     less = sum(value(one) < value(two) for one, two in pairs)
-    p = results.sign_test(max(more, less), min(more, less), "greater")
-    counts = f"better in {more} and worse in {less} of {len(pairs)} pairs"
-    holds = None if p > SIGNIFICANT else more > less
-    equals = "" if p < 0.001 else "= "
-    return Finding(f"{counts}, p {equals}{comparison.p_value(p)}", holds)
+    return more, less
 
 
 def faster(pairs: Sequence[Pair], times: float) -> Finding:
@@ -177,7 +188,7 @@ def smaller(pairs: Sequence[Pair], times: float) -> Finding:
     return Finding(f"{ratio:.3g} times fewer: {counts[0]:,} against {counts[1]:,}", ratio >= times)
 
 
-_OF_RUNS = {"perfect": perfect, "fails": fails, "share": share}
+_OF_RUNS = {"perfect": perfect, "fails": fails}
 
 
 def _seconds_until(run: Result, accuracy: float) -> float:
@@ -226,24 +237,21 @@ def _judge(
 ) -> Judgement:
     lines: list[Line] = []
     findings: list[tuple[str, Finding]] = []
-    missing = False
-    several_tasks = len({each.task for each in thesis.experiments}) > 1
+    missing = spoilt = False
     for part in thesis.parts:
-        for points in _by_line(part):
-            evidence = _evidence(points, runs)
-            missing |= not evidence.is_complete
-            finding = Finding(_progress(evidence))
-            if part.rule and evidence.is_complete:
-                finding = _OF_RUNS[part.rule](evidence.runs)
-            if part.rule in ("perfect", "fails"):
-                findings.append((_about(part, points, several_tasks), finding))
-
+        of_lines = [(points, _evidence(points, runs)) for points in _by_line(part)]
+        for points, evidence in of_lines:
+            finding = _finding(part.rule, evidence)
             text = ", ".join(filter(None, [finding.text, finding.detail]))
-            if evidence.is_complete and not part.rule:
-                text = ""
             cost = results.median(costs[each.id] for each in points)
-            metric = metrics[points[0].id]
+            metric = _metric(thesis) or metrics[points[0].id]
             lines.append(_line(thesis, part, points, evidence, metric, cost, text))
+
+        whole = _joined(evidence for _, evidence in of_lines)
+        missing |= not whole.is_complete
+        if part.rule:
+            findings.append((part.name, _finding(part.rule, whole)))
+            spoilt |= bool(whole.runs) and not _OF_RUNS[part.rule](whole.runs).holds
 
     for compared in thesis.comparisons:
         findings.append((compared.name, _compare(thesis, compared, runs)))
@@ -256,41 +264,35 @@ def _judge(
     promised = _all_promised(thesis)
     sentence = verdict(findings)
     if missing:
-        sentence = f"No verdict yet: {done} of {sum(promised)} runs."
+        others = ", some of them not as claimed" if spoilt else ""
+        sentence = f"No verdict yet: {done} of {sum(promised)} runs{others}."
         sentence = sentence if done else "Not run."
 
     every = [costs[each.id] for each in experiments]
     total = None
     if None not in every:
         total = sum((cost or 0.0) * n for cost, n in zip(every, promised, strict=True))
-    return Judgement(thesis, lines, findings, sentence, total)
+    return Judgement(thesis, lines, findings, not missing, sentence, total)
 
 
 def verdict(findings: Sequence[tuple[str, Finding]]) -> str:
-    """Returns the verdict that complete findings give, in a sentence.
+    """Returns the verdict that complete findings give, with all of them.
 
-    Confirmed if all hold, refuted if none does, undecided if the runs decide none of them.
+    Confirmed if all are as claimed, refuted if none is, undecided if the runs decide none of them.
     """
-    count = collections.Counter(finding.holds for _, finding in findings)
-    if count[True] == len(findings):
-        word = "Confirmed"
-    elif count[False] == len(findings):
-        word = "Refuted"
-    elif count[None] == len(findings):
-        word = "Undecided"
-    else:
-        word = "Confirmed in part" if count[True] else "Not confirmed"
-
-    shown = [f"{about}: {finding.text}" for about, finding in findings]
-    if len(findings) > _FEW:
-        otherwise = [each for each in findings if each[1].holds is False]
-        shown = [f"{count[True]} of {len(findings)} findings are as claimed"]
-        if count[True] == len(findings):
-            shown = [f"all {len(findings)} findings are as claimed"]
-        shown += [f"{count[None]} undecided"] if count[None] else []
-        shown += [f"{about}: {finding.text}" for about, finding in otherwise[:_FEW]]
-        shown += [f"and {len(otherwise) - _FEW} more"] if len(otherwise) > _FEW else []
-    return f"{word}: {'; '.join(shown)}."
+    groups = {
+        holds: [
+            f"{about} ({finding.text})" for about, finding in findings if finding.holds is holds
+        ]
+        for holds in _OUTCOMES
+    }
+    known = {holds: "; ".join(group) for holds, group in groups.items() if group}
+    if len(known) == 1:
+        ((holds, text),) = known.items()
+        return f"{_OUTCOMES[holds][0]}: {text}."
+    sentences = ["Confirmed in part." if True in known else "Not confirmed."]
+    sentences += [f"{_OUTCOMES[holds][1]}: {text}." for holds, text in known.items()]
+    return " ".join(sentences)
 
 
 def _by_line(part: Part) -> list[list[Experiment]]:
@@ -302,11 +304,10 @@ def _by_line(part: Part) -> list[list[Experiment]]:
     ]
 
 
-def _about(part: Part, points: Sequence[Experiment], several_tasks: bool) -> str:
-    """Returns what a finding is about, e.g. `the mean, relu=True on quadrant_32`."""
-    words = [part.name, _varied(points[0], part) if len(points) == 1 else ""]
-    words += [points[0].task] if several_tasks else []
-    return f"{', '.join(filter(None, words))} on `{points[0].config}`"
+def _metric(thesis: Thesis) -> str:
+    """Returns the metric that decides all comparisons of a thesis; "" for the accuracy metric."""
+    named = {compared.metric for compared in thesis.comparisons if compared.rule == "better"}
+    return named.pop() if len(named) == 1 else ""
 
 
 def _evidence(points: Sequence[Experiment], runs: Mapping[str, Sequence[Result]]) -> _Evidence:
@@ -322,6 +323,24 @@ def _evidence(points: Sequence[Experiment], runs: Mapping[str, Sequence[Result]]
     best = planning.best_point(among)
     promised = best_of.among * (len(points) - 1) + best_of.seeds
     return _Evidence([] if best is None else kept[best], done, promised)
+
+
+def _joined(several: Iterable[_Evidence]) -> _Evidence:
+    """Returns the runs of several lines as one."""
+    every = list(several)
+    return _Evidence(
+        [run for each in every for run in each.runs],
+        sum(each.done for each in every),
+        sum(each.promised for each in every),
+    )
+
+
+def _finding(rule: str, evidence: _Evidence) -> Finding:
+    """Returns what a rule finds; how many runs there are while some are missing."""
+    if not evidence.is_complete:
+        done, promised = evidence.done, evidence.promised
+        return Finding(f"{done} of {promised} runs so far" if done else "not run")
+    return _OF_RUNS[rule](evidence.runs) if rule else Finding("")
 
 
 def _first(runs: Iterable[Result], count: int) -> list[Result]:
@@ -363,11 +382,6 @@ def _all_promised(thesis: Thesis) -> list[int]:
     return counts
 
 
-def _progress(evidence: _Evidence) -> str:
-    done, promised = evidence.done, evidence.promised
-    return f"{done} of {promised} runs so far" if done else "not run"
-
-
 def _line(
     thesis: Thesis,
     part: Part,
@@ -381,7 +395,7 @@ def _line(
     shown = points[0] if len(points) == 1 else None
     if runs:
         shown = next(each for each in points if each.label == runs[0].label)
-    test = [run.accuracy("test") for run in runs]
+    test = [run.metrics["test"][metric] for run in runs]
     return Line(
         claim=thesis.name,
         runs=part.name,
@@ -458,23 +472,22 @@ def _brief(judgement: Judgement) -> tuple[str, str, str]:
     """Returns the title, with a link to the section, the source, and the verdict in a few words."""
     thesis = judgement.thesis
     anchor = re.sub(r"[^\w -]", "", thesis.title.lower()).replace(" ", "-")
-    word, _, rest = judgement.verdict.rstrip(".").partition(": ")
-    short = f"{word}: {rest}" if word == "No verdict yet" else word
+    word = re.split("[.:]", judgement.verdict)[0]
+    short = judgement.verdict.rstrip(".") if word == "No verdict yet" else word
     return f"[{thesis.title}](#{anchor})", thesis.source, short
 
 
 def _section(judgement: Judgement) -> str:
     thesis = judgement.thesis
     findings = judgement.findings[len(judgement.findings) - len(thesis.comparisons) :]
-    compared = [f"{name}: {finding.text}" for name, finding in findings]
+    compared = [f"- {about}: {finding.text}" for about, finding in findings]
     time = tables.duration(judgement.seconds) or "an unknown time"
     paragraphs = [
         f"## {thesis.title}",
         f"**Claim.** {thesis.claim} *{thesis.source}*",
-        thesis.why,
         f"**Experiment.** {thesis.experiment}",
         _table(judgement.lines).strip(),
-        "\n".join(f"- {each}" for each in compared if each not in judgement.verdict),
+        "" if judgement.is_complete else "\n".join(compared),
         f"**{judgement.verdict}**",
         f"`not-so-clevr reproduce {thesis.suite}`: {time} on one core.",
     ]

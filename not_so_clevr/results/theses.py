@@ -18,24 +18,24 @@ from not_so_clevr.results.experiment import SEEDS, BestOf, Experiment
 
 FILE = "claims.toml"
 SUITE = "claims"
-RULES = ("perfect", "fails", "share")  # Of a part
+RULES = ("perfect", "fails")  # Of a part
 COMPARED = ("better", "faster", "smaller")  # Rules of a comparison
 
 _WHAT = ("task", "config", "model", "recipe", "settings", "remark")
 _PART = ("name", *_WHAT, "rule", "seeds", "best", "seconds")
 _COMPARISON = ("name", "rule", "first", "second", "metric", "times")
-_WORDS = ("name", "title", "claim", "source", "why", "experiment")
+_WORDS = ("name", "title", "claim", "source", "experiment")
 _THESIS = (*_WORDS, "part", "comparison")
 
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """Experiments of a thesis that have one name and are judged by one rule.
+    """Experiments of a thesis that have one name and are judged together, by one rule.
 
     Attributes:
         name: what they have in common, in a few words.
         experiments: what to run.
-        rule: "perfect", "fails" or "share"; "" if they are only compared, or shown.
+        rule: "perfect" or "fails"; "" if they are only compared, or shown.
     """
 
     name: str
@@ -75,7 +75,6 @@ class Thesis:
         title: of its section.
         claim: in one sentence.
         source: who claims it, and where.
-        why: it matters.
         experiment: the experiment and what decides it, in words.
         parts: the experiments.
         comparisons: of parts.
@@ -85,7 +84,6 @@ class Thesis:
     title: str
     claim: str
     source: str
-    why: str
     experiment: str
     parts: Sequence[Part]
     comparisons: Sequence[Comparison] = ()
