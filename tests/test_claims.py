@@ -311,9 +311,7 @@ def test_a_data_set_that_says_the_opposite_is_named():
     high, low = run(ONE, test=0.6), run(ONE, test=0.5)
     there = [dataclasses.replace(each, config="border_16") for each in (low, high)]
     found = judging.better([*7 * [(high, low)], *2 * [tuple(there)]])
-    assert found.text == (
-        "7 to 2 of 9 pairs, but 0 to 2 on `border_16`, p = 0.180"
-    )
+    assert found.text == "7 to 2 of 9 pairs, but 0 to 2 on `border_16`, p = 0.180"
 
 
 def test_faster_is_to_the_best_that_the_rival_ever_reaches():
@@ -451,9 +449,7 @@ def test_a_comparison_pairs_runs_by_experiment_and_seed():
         for seed in range(3)
     ]
     found = judge(made, runs)
-    assert found.verdict == (
-        "Confirmed: a against b (6 to 0 of 6 pairs, p = 0.031)."
-    )
+    assert found.verdict == "Confirmed: a against b (6 to 0 of 6 pairs, p = 0.031)."
     (name, finding) = judge(made, runs[:-1]).findings[0]
     assert (name, finding.text) == ("a against b", "5 of 6 pairs so far")
     pages = [judging.to_markdown([judge(made, known)]) for known in (runs, runs[:-1])]

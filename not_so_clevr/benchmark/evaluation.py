@@ -253,7 +253,7 @@ def measure(
         predict: the function to measure.
         splits: "train" and "test" -> examples.
         name: the name of the model.
-        again: ask for some answers again, in another order and company.
+        again: ask for some answers again, in another order and batch.
 
     Raises:
         UserError: one sentence, if a prediction is not as described, or not the same again.
