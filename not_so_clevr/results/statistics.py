@@ -44,10 +44,8 @@ def share_interval(
     return float(ends.low), float(ends.high)
 
 
-def sign_test(
-    only_first: int, only_second: int, alternative: Literal["two-sided", "greater"] = "two-sided"
-) -> float:
-    """Returns the exact p-value of a paired comparison (McNemar's exact test).
+def sign_test(only_first: int, only_second: int) -> float:
+    """Returns the exact two-sided p-value of a paired comparison (McNemar's exact test).
 
     It is that of a fair coin for the pairs in which exactly one of both is right; the others say
     nothing about which is better. 1 if there is no such pair.
@@ -55,7 +53,7 @@ def sign_test(
     from scipy import stats
 
     pairs = only_first + only_second
-    return float(stats.binomtest(only_first, pairs, 0.5, alternative).pvalue) if pairs else 1.0
+    return float(stats.binomtest(only_first, pairs).pvalue) if pairs else 1.0
 
 
 def median(values: Iterable[float | None]) -> float | None:
