@@ -163,17 +163,22 @@ the source describes its result in words, the metric is one of ours; `perfect` c
 get every example right. The time is the median duration of a run. The runs were made on different
 machines, see *hardware*, and with several versions of the code.
 
-The verdict is on the mean over test; train is shown beside it. A perfect result is *reproduced* if
-every seed is perfect, and *worse* if only some are. (Three seeds of three: the exact 95 % interval
-of the share of perfect seeds is 29 to 100 %.) Any other number is reproduced by one within 5
-percentage points, and a description by the range in `not_so_clevr/results/published.toml`. A mean
-outside is *better* or *worse* than published. It is *undecided* if some seed is in the range and
-the confidence interval overlaps it (where the metric is `perfect`, if Wilson's
-interval of its share does). *Not at this point*
-replaces worse where the source shows the best point of a grid and this is one of its points. "So
-far" means fewer than three seeds. A result is *not comparable* if no number can confirm or
-contradict it, e.g. pictures, or the best of a large grid. Without a published result there is no
-verdict.
+The verdict is on the mean over test; train is shown beside it.
+
+- *Reproduced*: every seed is perfect, if that was published; otherwise the mean is within 5
+  percentage points of the published number, or in the range that fits the published description
+  (`not_so_clevr/results/published.toml`).
+- *Undecided*: the mean is outside, but a seed is not, and the confidence interval reaches inside.
+  (Where the metric is `perfect`, it is Wilson's interval of the share, and no seed is needed.)
+- *Better*, *worse*: otherwise. Perfection that some seeds reach is worse: three of three perfect
+  seeds mean that the true share is between 29 and 100 % (exact 95 % interval).
+- *Not at this point*: worse, but the best point of a grid was published, and this is one of its
+  points.
+- *So far*: with fewer than three seeds.
+- *Not comparable*: no number can confirm or contradict what was published, e.g. pictures, or the
+  best of a large grid.
+
+Without a published result there is no verdict.
 """
 
 
