@@ -309,9 +309,12 @@ def test_a_smaller_distance_is_better():
 
 def test_a_data_set_that_says_the_opposite_is_named():
     high, low = run(ONE, test=0.6), run(ONE, test=0.5)
-    there = [dataclasses.replace(each, config="border_16") for each in (low, high)]
-    found = judging.better([*7 * [(high, low)], *2 * [tuple(there)]])
-    assert found.text == "7 to 2 of 9 pairs, but 0 to 2 on `border_16`, p = 0.180"
+    there = tuple(dataclasses.replace(each, config="border_16") for each in (low, high))
+    found = judging.better([*7 * [(high, low)], *3 * [there]])
+    assert found.text == "7 to 3 of 10 pairs, but 0 to 3 on `border_16`, p = 0.344"
+    assert judging.better([*7 * [(high, low)], *2 * [there]]).text == "7 to 2 of 9 pairs, p = 0.180"
+    assert "border" not in judging.better([*9 * [(high, low)], *4 * [there], there[::-1]]).text
+    assert "but" not in judging.better([*3 * [(high, low)], *3 * [there]]).text
 
 
 def test_faster_is_to_the_best_that_the_rival_ever_reaches():

@@ -27,6 +27,8 @@ FAILED = 0.1  # A run fails if no more of test is right.
 SIGNIFICANT = 0.05
 
 COLUMNS = ("claim", "runs", "task", "config", "seeds", "perfect", "test", "a run takes", "finding")
+_AGAINST = 3  # Pairs on a data set, of which none agrees with all others, to be worth a word
+
 # Whether a finding is as claimed -> the verdict if all findings are like it, and else its heading
 _OUTCOMES = {
     True: ("Confirmed", "As claimed"),
@@ -137,7 +139,8 @@ def better(pairs: Sequence[Pair], metric: str = "") -> Finding:
     text = f"{more} to {less} of {len(pairs)} pairs"
     for config, same in results.grouped(pairs, lambda pair: pair[0].config).items():
         here = _counts(same, metric)
-        if (here[0] - here[1]) * (more - less) < 0:
+        against = here[1] if more > less else here[0]
+        if _AGAINST <= against == sum(here) and more != less:
             text += f", but {here[0]} to {here[1]} on `{config}`"
     equals = "" if p < 0.001 else "= "
     holds = None if p > SIGNIFICANT else more > less
