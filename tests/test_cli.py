@@ -20,7 +20,7 @@ import not_so_clevr
 from not_so_clevr import benchmark
 from not_so_clevr.benchmark import run_folder
 from not_so_clevr.checks import UserError
-from not_so_clevr.cli import data, options
+from not_so_clevr.cli import data, options, terminal
 from not_so_clevr.dataset import picture
 from not_so_clevr.dataset.config import as_config
 from not_so_clevr.dataset.not_so_clevr_dataset_builder import Builder
@@ -500,3 +500,26 @@ def test_the_folder_of_the_environment_is_checked_and_may_begin_with_a_tilde(mon
     monkeypatch.setattr(constants, "DATA_DIR", "")
     with pytest.raises(ValueError, match="^Environment variable TFDS_DATA_DIR: The path is empty;"):
         Builder(config="quadrant")
+
+
+def test_an_unreadable_run_is_named_also_before_another_error():
+    with (
+        pytest.raises(UserError, match="^first\nnot-so-clevr: second$"),
+        terminal.telling(["first"]),
+    ):
+        raise UserError("second")
+    with pytest.raises(UserError, match="^first$"), terminal.telling(["first"]):
+        pass
+    with terminal.telling([]):
+        pass
+
+
+def test_failures_name_their_runs_and_equal_ones_are_one():
+    failures = {"a/seed0": "It diverged.", "a/seed1": "It fell.", "b/seed0": "It diverged."}
+    with pytest.raises(UserError) as raised:
+        terminal.raise_problems(["A file."], failures)
+    assert str(raised.value).split("\nnot-so-clevr: ") == [
+        "A file.",
+        "a/seed0 and 1 more failed: It diverged.",
+        "a/seed1 failed: It fell.",
+    ]

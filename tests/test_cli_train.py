@@ -273,8 +273,9 @@ def test_a_seed_that_diverges_keeps_no_other_back(tmp_path, monkeypatch, capsys)
     out, err = capsys.readouterr()
     assert re.findall(r"/seed(\d): .* right", out) == ["0", "2"]
     assert "| regression | quadrant_16_square3 | coordconv-epochs=2 | 0 of 2 [0, 84] |" in out
+    sentence = "seed1 failed: The loss of coordconv became nan in epoch 1."
     subprocesses.assert_refused(
-        ended.value.code, err, "The loss of coordconv became nan in epoch 1."
+        ended.value.code, err, f"regression/quadrant_16_square3/coordconv-epochs=2/{sentence}"
     )
 
 
@@ -471,6 +472,7 @@ def test_a_package_that_is_broken_hides_no_model_of_another(monkeypatch, capsys)
         ),
         (
             ["train", "my_pkg.my_module:late", *QUICK],
+            "regression/quadrant_16_square3/my_pkg.my_module.late-epochs=2/seed0 failed: "
             "my_pkg.my_module:late cannot be trained for regression: RuntimeError: ",
         ),
         (

@@ -138,6 +138,7 @@ FACES = {  # What the other rooms, and users, may rely on
     report: [
         "FIGURE_FORMATS",
         "FORMATS",
+        "check_profile_folder",
         "errors_figure",
         "load",
         "page",

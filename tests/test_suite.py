@@ -235,6 +235,52 @@ def test_the_suite_is_interrupted_and_goes_on(small, tmp_path, monkeypatch):
     assert profile.gap("regression", "recombination") == ""
 
 
+def test_a_suite_does_not_go_on_with_runs_of_another_network(small, tmp_path):
+    def grown(task):
+        inputs = keras.Input(task.input_shape)
+        x = keras.layers.Dense(3)(keras.layers.Flatten()(inputs))
+        return keras.Model(inputs, keras.layers.Dense(2)(x))
+
+    arguments = {"settings": {"steps": 4}, "data": "memory", "name": "net", "runs": tmp_path}
+    profile = benchmark.suite(two_numbers, quick=True, **arguments)
+    with pytest.raises(
+        UserError, match=r"seed0 has 290 parameters, and net has 443 now; replace or delete the run"
+    ):
+        benchmark.suite(grown, **arguments)
+    assert len(results.load([tmp_path])[0]) == len(profile.runs)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"steps": -5}, "steps must be a non-negative integer, got -5"),
+        ({"loss": "brightness"}, "loss=.brightness. is for rendering and painting"),
+    ],
+)
+def test_a_wrong_setting_is_no_gap(small, settings, sentence):
+    with pytest.raises(UserError, match=f"^{sentence}"):
+        benchmark.suite(two_numbers, settings=settings, data="memory")
+
+
+def test_a_bug_is_no_gap(small):
+    def buggy(task):
+        return kears.Input(task.input_shape)  # noqa: F821
+
+    with pytest.raises(UserError, match="name 'kears' is not defined"):
+        benchmark.suite(buggy, settings={"steps": 4}, data="memory")
+
+
+def test_a_failed_run_counts_as_one_that_is_not_perfect():
+    runs = [result(seed=seed) for seed in (0, 2)]
+    failures = {"regression/uniform_32/net-rule/seed1": "It diverged."}
+    profile = Profile("net", runs, failures=failures)
+    assert profile.text("regression", "interpolation") == "100 %, 2 of 3 (1 failed)"
+    assert "2 of 3 [9, 99], 1 failed" in files.table(profile)
+    every = Profile("net", [result("rendering")], failures=failures)
+    assert every.gap("regression", "interpolation") == "failed"
+    assert every.gap("regression", "transfer") == "not run"
+
+
 def test_a_profile_has_gaps_and_not_zeros():
     does_not_fit = result(seed=1, also={"uniform": "net does not fit: why."})
     runs = [*of("net", [1.0, 0.0]), does_not_fit, result("rendering", "border_32")]
@@ -399,6 +445,18 @@ def test_the_files_of_a_profile_are_equal_for_equal_runs(tmp_path):
     assert [file.name for file in both[0]] == names
     for one, other in zip(*both, strict=True):
         assert one.read_bytes() == other.read_bytes()
+
+
+def test_files_of_others_are_not_replaced(tmp_path):
+    profile = Profile("a_net", of("a_net", [1.0, 0.5]))
+    report.write_profile(tmp_path / "a", profile)
+    report.write_profile(tmp_path / "a", profile)
+    with pytest.raises(FileExistsError, match=r"radar\.png is not of a profile of net; move it"):
+        report.write_profile(tmp_path / "a", Profile("net", of("net", [1.0, 0.5])))
+    (tmp_path / "report.html").write_text("mine")
+    with pytest.raises(FileExistsError, match=r"report\.html is not of a profile of a_net; move"):
+        report.check_profile_folder(tmp_path, "a_net")
+    assert (tmp_path / "report.html").read_text() == "mine"
 
 
 def test_the_command_prints_the_profile_and_writes_its_files(small, tmp_path, monkeypatch):

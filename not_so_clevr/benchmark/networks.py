@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import pathlib
 from collections.abc import Iterable
+from typing import Any
 
 import keras
 import numpy as np
 import numpy.typing as npt
 
-from not_so_clevr.benchmark import answers, distribution, environment, graph, tracebacks
+from not_so_clevr import results
+from not_so_clevr.benchmark import answers, distribution, environment, graph, registry, tracebacks
 from not_so_clevr.benchmark.experiment import Run
 from not_so_clevr.benchmark.recipe import Recipe
+from not_so_clevr.benchmark.run_folder import RunFolder
 from not_so_clevr.checks import UserError
 from not_so_clevr.dataset import batches
 from not_so_clevr.dataset.batches import Examples
@@ -20,22 +24,47 @@ from not_so_clevr.dataset.examples import Drawn
 OF_THE_OPTIMIZER = set(Recipe.names()) - {"epochs", "steps", "batch_size"}
 
 
-def check_models(runs: Iterable[Run], parts: int = 1) -> None:
-    """Builds each distinct model of some runs once, for that many devices.
+def check_models(
+    runs: Iterable[Run], parts: int = 1, resumed: str | pathlib.Path | None = None
+) -> None:
+    """Builds each distinct model of some runs once.
+
+    Args:
+        runs: the runs.
+        parts: the number of devices.
+        resumed: the folder of complete runs that are not made again; None if all are.
 
     Raises:
-        UserError: one sentence, as `build` and `distribution.check`.
+        UserError: one sentence, as `build` and `distribution.check`; or if a complete run has
+            another number of parameters than the model has now.
     """
-    distinct = {
-        (run.model.name, run.task, repr(run.recipe.model), run.recipe.l2 > 0): run for run in runs
-    }
-    for run in distinct.values():
+
+    def kind(run: Run) -> tuple[Any, ...]:
+        return run.model.name, run.task, repr(run.recipe.model), run.recipe.l2 > 0
+
+    for same in results.grouped(runs, kind).values():
+        run = same[0]
         with environment.restored():
             network = build(run)
+        if resumed is not None:
+            for each in same:
+                _check_unchanged(RunFolder(resumed, each.id), network, run.model.name)
         if parts > 1:
             count = len(run.config.split_centres()["train"])
             sizes = batches.sizes(count, run.recipe.batch_size)
             distribution.check(network, run.model.name, parts, sizes)
+
+
+def _check_unchanged(folder: RunFolder, network: keras.Model, name: str) -> None:
+    """Raises UserError if a complete run was made by a model of another size."""
+    if not folder.complete:
+        return
+    then, now = folder.read().parameters, registry.parameters(network)
+    if then not in (None, now):
+        raise UserError(
+            f"{folder.final} has {then:,} parameters, and {name} has {now:,} now; "
+            "replace or delete the run, or give the changed model another name."
+        )
 
 
 def build(run: Run) -> keras.Model:

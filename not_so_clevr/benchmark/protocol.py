@@ -34,6 +34,8 @@ from not_so_clevr.results import CAPABILITIES, Profile, Result, naming
 SEEDS = 3
 QUICK = ("interpolation", "recombination")  # With seed 0
 
+_BUGS = (ImportError, NameError, SyntaxError)  # What no task is the reason for
+
 
 @dataclasses.dataclass(frozen=True)
 class Suite:
@@ -112,6 +114,8 @@ def make(planned: Suite, options: RunOptions, without: Collection[str] = ()) -> 
     runs = [run for run in every if run.id not in without]
     for run in runs:
         options.check(run)
+    if options.runs is not None:
+        networks.check_models(runs, resumed=options.runs)
 
     groups = itertools.groupby(runs, lambda run: (run.seed, planned.also[run.config.name]))
     for (_, also), group in groups:
@@ -192,8 +196,8 @@ def _ways(
     Its networks are built for one config; all have canvases of the same size.
 
     Raises:
-        UserError: one sentence, if the model fits none, or a task that it has a recipe for cannot
-            be built.
+        UserError: one sentence, if the model fits none, a setting is wrong, the network of a task
+            that it has a recipe for cannot be built, or its function has a bug.
     """
     ways: dict[str, tuple[str | None, Mapping[str, Any]]] = {}
     gaps: dict[str, str] = {}
@@ -203,12 +207,12 @@ def _ways(
         if task not in model.tasks or (recipes and recipe is None):
             gaps[task] = f"{model.name} has no recipe for {task}."
             continue
+        run = experiment.plan(model, task=task, config=config, recipe=recipe, settings=settings)
         try:
-            run = experiment.plan(model, task=task, config=config, recipe=recipe, settings=settings)
             with environment.restored():
                 is_compiled = networks.build(run).compiled
         except UserError as error:
-            if has_recipes:
+            if has_recipes or isinstance(error.__cause__, _BUGS):
                 raise
             gaps[task] = str(error)
             continue

@@ -96,13 +96,17 @@ class RunFolder:
 
     def result(self, settings: Any) -> Result:
         """Returns the result of a complete run. Raises UserError if it has other settings."""
-        result = Result.read(self.final / results.FILE)
+        result = self.read()
         if not result.made_by(settings):
             raise UserError(
                 f"{self.final} was made with other settings, {result.settings}; "
                 "use those, or replace or delete the run."
             )
         return result
+
+    def read(self) -> Result:
+        """Returns the result of a complete run. Raises UserError if it cannot be read."""
+        return Result.read(self.final / results.FILE)
 
     def clear(self) -> None:
         """Deletes what an interrupted run left, and makes the folder of a new one."""

@@ -38,7 +38,7 @@ def train(runs: Sequence[Run], options: RunOptions, *, wait: bool = False) -> It
     devices = distribution.devices() if options.distribute else []
     for run in runs:
         options.check(run)
-    networks.check_models(runs, len(devices))
+    networks.check_models(runs, len(devices), options.runs if options.resume else None)
     yield from make(runs, options, wait=wait)
 
 

@@ -119,7 +119,7 @@ def run(
     if options.runs is not None:  # A model that cannot be built leaves no lock there.
         options.check(planned)
         devices = distribution.devices() if options.distribute else []
-        networks.check_models([planned], len(devices))
+        networks.check_models([planned], len(devices), options.runs if options.resume else None)
     return execute(planned, options)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from not_so_clevr import files, reproduce, results
+from not_so_clevr import reproduce, results
 from not_so_clevr.benchmark import progress
 from not_so_clevr.benchmark.events import Failed, Finished
 from not_so_clevr.benchmark.options import TUNE_CONFIG, RunOptions
@@ -90,7 +90,7 @@ def reproduce_published(
     for file in output or []:
         write(file)
         print(f"The table is in {file.resolve()}")
-    terminal.raise_problems(planned.problems, failures.values())
+    terminal.raise_problems(planned.problems, failures)
 
 
 def _theses(suites: Sequence[str]) -> list[Thesis]:
@@ -187,7 +187,7 @@ def tune(
     terminal.print_search(search)
     search.write(file)
     print(f"The recipe is in {file.resolve()}, the search in {file.with_suffix('.json').name}")
-    terminal.raise_problems([], failures.values())
+    terminal.raise_problems([], failures)
 
 
 def suite(
@@ -216,7 +216,7 @@ def suite(
 
     planned = protocol.plan(model, recipes=recipe or [], settings=changed, quick=quick)
     folder = output or runs / "suite" / planned.label
-    files.check_folder(folder)
+    pages.check_profile_folder(folder, planned.runs[0].model.name)
     terminal.print_suite(planned)
     failures: dict[str, str] = {}
     if address is not None:
@@ -227,10 +227,11 @@ def suite(
     if made:
         profile = planned.profile(made, failures)
         near = results.nearest(profile)
-        terminal.print_profile(profile, near)
-        pages.write_profile(folder, profile, near, planned.command, runs)
+        with terminal.interruptible(lambda: "interrupted; this command writes the files again."):
+            terminal.print_profile(profile, near)
+            pages.write_profile(folder, profile, near, planned.command, runs)
         print(f"report.html, radar, profile.tex and appendix.tex are in {folder.resolve()}")
-    terminal.raise_problems([], failures.values())
+    terminal.raise_problems([], failures)
 
 
 def _resources(address: str | None, cpus: int | None, gpus: float | None) -> tuple[int, float]:

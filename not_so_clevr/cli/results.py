@@ -42,14 +42,13 @@ def leaderboard(
         tables.check_file(file)
     found, problems = results.load(folders)
     patterns = {"task": task or [], "config": config or [], "model": model or []}
-    rows = results.leaderboard(*results.select(found, patterns, not no_reference))
-
-    terminal.print_leaderboard(rows)
-    terminal.print_elsewhere(rows)
-    for file in output or []:
-        results.write_leaderboard(rows, file)
-        print(f"The leaderboard is in {file.resolve()}")
-    terminal.raise_problems(problems)
+    with terminal.telling(problems):
+        rows = results.leaderboard(*results.select(found, patterns, not no_reference))
+        terminal.print_leaderboard(rows)
+        terminal.print_elsewhere(rows)
+        for file in output or []:
+            results.write_leaderboard(rows, file)
+            print(f"The leaderboard is in {file.resolve()}")
 
 
 def compare(
@@ -68,8 +67,8 @@ def compare(
     own = {run.row for run in found}  # Seeds of two rows are no pairs.
     runs = [run.with_examples() if run.label in (first, second) else run for run in found]
     runs += [run for run in others if run.row not in own]
-    terminal.print_comparisons(results.compare(first, second, runs))
-    terminal.raise_problems(problems)
+    with terminal.telling(problems):
+        terminal.print_comparisons(results.compare(first, second, runs))
 
 
 def report(
@@ -92,13 +91,13 @@ def report(
 
     found, problems = pages.load(folders)
     patterns = {"task": task or [], "config": config or [], "model": model or []}
-    found, reference = results.select(found, patterns, not no_reference)
-    pages.write(output, found, folders, reference)
-    print(f"The report is in {output.resolve()}")
-    if figures is not None:
-        pages.write_figures(figures, found)
-        print(f"The figures are in {figures.resolve()}")
-    terminal.raise_problems(problems)
+    with terminal.telling(problems):
+        found, reference = results.select(found, patterns, not no_reference)
+        pages.write(output, found, folders, reference)
+        print(f"The report is in {output.resolve()}")
+        if figures is not None:
+            pages.write_figures(figures, found)
+            print(f"The figures are in {figures.resolve()}")
 
 
 def verify(
@@ -139,8 +138,8 @@ def errors(
 
     places = [runs or pathlib.Path("runs")]
     found, problems = pages.load([each for each in places if runs or each.exists()], none=True)
-    figure = pages.errors_figure(models, found, config=config, width=width)
-    pages.write_figure(figure, output)
-    size = " x ".join(f"{inches:.1f}" for inches in figure.get_size_inches())
-    print(f"The figure, {size} inches, is in {output.resolve()}")
-    terminal.raise_problems(problems)
+    with terminal.telling(problems):
+        figure = pages.errors_figure(models, found, config=config, width=width)
+        pages.write_figure(figure, output)
+        size = " x ".join(f"{inches:.1f}" for inches in figure.get_size_inches())
+        print(f"The figure, {size} inches, is in {output.resolve()}")

@@ -275,14 +275,31 @@ def _counts(attempts: Sequence[sweep.Attempt], running: int) -> str:
     return ", ".join(f"{number} {state}" for state, number in counts.items() if number)
 
 
-def raise_problems(problems: Iterable[str], failures: Iterable[str] = ()) -> None:
+def raise_problems(problems: Iterable[str], failures: Mapping[str, str] | None = None) -> None:
     """Raises one UserError of all problems with files and all failed runs, if there are any.
 
-    Called last, when everything else is printed. A failure may have lines: frames of user code.
+    Called last, when everything else is printed.
+
+    Args:
+        problems: sentences.
+        failures: run id -> why it failed; may have lines, which are frames of user code.
     """
-    sentences = dict.fromkeys([*map(tables.plain, problems), *failures])
+    sentences = list(dict.fromkeys(map(tables.plain, problems)))
+    for reason, ids in results.grouped(failures or {}, (failures or {}).__getitem__).items():
+        others = f" and {len(ids) - 1} more" if len(ids) > 1 else ""
+        sentences.append(f"{tables.plain(ids[0])}{others} failed: {reason}")
     if sentences:
         raise UserError("\nnot-so-clevr: ".join(sentences))
+
+
+@contextlib.contextmanager
+def telling(problems: Iterable[str]) -> Iterator[None]:
+    """Raises one UserError of problems with files at the end, also if another error comes first."""
+    try:
+        yield
+    except UserError as error:
+        raise_problems([*problems, str(error)])
+    raise_problems(problems)
 
 
 @contextlib.contextmanager

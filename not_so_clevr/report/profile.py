@@ -32,9 +32,39 @@ _ESCAPES = {
     "|": r"\textbar{}",
     **{each: f"\\{each}" for each in "&%$#_{}"},
 }
+_RADARS = ("radar.png", "radar.pdf")
+_TABLE, _APPENDIX, _PAGE = "profile.tex", "appendix.tex", "report.html"
+_FILES = (*_RADARS, _TABLE, _APPENDIX, _PAGE)
 _USUAL = {"optimizer": "adam", "beta_1": 0.9, "beta_2": 0.999, "loss": "task"}
 
 Recipe = tuple[str, str]  # The label and the settings of the runs of some tasks
+
+
+def check_profile_folder(folder: str | pathlib.Path, model: str) -> None:
+    """Checks that the profile of a model can be written into a folder.
+
+    Raises:
+        FileExistsError: one sentence, if the folder has a file of the same name that is not of a
+            profile of that model.
+        OSError: one sentence, if the folder cannot be written.
+    """
+    folder = files.expanded(folder)
+    files.check_folder(folder)
+    taken = [name for name in _FILES if (folder / name).exists()]
+    if taken and _title(model) not in _text(folder / _APPENDIX):
+        raise FileExistsError(
+            f"{folder / taken[0]} is not of a profile of {model}; "
+            "move it away, or choose another folder."
+        )
+
+
+def _text(file: pathlib.Path) -> str:
+    return file.read_text("utf-8", errors="replace") if file.is_file() else ""
+
+
+def _title(model: str) -> str:
+    """Returns the title of an appendix."""
+    return f"\\section*{{The not\\_so\\_clevr suite: {_code(model)}}}"
 
 
 def write_profile(
@@ -57,28 +87,20 @@ def write_profile(
         The files.
 
     Raises:
-        OSError: one sentence, if a file cannot be written.
+        OSError: one sentence, as `check_profile_folder`, or if a file cannot be written.
     """
     folder = files.expanded(folder)
-    files.check_folder(folder)
+    check_profile_folder(folder, profile.model)
     folder.mkdir(parents=True, exist_ok=True)
     figure = radar(profile, neighbours)
-    written = [folder / f"radar{ending}" for ending in (".png", ".pdf")]
-    for file in written:
-        style.write(figure, file)
-
-    texts = {
-        "profile.tex": table(profile),
-        "appendix.tex": appendix(profile, neighbours, command),
-    }
-    for name, text in texts.items():
-        written.append(folder / name)
-        with files.replacing(written[-1]) as temporary:
+    texts = {_APPENDIX: appendix(profile, neighbours, command), _TABLE: table(profile)}
+    for name, text in texts.items():  # The appendix first: it says whose the other files are.
+        with files.replacing(folder / name) as temporary:
             temporary.write_text(text, "utf-8")
-
-    written.append(folder / "report.html")
-    write_page(written[-1], profile.runs, [pathlib.Path(runs)], results.beside(profile.runs))
-    return written
+    for name in _RADARS:
+        style.write(figure, folder / name)
+    write_page(folder / _PAGE, profile.runs, [pathlib.Path(runs)], results.beside(profile.runs))
+    return [folder / name for name in _FILES]
 
 
 def radar(profile: Profile, neighbours: Sequence[Neighbour] = ()) -> Figure:
@@ -192,7 +214,8 @@ def table(profile: Profile) -> str:
     """Returns the profile as a LaTeX table for the package booktabs.
 
     A cell has the mean share of test that is right, and below it the runs that get all of train and
-    test right, with the exact 95 % confidence interval of their share.
+    test right, with the exact 95 % confidence interval of their share. A failed run has no share,
+    and counts as one that is not perfect.
     """
     columns = list(CAPABILITIES)
     lines = [
@@ -221,9 +244,11 @@ def _share(profile: Profile, task: str, capability: str) -> str:
 def _seeds(profile: Profile, task: str, capability: str) -> str:
     if profile.gap(task, capability):
         return ""
-    row = profile.cells[task, capability]
-    low, high = (100 * (end or 0) for end in (row.perfect_low, row.perfect_high))
-    return f"{{\\footnotesize {row.perfect} of {row.seeds} [{low:.0f}, {high:.0f}]}}"
+    perfect, runs = profile.counts(task, capability)
+    low, high = (100 * end for end in results.share_interval(perfect, runs))
+    failed = profile.failed(task, capability)
+    note = f", {failed} failed" if failed else ""
+    return f"{{\\footnotesize {perfect} of {runs} [{low:.0f}, {high:.0f}]{note}}}"
 
 
 def appendix(profile: Profile, neighbours: Sequence[Neighbour], command: str | None) -> str:
@@ -246,7 +271,7 @@ def appendix(profile: Profile, neighbours: Sequence[Neighbour], command: str | N
     environment.filters["code"] = _code
     return environment.get_template("appendix.tex.j2").render(
         version=not_so_clevr.__version__,
-        model=profile.model,
+        title=_Latex(_title(profile.model)),
         capabilities=CAPABILITIES,
         recipes=list(_recipes(runs)),
         seeds=sorted({run.seed for run in runs}),

@@ -98,16 +98,28 @@ class Profile:
             return ""
         if task in self.gaps or (task, capability) in self.cells:
             return NO_FIT
-        config = CAPABILITIES[capability].config
-        failed = any(key.startswith(f"{task}/{config}/") for key in self.failures)
+        is_measured_elsewhere = CAPABILITIES[capability].also  # A quick suite leaves that out.
+        failed = self.failed(task, capability) and not is_measured_elsewhere
         return "failed" if failed else "not run"
+
+    def failed(self, task: str, capability: str) -> int:
+        """Returns how many trainings failed that a cell rests on."""
+        config = CAPABILITIES[capability].config
+        return sum(key.startswith(f"{task}/{config}/") for key in self.failures)
+
+    def counts(self, task: str, capability: str) -> tuple[int, int]:
+        """Returns how many runs of a cell are perfect, of how many; a failed one is not perfect."""
+        row = self.cells[task, capability]
+        return row.perfect, row.seeds + self.failed(task, capability)
 
     def text(self, task: str, capability: str) -> str:
         """Returns a cell as text, e.g. `97.3 %, 2 of 3`, or why there is none."""
         if gap := self.gap(task, capability):
             return gap
-        row = self.cells[task, capability]
-        return f"{tables.percent(row.test)}, {row.perfect} of {row.seeds}"
+        perfect, runs = self.counts(task, capability)
+        failed = self.failed(task, capability)
+        text = f"{tables.percent(self.shares[task, capability])}, {perfect} of {runs}"
+        return f"{text} ({failed} failed)" if failed else text
 
 
 @dataclasses.dataclass(frozen=True)
