@@ -27,7 +27,7 @@ FAILED = 0.1  # A run fails if no more of test is right.
 SIGNIFICANT = 0.05
 
 COLUMNS = ("claim", "runs", "task", "config", "seeds", "perfect", "test", "a run takes", "finding")
-_AGAINST = 3  # Pairs on a data set, of which none agrees with all others, to be worth a word
+_AGAINST = 3  # So many pairs of a data set must all say the opposite of the others to be named
 
 # Whether a finding is as claimed -> the verdict if all findings are like it, and else its heading
 _OUTCOMES = {
@@ -259,23 +259,29 @@ def _judge(
     for compared in thesis.comparisons:
         findings.append((compared.name, _compare(thesis, compared, runs)))
 
+    sentence = _progress(thesis, runs, spoilt) if missing else verdict(findings)
+    return Judgement(thesis, lines, findings, not missing, sentence, _total(thesis, costs))
+
+
+def _progress(thesis: Thesis, runs: Mapping[str, Sequence[Result]], spoilt: bool) -> str:
+    """Returns how many of the promised runs are there, and whether one is not as claimed."""
     experiments = thesis.experiments
     counts = planning.promised(experiments, [runs[each.id] for each in experiments])
     done = sum(
         len(_first(runs[each.id], count)) for each, count in zip(experiments, counts, strict=True)
     )
-    promised = _all_promised(thesis)
-    sentence = verdict(findings)
-    if missing:
-        others = ", some of them not as claimed" if spoilt else ""
-        sentence = f"No verdict yet: {done} of {sum(promised)} runs{others}."
-        sentence = sentence if done else "Not run."
+    others = ", some of them not as claimed" if spoilt else ""
+    text = f"No verdict yet: {done} of {sum(_all_promised(thesis))} runs{others}."
+    return text if done else "Not run."
 
-    every = [costs[each.id] for each in experiments]
-    total = None
-    if None not in every:
-        total = sum((cost or 0.0) * n for cost, n in zip(every, promised, strict=True))
-    return Judgement(thesis, lines, findings, not missing, sentence, total)
+
+def _total(thesis: Thesis, costs: Mapping[str, float | None]) -> float | None:
+    """Returns the seconds of all promised runs; None if one is unknown."""
+    known = [cost for each in thesis.experiments if (cost := costs[each.id]) is not None]
+    promised = _all_promised(thesis)
+    if len(known) < len(promised):
+        return None
+    return sum(cost * n for cost, n in zip(known, promised, strict=True))
 
 
 def verdict(findings: Sequence[tuple[str, Finding]]) -> str:
