@@ -200,6 +200,28 @@ def test_a_row_with_numbers_that_cannot_be_is_not_trained_again(made, submission
     assert {each.how for each in benchmark.verify(submission)} == {"its own numbers", "weights"}
 
 
+@pytest.mark.parametrize(
+    ("seeds", "missing"),
+    [([0], 1), ([0, 1], 2), ([0, 2], 1), ([1, 2, 3], 0), ([0, 1, 2, 9], 3)],
+)
+def test_a_row_has_three_seeds_or_more_numbered_from_0(
+    seeds, missing, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(verification, "_again", lambda *_: [])
+    runs = [result("net", seed=seed) for seed in [0, 1, 2]]
+    runs += [result("mine", seed=seed) for seed in seeds]
+    results.write_lines(tmp_path / "results.jsonl", runs)
+    name = f"classification/{CONFIG}/mine"
+    assert different(tmp_path) == [("mine", "seeds")]
+    with pytest.raises(typer.Exit) as stopped:
+        cli.verify(tmp_path, output=tmp_path / "kept.jsonl")
+    assert stopped.value.exit_code == 1
+    assert not (tmp_path / "kept.jsonl").exists()
+    note = f"expected 3 or more, numbered from 0; seed {missing} is missing"
+    row = f"| {name} | the rules | seeds | {len(seeds)} |  | different | {note} |"
+    assert row in capsys.readouterr().out
+
+
 def test_elsewhere_solved_is_judged_by_the_other_seeds(submission):
     first, *_ = results.read_lines(submission / "results.jsonl")
     for seed in range(3):
@@ -245,9 +267,9 @@ def test_one_wrong_example_of_a_run_is_named(made, tmp_path):
     dataclasses.replace(run, examples=examples).write(folder)
     shutil.copy(made / "entry.py", tmp_path)
     checks = [each for each in benchmark.verify(tmp_path, verbose=0) if each.verdict != "equal"]
-    assert [(each.what, each.verdict) for each in checks] == [("each of test", "different")]
+    assert [each.what for each in checks] == ["seeds", "each of test"]
     i, j = run.examples["test"]["coordinates"][3]
-    assert checks[0].note == f"1 of 49 examples, e.g. ({i}, {j})"
+    assert checks[1].note == f"1 of 49 examples, e.g. ({i}, {j})"
 
 
 def test_a_damaged_errors_npz_fails_for_its_run_only(made, tmp_path):
@@ -459,7 +481,7 @@ def test_an_older_schema_is_migrated(submission):
 
 def test_what_was_not_trained_here_cannot_be_measured_again(tmp_path):
     results.write_lines(tmp_path / "results.jsonl", [result("elsewhere", settings={})])
-    (_, check) = benchmark.verify(tmp_path, verbose=0)
+    *_, check = benchmark.verify(tmp_path, verbose=0)
     assert check.verdict == verification.FAILED
     assert "has no recipe, as it was not trained here" in check.note
 

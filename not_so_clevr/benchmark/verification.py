@@ -54,9 +54,11 @@ from not_so_clevr.results import Result
 
 EQUAL, CLOSE, DIFFERENT, FAILED = "equal", "close", "different", "not measured"
 NUMBERS, WEIGHTS, TRAINING = "its own numbers", "weights", "training"
+RULES = "the rules"
 
 FILE = "results.jsonl"  # Of a submission
 
+_SEEDS = 3  # At least, of a row
 _ROUNDING = 1e-3  # Relative, and in pixels or IoU
 _FLIPPED = 1 / 500  # Of the examples
 _LEAST = {"%": 0.01, "": 0.01, "px": 0.1}  # By the unit of the metric, however alike the seeds
@@ -67,8 +69,9 @@ class Check:
     """A recorded number, and what it is when measured again.
 
     Attributes:
-        run: the id of the run.
-        how: how it was measured: by `NUMBERS` (compared with each other), `WEIGHTS` or `TRAINING`.
+        run: the id of the run; of its row, if `RULES` are broken.
+        how: how it was measured: by `NUMBERS` (compared with each other), `WEIGHTS` or `TRAINING`;
+            or `RULES`, those of docs/rules.md.
         what: the name of the number, e.g. "test accuracy".
         recorded: the number in the file; None if it is not a number.
         measured: the number now; None if there is none.
@@ -148,6 +151,8 @@ def check(
                 impossible.add(result.row)
             yield each
     rows = results.grouped(found, lambda each: each.row)
+    for row in rows.values():
+        yield from _seeds(row)
     chosen = {name: _chosen(row, seed, every, runs) for name, row in rows.items()}
     with _importable(place if place.is_dir() else place.parent):
         for name, again in chosen.items():
@@ -271,6 +276,15 @@ def _numbers(result: Result) -> Iterator[Check]:
     if errors.exists() and not result.examples:
         note = f"{errors} is damaged, or of another run; move it away to compare the rest."
         yield Check(result.id, NUMBERS, "each example", verdict=FAILED, note=note)
+
+
+def _seeds(row: Sequence[Result]) -> Iterator[Check]:
+    """Yields that a row has too few seeds, or has left some out, if so."""
+    missing = set(range(max(_SEEDS, len(row)))) - {result.seed for result in row}
+    if missing:
+        name = row[0].id.rpartition("/")[0]
+        note = f"expected {_SEEDS} or more, numbered from 0; seed {min(missing)} is missing"
+        yield Check(name, RULES, "seeds", len(row), None, DIFFERENT, note)
 
 
 def _again(
