@@ -466,7 +466,7 @@ def test_what_is_no_submission_is_told_in_one_sentence(submission, tmp_path):
     with pytest.raises(UserError, match=f"has {ROW}/seed0 twice"):
         list(benchmark.verify(submission))
     change(submission, 2, schema=3)
-    with pytest.raises(UserError, match=r"line 3: schema 3; this version reads 2 and older"):
+    with pytest.raises(UserError, match=r"results.jsonl: line 3: schema 3 is newer .*; update"):
         list(benchmark.verify(submission))
 
 
