@@ -546,7 +546,7 @@ def test_a_damaged_run_of_another_model_keeps_nothing_back(tmp_path):
     )
     assert done.returncode == 2
     assert "not run" in done.stdout
-    assert f"delete {tmp_path}, and run it again." in done.stderr
+    assert f"move {tmp_path} away, and run it again." in done.stderr
 
 
 @pytest.mark.parametrize(

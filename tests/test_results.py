@@ -249,7 +249,7 @@ def test_a_damaged_file_is_named_and_the_rest_is_shown(tmp_path, damage):
     assert [run.model for run in found] == ["good"]
     assert len(problems) == 1
     assert problems[0].startswith(f"{file} is not the result of a run (")
-    assert problems[0].endswith(f"delete {file.parent}, and run it again.")
+    assert problems[0].endswith(f"move {file.parent} away, and run it again.")
 
 
 def test_the_same_run_counts_once_and_two_of_one_name_are_told_apart(tmp_path):
@@ -401,7 +401,7 @@ def test_a_run_file_that_brings_examples_is_none(tmp_path, examples):
     file = tmp_path / results.FILE
     file.write_text(json.dumps(json.loads(file.read_text()) | {"examples": examples}))
     _, problems = results.load([tmp_path])
-    assert problems[0].startswith(f"{file} is not the result of a run (examples: Extra inputs")
+    assert problems[0].startswith(f"{file} is not the result of a run (examples: unknown field, ")
 
 
 def test_folders_without_results_are_named(tmp_path):
@@ -467,9 +467,18 @@ def test_a_record_of_the_first_schema_is_read_as_one_of_today(tmp_path):
 def test_a_record_of_a_later_schema_is_named(tmp_path):
     file = tmp_path / results.FILE
     file.write_text(json.dumps(result().values() | {"schema": 3}))
-    with pytest.raises(
-        UserError, match=r"is not the result of a run \(schema 3; this version reads 2 and older\)"
-    ):
+    with pytest.raises(UserError) as error:
+        Result.read(file)
+    sentence = "schema 3 is newer than this version's, 2; update not-so-clevr."
+    assert str(error.value) == f"{file}: {sentence}"
+
+
+@pytest.mark.parametrize("schema", [1, "3", None])
+def test_a_record_of_no_schema_is_none(tmp_path, schema):
+    file = tmp_path / results.FILE
+    file.write_text(json.dumps(result().values() | {"schema": schema}))
+    reason = f"unknown schema {schema!r}; this version reads 2 and older"
+    with pytest.raises(UserError, match=f"is not the result of a run .{reason}.; move .* away,"):
         Result.read(file)
 
 

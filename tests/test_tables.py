@@ -4,6 +4,7 @@ import csv
 
 import pytest
 
+from not_so_clevr.checks import UserError
 from not_so_clevr.results import tables
 
 
@@ -88,6 +89,17 @@ def test_no_cell_of_a_csv_file_is_a_formula_or_changes_a_terminal(text, tmp_path
     )
     assert written.replace("\n", "").isprintable()
     assert number == "-1.5"
+
+
+def test_a_table_replaces_no_run(tmp_path):
+    file = tmp_path / "result.json"
+    file.write_text("{}")
+    sentence = "result.json has the name of the result of a run; give another name."
+    with pytest.raises(UserError, match=sentence):
+        tables.check_file(file)
+    with pytest.raises(UserError, match=sentence):
+        tables.write(file, [], str)
+    assert file.read_text() == "{}"
 
 
 def test_a_file_that_cannot_be_written_is_told_before_any_work(tmp_path):

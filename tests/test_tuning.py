@@ -421,6 +421,41 @@ def test_the_recipe_of_another_search_is_not_replaced(changes, sentence, monkeyp
     assert file.read_bytes() == kept
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"mine",
+        b"[1]",
+        b"[" * 100_000,
+        b"\xff",
+        {"task": "localisation"},
+        {"model": "conv"},
+        {"seeds": 2},
+        "folder",
+    ],
+)
+def test_a_json_file_that_is_not_of_this_search_is_not_replaced(content, monkeypatch, tmp_path):
+    arguments = {"settings": ["steps=4"], "data": "memory", "output": tmp_path / "net.toml"} | WHERE
+    monkeypatch.setattr(training, "execute", lambda run, _: result(run, 1.0))
+    many.tune(f"{__name__}:build", **arguments, runs=tmp_path / "runs")
+    file = tmp_path / "net.json"
+    if isinstance(content, dict):
+        content = json.dumps(json.loads(file.read_text()) | content).encode()
+    file.unlink()
+    if content == "folder":
+        file.mkdir()
+    else:
+        file.write_bytes(content)
+
+    monkeypatch.setattr(training, "execute", lambda *_: pytest.fail("it was trained"))
+    sentence = "net.json, where the search goes, holds something else; move it away, or give"
+    for _ in range(2):
+        with pytest.raises(UserError, match=sentence):
+            many.tune(f"{__name__}:build", **arguments, runs=tmp_path / "others")
+        (tmp_path / "net.toml").unlink(missing_ok=True)
+    assert file.is_dir() or file.read_bytes() == content
+
+
 @pytest.mark.parametrize("option", ["--cpus-per-run 2", "--gpus-per-run 0.5"])
 @pytest.mark.parametrize("command", ["tune conv --task regression", "suite conv"])
 def test_cores_and_gpus_are_those_of_runs_on_ray(command, option, monkeypatch, tmp_path):

@@ -3,18 +3,21 @@
 import dataclasses
 import json
 import pathlib
+import re
 import shutil
 import subprocess
 
 import h5py
 import numpy as np
 import pytest
+import typer
 from run_files import CONFIG, result
 from subprocesses import in_folder
 
 from not_so_clevr import benchmark, results
 from not_so_clevr.benchmark import environment, verification
 from not_so_clevr.checks import UserError
+from not_so_clevr.cli import results as cli
 from not_so_clevr.results import Result
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -30,6 +33,7 @@ def build(task, scale=1.0):
     return keras.Model(inputs, x * scale)
 """
 SOLVED = {"epoch": 1, "seconds": 0.001}
+RIGHT = {"within_half_pixel": 1, "error": 0, "pair_accuracy": 1, "coordinate_accuracy": 1}
 ROW = f"regression/{CONFIG}/entry.build"
 
 
@@ -123,9 +127,8 @@ def test_a_seed_without_weights_is_drawn_and_trained_again(made, submission, mon
     )
     assert trained(benchmark.verify(submission, verbose=0)) == {"2"}
     add_weights(made, submission, seeds=[0])
-    right = {"within_half_pixel": 1, "error": 0, "pair_accuracy": 1, "coordinate_accuracy": 1}
     for seed in (1, 2):
-        change(submission, seed, metrics={"train": right, "test": right})
+        change(submission, seed, metrics={"train": RIGHT, "test": RIGHT})
     assert ("seed2", "test within_half_pixel") in different(submission)
     assert drawn == [[0, 1, 2], [1, 2]]
     add_weights(made, submission, seeds=[1, 2])
@@ -135,6 +138,7 @@ def test_a_seed_without_weights_is_drawn_and_trained_again(made, submission, mon
 def test_a_row_without_the_seed_is_trained_again_nevertheless(submission):
     lines = (submission / "results.jsonl").read_text().splitlines()
     other = {**json.loads(lines[0]), "config": "uniform_16_square3", "seed": 7}
+    other |= {"metrics": {"train": RIGHT, "test": RIGHT}, "environment": {}}
     (submission / "results.jsonl").write_text("\n".join([*lines, json.dumps(other)]))
     checks = benchmark.verify(submission, seed=7, verbose=0)
     again = {each.run for each in checks if each.how == verification.TRAINING}
@@ -158,17 +162,19 @@ def test_another_seed_a_number_and_the_settings_are_caught(submission):
     change(submission, 0, metrics=second.metrics)
     assert ("seed0", "test error") in different(submission, seed=0)
 
-    change(submission, 0, metrics=first.metrics, settings={**first.settings, "epochs": 2})
+    settings = {**first.settings, "learning_rate": 0.02}
+    change(submission, 0, metrics=first.metrics, settings=settings)
     with pytest.raises(UserError, match="differs in settings"):
         different(submission)
     for seed in range(3):
-        change(submission, seed, settings={**first.settings, "epochs": 2})
+        change(submission, seed, settings=settings)
     assert ("seed0", "test error") in different(submission, seed=0)
 
 
 def test_invented_steps_settings_and_epochs_of_solved_are_caught(submission):
     first, *_ = results.read_lines(submission / "results.jsonl")
-    training = {**first.environment["training"], "steps": 1}
+    steps = 3 * -(-(14 * 14 - 7 * 7) // 32)
+    training = {**first.environment["training"], "steps": 2 * steps}
     change(submission, 0, environment={**first.environment, "training": training}, solved=SOLVED)
     found = [each for each in benchmark.verify(submission, seed=0, verbose=0) if each.what != "all"]
     wrong = {
@@ -176,13 +182,44 @@ def test_invented_steps_settings_and_epochs_of_solved_are_caught(submission):
         for each in found
         if each.how == verification.TRAINING and each.verdict == verification.DIFFERENT
     }
-    steps = 3 * -(-(14 * 14 - 7 * 7) // 32)
-    assert wrong == {"steps": (1, steps), "epoch of solved": (1, None)}
+    assert wrong == {"steps": (2 * steps, steps), "epoch of solved": (1, None)}
 
     change(submission, 0, environment=first.environment, solved=None)
     for seed in range(3):
         change(submission, seed, settings={**first.settings, "schedule": None})
     assert different(submission, seed=0) == [("seed0", "settings")]
+
+
+def test_a_row_with_numbers_that_cannot_be_is_not_trained_again(made, submission):
+    first, *_ = results.read_lines(submission / "results.jsonl")
+    for seed in range(3):
+        change(submission, seed, settings={**first.settings, "epochs": 10**9})
+    assert different(submission) == [(f"seed{seed}", "steps") for seed in range(3)]
+    assert different(submission, every=True) == different(submission)
+    add_weights(made, submission)
+    assert {each.how for each in benchmark.verify(submission)} == {"its own numbers", "weights"}
+
+
+@pytest.mark.parametrize(
+    ("seeds", "missing"),
+    [([0], 1), ([0, 1], 2), ([0, 2], 1), ([1, 2, 3], 0), ([0, 1, 2, 9], 3)],
+)
+def test_a_row_has_three_seeds_or_more_numbered_from_0(
+    seeds, missing, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(verification, "_again", lambda *_: [])
+    runs = [result("net", seed=seed) for seed in [0, 1, 2]]
+    runs += [result("mine", seed=seed) for seed in seeds]
+    results.write_lines(tmp_path / "results.jsonl", runs)
+    name = f"classification/{CONFIG}/mine"
+    assert different(tmp_path) == [("mine", "seeds")]
+    with pytest.raises(typer.Exit) as stopped:
+        cli.verify(tmp_path, output=tmp_path / "kept.jsonl")
+    assert stopped.value.exit_code == 1
+    assert not (tmp_path / "kept.jsonl").exists()
+    note = f"expected 3 or more, numbered from 0; seed {missing} is missing"
+    row = f"| {name} | the rules | seeds | {len(seeds)} |  | different | {note} |"
+    assert row in capsys.readouterr().out
 
 
 def test_elsewhere_solved_is_judged_by_the_other_seeds(submission):
@@ -230,9 +267,9 @@ def test_one_wrong_example_of_a_run_is_named(made, tmp_path):
     dataclasses.replace(run, examples=examples).write(folder)
     shutil.copy(made / "entry.py", tmp_path)
     checks = [each for each in benchmark.verify(tmp_path, verbose=0) if each.verdict != "equal"]
-    assert [(each.what, each.verdict) for each in checks] == [("each of test", "different")]
+    assert [each.what for each in checks] == ["seeds", "each of test"]
     i, j = run.examples["test"]["coordinates"][3]
-    assert checks[0].note == f"1 of 49 examples, e.g. ({i}, {j})"
+    assert checks[1].note == f"1 of 49 examples, e.g. ({i}, {j})"
 
 
 def test_a_damaged_errors_npz_fails_for_its_run_only(made, tmp_path):
@@ -333,9 +370,8 @@ def test_elsewhere_a_trained_number_may_be_as_far_off_as_its_seeds(submission):
         change(submission, seed, environment={**first.environment, "device": "abacus"})
     change(submission, 0, metrics=records[1].metrics, also=records[1].also)
     assert different(submission, seed=0) == []
-    perfect = {"within_half_pixel": 1, "error": 0, "pair_accuracy": 1, "coordinate_accuracy": 1}
     for seed in range(3):  # All alike
-        change(submission, seed, metrics={"train": perfect, "test": perfect}, also={})
+        change(submission, seed, metrics={"train": RIGHT, "test": RIGHT}, also={})
     assert ("seed0", "test within_half_pixel") in different(submission, seed=0)
 
 
@@ -352,6 +388,63 @@ def test_code_that_cannot_be_run_is_bad_input(submission, code, sentence):
     done = in_folder(submission, "verify", ".")
     assert done.returncode == 2
     assert f"not-so-clevr: {sentence}" in done.stderr
+
+
+def test_what_breaks_is_told_with_its_lines(submission, capsys):
+    (submission / "entry.py").write_text("\nraise RuntimeError('boom')")
+    with pytest.raises(UserError) as error:
+        cli.verify(submission)
+    text = "Cannot import 'entry': RuntimeError: boom (entry.py, line 2).\n  "
+    assert str(error.value).startswith(text)
+    assert "all" in capsys.readouterr().out
+
+
+def test_the_results_that_were_checked_are_written(submission, monkeypatch, tmp_path):
+    file = submission / "results.jsonl"
+    checked = file.read_text()
+
+    def again(*_):
+        change(submission, 0, seconds=0.5)
+        return []
+
+    monkeypatch.setattr(verification, "_again", again)
+    cli.verify(submission, output=tmp_path / "kept.jsonl")
+    assert (tmp_path / "kept.jsonl").read_text() == checked != file.read_text()
+
+
+def test_an_interrupt_leaves_the_verdicts_until_then(submission, monkeypatch, capsys):
+    def again(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(verification, "_again", again)
+    with pytest.raises(typer.Exit):
+        cli.verify(submission)
+    printed = capsys.readouterr().out
+    assert all(f"| {ROW}/seed{seed} | its own numbers | all |" in printed for seed in range(3))
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"learning_rate": "x"}, "learning_rate must be a non-negative number, got 'x'"),
+        ({"nosuch": 1}, ".*'nosuch'"),
+    ],
+)
+def test_wrong_settings_are_told_with_their_run(submission, changes, sentence):
+    first, *_ = results.read_lines(submission / "results.jsonl")
+    for seed in range(3):
+        change(submission, seed, settings={**first.settings, **changes})
+    checks = list(benchmark.verify(submission, seed=1, verbose=0))
+    (note,) = (each.note for each in checks if each.verdict == verification.FAILED)
+    assert re.match(f"{ROW}/seed1 [^:]*: {sentence}", note)
+
+
+def test_an_unknown_data_set_is_told_with_its_run(made, submission):
+    add_weights(made, submission)
+    change(submission, 1, also={"nosuch": "does not fit"})
+    checks = list(benchmark.verify(submission, verbose=0))
+    (note,) = (each.note for each in checks if each.verdict == verification.FAILED)
+    assert note.startswith(f"{ROW}/seed1 cannot be measured again: Unknown config 'nosuch'")
 
 
 def test_the_command_exits_with_1_if_something_differs_and_writes_nothing(made, submission):
@@ -373,7 +466,7 @@ def test_what_is_no_submission_is_told_in_one_sentence(submission, tmp_path):
     with pytest.raises(UserError, match=f"has {ROW}/seed0 twice"):
         list(benchmark.verify(submission))
     change(submission, 2, schema=3)
-    with pytest.raises(UserError, match=r"line 3: schema 3; this version reads 2 and older"):
+    with pytest.raises(UserError, match=r"results.jsonl: line 3: schema 3 is newer .*; update"):
         list(benchmark.verify(submission))
 
 
@@ -388,7 +481,7 @@ def test_an_older_schema_is_migrated(submission):
 
 def test_what_was_not_trained_here_cannot_be_measured_again(tmp_path):
     results.write_lines(tmp_path / "results.jsonl", [result("elsewhere", settings={})])
-    (_, check) = benchmark.verify(tmp_path, verbose=0)
+    *_, check = benchmark.verify(tmp_path, verbose=0)
     assert check.verdict == verification.FAILED
     assert "has no recipe, as it was not trained here" in check.note
 

@@ -11,6 +11,7 @@ that matter here.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 import json
@@ -167,6 +168,14 @@ class Search:
         }
 
     def check_replaces(self, file: pathlib.Path) -> None:
+        """Raises UserError, one sentence, if a file holds anything but a recipe of this search.
+
+        It does so, too, if the .json file beside it holds anything but this search.
+        """
+        self._check_recipe(file)
+        self._check_search(file.with_suffix(".json"))
+
+    def _check_recipe(self, file: pathlib.Path) -> None:
         """Raises UserError, one sentence, if a file holds anything but a recipe of this search."""
         if not file.exists():
             return
@@ -186,12 +195,27 @@ class Search:
                     f"{own[key]}; {advice}."
                 )
 
+    def _check_search(self, file: pathlib.Path) -> None:
+        """Raises UserError, one sentence, if a file holds anything but this search."""
+        if not file.exists():
+            return
+        run, held = self.points[0].run, None
+        own = [run.model.name, run.task.name, self.name, run.config.name, self.seeds]
+        with contextlib.suppress(OSError, ValueError, RecursionError):
+            held = json.loads(files.read(file))
+        names = ("model", "task", "name", "config", "seeds")
+        if not isinstance(held, dict) or [held.get(name) for name in names] != own:
+            raise UserError(
+                f"{file}, where the search goes, holds something else; move it away, or give "
+                "another file."
+            )
+
     def write(self, file: str | pathlib.Path) -> pathlib.Path:
         """Writes the recipe to a .toml file, and the search to the .json file beside it.
 
         Raises:
             UserError: one sentence, if every point has failed, the file has another extension, or
-                it holds anything but a recipe of this search.
+                it or the .json file holds anything but a recipe of this search.
             OSError: one sentence, if a file cannot be written.
         """
         file = check_file(file)

@@ -54,9 +54,11 @@ from not_so_clevr.results import Result
 
 EQUAL, CLOSE, DIFFERENT, FAILED = "equal", "close", "different", "not measured"
 NUMBERS, WEIGHTS, TRAINING = "its own numbers", "weights", "training"
+RULES = "the rules"
 
 FILE = "results.jsonl"  # Of a submission
 
+_SEEDS = 3  # At least, of a row
 _ROUNDING = 1e-3  # Relative, and in pixels or IoU
 _FLIPPED = 1 / 500  # Of the examples
 _LEAST = {"%": 0.01, "": 0.01, "px": 0.1}  # By the unit of the metric, however alike the seeds
@@ -67,8 +69,9 @@ class Check:
     """A recorded number, and what it is when measured again.
 
     Attributes:
-        run: the id of the run.
-        how: how it was measured: by `NUMBERS` (compared with each other), `WEIGHTS` or `TRAINING`.
+        run: the id of the run; of its row, if `RULES` are broken.
+        how: how it was measured: by `NUMBERS` (compared with each other), `WEIGHTS` or `TRAINING`;
+            or `RULES`, those of docs/rules.md.
         what: the name of the number, e.g. "test accuracy".
         recorded: the number in the file; None if it is not a number.
         measured: the number now; None if there is none.
@@ -97,8 +100,8 @@ def verify(
 
     A result that has its weights beside it is measured from them, every metric of every example
     that it has. Of the others, one seed of each row of the leaderboard, drawn at random, is trained
-    again with the recorded settings, on examples drawn here. Answers that depend on the order or
-    the company of the examples count as different.
+    again with the recorded settings, on examples drawn here, unless numbers of the row contradict
+    each other. Answers that depend on the order or the company of the examples count as different.
 
     The code of a submission runs in this process, so read it first.
 
@@ -117,25 +120,46 @@ def verify(
         UserError: one sentence, if the place has no results, or none with that seed; or if an
             argument is wrong.
     """
+    place = files.expanded(place)
+    found = read(place)
+    yield from check(found, place, seed=seed, every=every, runs=runs, verbose=verbose)
+
+
+def check(
+    found: Sequence[Result],
+    place: pathlib.Path,
+    *,
+    seed: int | None,
+    every: bool,
+    runs: str | pathlib.Path | None,
+    verbose: str | int,
+) -> Iterator[Check]:
+    """Measures the results that `read` has found in a place; otherwise as `verify`."""
     if every and seed is not None:
         raise UserError(f"seed={seed} and every=True exclude each other; give one of them.")
     if seed is not None:
         integer("seed", seed, 0, 2**32 - 1)
-    place = files.expanded(place)
-    found = read(place)
     if seed is not None and all(each.seed != seed for each in found):
         seeds = ", ".join(map(str, sorted({each.seed for each in found})))
         raise UserError(f"{place} has no result with seed {seed}; expected one of {seeds}.")
     options = RunOptions(data="memory", runs=runs, resume=True, verbose=verbose)
 
+    impossible = set()
     for result in found:
-        yield from _numbers(result)
-    rows = results.grouped(found, lambda each: each.row).values()
-    chosen = [(row, _chosen(row, seed, every, runs)) for row in rows]
+        for each in _numbers(result):
+            if each.verdict == DIFFERENT:
+                impossible.add(result.row)
+            yield each
+    rows = results.grouped(found, lambda each: each.row)
+    for row in rows.values():
+        yield from _seeds(row)
+    chosen = {name: _chosen(row, seed, every, runs) for name, row in rows.items()}
     with _importable(place if place.is_dir() else place.parent):
-        for row, again in chosen:
-            for result, file in again:
-                yield from _again(result, file, row, options)
+        for name, again in chosen.items():
+            for result, weights in again:
+                # Settings that contradict each other can make a training endless.
+                if weights is not None or name not in impossible:
+                    yield from _again(result, weights, rows[name], options)
 
 
 def read(place: pathlib.Path) -> list[Result]:
@@ -250,8 +274,17 @@ def _numbers(result: Result) -> Iterator[Check]:
     assert result.folder is not None
     errors = result.folder / results.ERRORS
     if errors.exists() and not result.examples:
-        note = f"{errors} is damaged, or of another run; delete it to compare the rest."
+        note = f"{errors} is damaged, or of another run; move it away to compare the rest."
         yield Check(result.id, NUMBERS, "each example", verdict=FAILED, note=note)
+
+
+def _seeds(row: Sequence[Result]) -> Iterator[Check]:
+    """Yields that a row has too few seeds, or has left some out, if so."""
+    missing = set(range(max(_SEEDS, len(row)))) - {result.seed for result in row}
+    if missing:
+        name = row[0].id.rpartition("/")[0]
+        note = f"expected {_SEEDS} or more, numbered from 0; seed {min(missing)} is missing"
+        yield Check(name, RULES, "seeds", len(row), None, DIFFERENT, note)
 
 
 def _again(
@@ -298,14 +331,17 @@ def _run(record: Result) -> Run:
         )
     try:
         recipe = Recipe(**settings)
+        config, *_ = [as_config(name) for name in (record.config, *record.also)]
+        task = as_task(record.task, config.canvas_size)
     except TypeError as error:
         raise UserError(f"{record.id} has settings that are not those of a recipe: {error}.") from (
             error
         )
-    config = as_config(record.config)
+    except UserError as error:
+        raise UserError(f"{record.id} cannot be measured again: {error}") from error
     return Run(
         registry.find(record.model),
-        as_task(record.task, config.canvas_size),
+        task,
         config,
         recipe,
         chosen=record.recipe,

@@ -112,14 +112,22 @@ def verify(
         tables.check_file(output, [".jsonl"])
     from not_so_clevr.benchmark import verification
 
+    found = verification.read(place)
+    checks: list[verification.Check] = []
     with terminal.interruptible():
-        checks = list(verification.verify(place, seed=seed, every=every, runs=runs, verbose=1))
-    terminal.print_checks(checks)
-    terminal.raise_problems(each.note for each in checks if each.verdict == verification.FAILED)
+        try:
+            for each in verification.check(
+                found, place, seed=seed, every=every, runs=runs, verbose=1
+            ):
+                checks.append(each)
+        finally:  # Of a training that is interrupted, what was measured before it
+            terminal.print_checks(checks)
+    failed = [each.note for each in checks if each.verdict == verification.FAILED]
+    terminal.raise_problems([], failed)
     if any(each.verdict == verification.DIFFERENT for each in checks):
         raise typer.Exit(1)
     if output is not None:
-        results.write_lines(output, verification.read(place))
+        results.write_lines(output, found)
         print(f"The results are in {output.resolve()}")
 
 

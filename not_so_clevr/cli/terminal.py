@@ -192,7 +192,8 @@ def print_checks(checks: Iterable[verification.Check]) -> None:
                 numbers = ["" if n is None else f"{n:.6g}" for n in (each.recorded, each.measured)]
                 rows.append([run, how, each.what, *numbers, each.verdict, each.note])
     columns = ["run", "by", "number", "recorded", "measured", "verdict", "note"]
-    print_table(columns, rows, wide=["run", "note"])
+    if rows:
+        print_table(columns, rows, wide=["run", "note"])
 
 
 def print_search(search: tuning.Search) -> None:

@@ -6,7 +6,10 @@ result.schema.json beside this file is its JSON Schema, written by
 | schema | changes |
 |---|---|
 | 1 | no `schema`; the two main metrics were called `right` and `closeness` |
-| 2 | they are called `accuracy_metric` and `distance_metric`; newer files may have more |
+| 2 | they are called `accuracy_metric` and `distance_metric` |
+
+Fields are added within a schema: they have a default, so that files without them stay valid. A
+field that this version does not know is refused, as it may be mistyped.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from typing import Annotated, Any, Literal
 import pydantic
 from pydantic import AfterValidator, Field
 
+from not_so_clevr.checks import UserError
 from not_so_clevr.dataset.metrics import METRICS
 from not_so_clevr.dataset.tasks import TASKS
 
@@ -145,6 +149,7 @@ def checked(values: Any) -> dict[str, Any]:
         values: what the JSON of a file or a line holds.
 
     Raises:
+        UserError: one sentence, if it is a record of a newer version.
         ValueError: in a few words, if it is not a record.
     """
     values = migrated(values)
@@ -162,6 +167,8 @@ def reason(error: Exception) -> str:
     first = error.errors()[0]
     where = ".".join(map(str, first["loc"]))
     message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        message = "unknown field, mistyped or of a newer not-so-clevr"
     return f"{where}: {message}" if where else message
 
 
@@ -169,15 +176,21 @@ def migrated(values: Any) -> dict[str, Any]:
     """Returns the values of a record of any schema in the current one.
 
     Raises:
-        ValueError: if they are not a JSON object, or of a schema from the future.
+        UserError: one sentence, if they are of a schema from the future.
+        ValueError: in a few words, if they are not a JSON object, or of no known schema.
     """
     if not isinstance(values, dict):
         raise ValueError(f"expected an object, got {type(values).__name__}")
     if "schema" not in values:
         values = {_RENAMED.get(name, name): value for name, value in values.items()}
         values = {"schema": SCHEMA, **values}
-    if values["schema"] != SCHEMA:
-        raise ValueError(f"schema {values['schema']!r}; this version reads {SCHEMA} and older")
+    number = values["schema"]
+    if isinstance(number, int) and number > SCHEMA:
+        raise UserError(
+            f"schema {number} is newer than this version's, {SCHEMA}; update not-so-clevr."
+        )
+    if number != SCHEMA:
+        raise ValueError(f"unknown schema {number!r}; this version reads {SCHEMA} and older")
     return values
 
 

@@ -261,10 +261,12 @@ class Result:
         except OSError as error:
             advice = "make it readable, or move it away"
             raise UserError(f"{file} cannot be read ({error.strerror}); {advice}.") from error
+        except UserError as error:  # It is of a newer version.
+            raise UserError(f"{file}: {error}") from error
         except (ValueError, RecursionError) as error:
             raise UserError(
                 f"{file} is not the result of a run ({str(error) or type(error).__name__}); "
-                f"delete {file.parent}, and run it again."
+                f"move {file.parent} away, and run it again."
             ) from error
 
     @classmethod

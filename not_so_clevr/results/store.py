@@ -139,6 +139,8 @@ def _read_lines(
                 if once and isinstance(values, dict):
                     values = _unfolded(values, once)
                 found.append(Result.of(check(values), file))
+    except UserError as error:  # The line is of a newer version.
+        raise UserError(f"{file}: {where}{error}") from error
     except (OSError, ValueError, LookupError, RecursionError) as error:
         raise UserError(
             f"{file} cannot be read as results ({where}{error}); expected a record per line."

@@ -13,6 +13,7 @@ from typing import Any
 from not_so_clevr import files
 from not_so_clevr.checks import UserError
 from not_so_clevr.dataset.metrics import METRICS
+from not_so_clevr.results.result import FILE
 
 FORMATS = (".md", ".csv", ".json")
 
@@ -124,13 +125,15 @@ def check_file(file: pathlib.Path, formats: Sequence[str] = FORMATS) -> None:
     """Checks, before any work, that a file can be written.
 
     Raises:
-        UserError: unless its extension is one of the formats.
+        UserError: unless its extension is one of the formats, or if it has the name of a run's.
         OSError: worded as one sentence, if it is a folder, or its folder is not writable.
     """
     if file.suffix not in formats:
         raise UserError(
             f"{file} has no known format; expected a name that ends in {', '.join(formats)}."
         )
+    if file.name == FILE:
+        raise UserError(f"{file} has the name of the result of a run; give another name.")
     if file.is_dir():
         example = file / f"table{formats[0]}"
         raise OSError(f"{file} is a folder; expected the name of a file, such as {example}.")
