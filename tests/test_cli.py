@@ -517,7 +517,7 @@ def test_an_unreadable_run_is_named_also_before_another_error():
 def test_failures_name_their_runs_and_equal_ones_are_one():
     failures = {"a/seed0": "It diverged.", "a/seed1": "It fell.", "b/seed0": "It diverged."}
     with pytest.raises(UserError) as raised:
-        terminal.raise_problems(["A file."], failures)
+        terminal.raise_problems(["A file."], terminal.failed(failures))
     assert str(raised.value).split("\nnot-so-clevr: ") == [
         "A file.",
         "a/seed0 and 1 more failed: It diverged.",

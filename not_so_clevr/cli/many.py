@@ -90,7 +90,7 @@ def reproduce_published(
     for file in output or []:
         write(file)
         print(f"The table is in {file.resolve()}")
-    terminal.raise_problems(planned.problems, failures)
+    terminal.raise_problems(planned.problems, terminal.failed(failures))
 
 
 def _theses(suites: Sequence[str]) -> list[Thesis]:
@@ -187,7 +187,7 @@ def tune(
     terminal.print_search(search)
     search.write(file)
     print(f"The recipe is in {file.resolve()}, the search in {file.with_suffix('.json').name}")
-    terminal.raise_problems([], failures)
+    terminal.raise_problems([], terminal.failed(failures))
 
 
 def suite(
@@ -231,7 +231,7 @@ def suite(
             terminal.print_profile(profile, near)
             pages.write_profile(folder, profile, near, planned.command, runs)
         print(f"report.html, radar, profile.tex and appendix.tex are in {folder.resolve()}")
-    terminal.raise_problems([], failures)
+    terminal.raise_problems([], terminal.failed(failures))
 
 
 def _resources(address: str | None, cpus: int | None, gpus: float | None) -> tuple[int, float]:

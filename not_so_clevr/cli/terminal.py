@@ -276,21 +276,21 @@ def _counts(attempts: Sequence[sweep.Attempt], running: int) -> str:
     return ", ".join(f"{number} {state}" for state, number in counts.items() if number)
 
 
-def raise_problems(problems: Iterable[str], failures: Mapping[str, str] | None = None) -> None:
-    """Raises one UserError of all problems with files and all failed runs, if there are any.
+def raise_problems(problems: Iterable[str], failures: Iterable[str] = ()) -> None:
+    """Raises one UserError of all problems with files and all failures, if there are any.
 
-    Called last, when everything else is printed.
-
-    Args:
-        problems: sentences.
-        failures: run id -> why it failed; may have lines, which are frames of user code.
+    Called last, when everything else is printed. A failure may have lines: frames of user code.
     """
-    sentences = list(dict.fromkeys(map(tables.plain, problems)))
-    for reason, ids in results.grouped(failures or {}, (failures or {}).__getitem__).items():
-        others = f" and {len(ids) - 1} more" if len(ids) > 1 else ""
-        sentences.append(f"{tables.plain(ids[0])}{others} failed: {reason}")
+    sentences = dict.fromkeys([*map(tables.plain, problems), *failures])
     if sentences:
         raise UserError("\nnot-so-clevr: ".join(sentences))
+
+
+def failed(failures: Mapping[str, str]) -> Iterator[str]:
+    """Yields a sentence for each reason why runs failed, from run ids and reasons."""
+    for reason, ids in results.grouped(failures, failures.__getitem__).items():
+        others = f" and {len(ids) - 1} more" if len(ids) > 1 else ""
+        yield f"{tables.plain(ids[0])}{others} failed: {reason}"
 
 
 @contextlib.contextmanager

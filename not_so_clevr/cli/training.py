@@ -66,7 +66,7 @@ def train(
     if made:
         terminal.print_leaderboard(results.leaderboard(made, results.beside(made)))
         print(f"The runs are in {runs.resolve()}")
-    terminal.raise_problems([], failures)
+    terminal.raise_problems([], terminal.failed(failures))
 
 
 def _seeds(seed: int | None, seeds: int | None) -> list[int]:
