@@ -38,6 +38,13 @@ def integer(name: str, value: object, low: int, high: int) -> int:
     return number
 
 
+def boolean(name: str, value: object) -> bool:
+    """Returns `value` as a bool. Raises UserError unless it is one: "no" would count as True."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise UserError(f"{name} must be True or False, got {value!r}.")
+    return bool(value)
+
+
 def one_of(name: str, value: object, allowed: Collection[str]) -> str:
     """Returns `value`. Raises UserError unless it is one of the strings that are allowed."""
     if not isinstance(value, str) or value not in allowed:

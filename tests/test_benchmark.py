@@ -723,6 +723,7 @@ def test_tensors_of_pytorch_are_measured_whatever_backend_keras_has(dtype):
             "predict must be a function from x to predictions, got 'coordconv'.",
         ),
         ({"parameters": 0.5}, "parameters=0.5 is a float"),
+        ({"replace": "no"}, "replace must be True or False, got 'no'."),
     ],
 )
 def test_bad_arguments_of_evaluate_give_one_sentence(arguments, sentence, tmp_path):
@@ -955,6 +956,10 @@ def test_bad_models_give_one_sentence_and_leave_nothing(build, sentence, tmp_pat
             "resume and replace exclude each other; give one of them.",
         ),
         ({"tensorboard": True}, "tensorboard needs a folder to write to"),
+        ({"replace": "no"}, "^replace must be True or False, got 'no'.$"),
+        ({"resume": 1}, "^resume must be True or False, got 1.$"),
+        ({"tensorboard": "no"}, "^tensorboard must be True or False, got 'no'.$"),
+        ({"distribute": None}, "^distribute must be True or False, got None.$"),
         (
             {"data": "memory", "data_dir": "x"},
             "data_dir=x has no effect with data=memory, which reads no files; omit one of them.",

@@ -281,7 +281,7 @@ def test_settings_that_are_no_recipes_are_the_models():
         ({"warmup": -1}, "warmup must be a non-negative number, got -1."),
         ({"ema": 1}, "ema must be from 0 to below 1, got 1."),
         ({"beta_1": 1.0}, "beta_1 must be from 0 to below 1, got 1.0."),
-        ({"decay_tables": 1}, "decay_tables must be true or false, got 1."),
+        ({"decay_tables": 1}, "decay_tables must be True or False, got 1."),
         ({"optimizer": "lion"}, "optimizer='lion' is unknown; expected one of adam, sgd."),
         ({"l2": float("nan")}, "l2 must be a non-negative number, got nan."),
         ({"weight_decay": "2"}, "weight_decay must be a non-negative number, got '2'."),
@@ -294,6 +294,10 @@ def test_settings_that_are_no_recipes_are_the_models():
 def test_bad_settings_give_one_sentence(settings, sentence):
     with pytest.raises(ValueError, match=sentence):
         Recipe(**settings)
+
+
+def test_a_bool_of_numpy_is_one():
+    assert Recipe(decay_tables=np.True_) == Recipe(decay_tables=True)
 
 
 @pytest.mark.parametrize("ignored", [False, True])

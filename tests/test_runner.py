@@ -21,6 +21,7 @@ from not_so_clevr.benchmark import progress, runner, training
 from not_so_clevr.benchmark.events import Failed, Finished, OutOfTime, Started
 from not_so_clevr.benchmark.experiment import plan
 from not_so_clevr.benchmark.options import RunOptions
+from not_so_clevr.checks import UserError
 from not_so_clevr.dataset.generate import generate
 from not_so_clevr.reproduce import grids, sweep
 
@@ -121,6 +122,11 @@ def test_nothing_is_generated_for_runs_that_cannot_be_written(start, tmp_path, m
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="Cannot write into .*: .*file is not a folder; choose"):
         list(start(planned(), RunOptions(runs=tmp_path / "file" / "below")))
+
+
+def test_to_wait_is_a_bool(tmp_path):
+    with pytest.raises(UserError, match="wait must be True or False, got 'no'."):
+        list(runner.train(planned(), RunOptions(data="memory", runs=tmp_path), wait="no"))
 
 
 def test_when_the_time_is_over_the_run_is_kept_and_no_other_begins(tmp_path):

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from not_so_clevr import files, results
 from not_so_clevr.benchmark import answers, environment, loading
 from not_so_clevr.benchmark.run_folder import RunFolder, claim
-from not_so_clevr.checks import UserError, integer
+from not_so_clevr.checks import UserError, boolean, integer
 from not_so_clevr.dataset.batches import Arrays, Examples
 from not_so_clevr.dataset.config import NotSoClevrConfig, as_config
 from not_so_clevr.dataset.tasks import Task, as_task
@@ -93,6 +93,7 @@ def evaluate(
         if not (isinstance(seconds, numbers.Real) and 0 <= seconds < math.inf):
             raise UserError(f"seconds must be a non-negative number or None, got {seconds!r}.")
         seconds = float(seconds)
+    replace = boolean("replace", replace)
     name = _name(predict, model, required=runs is not None)
     settings = _settings(settings or {})
     epochs = _history(history, task)

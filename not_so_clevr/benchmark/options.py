@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from not_so_clevr import files
-from not_so_clevr.checks import MissingPackageError, UserError, one_of
+from not_so_clevr.checks import MissingPackageError, UserError, boolean, one_of
 from not_so_clevr.dataset.config import NotSoClevrConfig, as_config
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 TUNE_CONFIG = "quadrant_upper_left_32"
 
 DATA = ("tfds", "memory")  # Where examples come from: files of TFDS, or drawn in memory
+_SWITCHES = ("resume", "replace", "tensorboard", "distribute")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +50,8 @@ class RunOptions:
         if self.runs is not None:
             files.expanded(self.runs)
         one_of("data", self.data, DATA)
+        for name in _SWITCHES:
+            object.__setattr__(self, name, boolean(name, getattr(self, name)))
         if self.data == "memory" and self.data_dir is not None:
             raise UserError(
                 f"data_dir={self.data_dir} has no effect with data=memory, which reads no files; "

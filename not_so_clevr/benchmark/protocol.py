@@ -27,7 +27,7 @@ from not_so_clevr.benchmark import (
 from not_so_clevr.benchmark.events import Event, collected
 from not_so_clevr.benchmark.experiment import Build, Run
 from not_so_clevr.benchmark.options import RunOptions
-from not_so_clevr.checks import UserError
+from not_so_clevr.checks import UserError, boolean
 from not_so_clevr.dataset.tasks import TASKS
 from not_so_clevr.results import CAPABILITIES, Profile, Result, naming
 
@@ -69,6 +69,7 @@ def plan(
     name: str | None = None,
 ) -> Suite:
     """Returns the runs of a suite, after building each network. Arguments and errors as `suite`."""
+    quick = boolean("quick", quick)
     settings = experiment.as_settings(settings)
     model = experiment.as_model(build, name)
     if isinstance(recipes, (str, os.PathLike)):

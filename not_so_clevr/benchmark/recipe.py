@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import keras
 
-from not_so_clevr.checks import UserError
+from not_so_clevr.checks import UserError, boolean
 
 _ALLOWED = {
     "schedule": ("constant", "cosine", "step"),
@@ -101,8 +101,8 @@ class Recipe:
             if not _is_number(value, numbers.Real) or not 0 <= value < 1:
                 raise UserError(f"{name} must be from 0 to below 1, got {value!r}.")
             object.__setattr__(self, name, float(value))
-        if not isinstance(self.decay_tables, bool):
-            raise UserError(f"decay_tables must be true or false, got {self.decay_tables!r}.")
+        decay_tables = boolean("decay_tables", self.decay_tables)
+        object.__setattr__(self, "decay_tables", decay_tables)
         for name, allowed in _ALLOWED.items():
             value = getattr(self, name)
             if value not in allowed:

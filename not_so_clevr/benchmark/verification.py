@@ -45,7 +45,7 @@ from not_so_clevr.benchmark.events import collected
 from not_so_clevr.benchmark.experiment import Run
 from not_so_clevr.benchmark.options import RunOptions
 from not_so_clevr.benchmark.recipe import Recipe
-from not_so_clevr.checks import UserError, integer
+from not_so_clevr.checks import UserError, boolean, integer
 from not_so_clevr.dataset.batches import Examples
 from not_so_clevr.dataset.config import as_config
 from not_so_clevr.dataset.metrics import METRICS
@@ -117,6 +117,7 @@ def verify(
         UserError: one sentence, if the place has no results, or none with that seed; or if an
             argument is wrong.
     """
+    every = boolean("every", every)
     if every and seed is not None:
         raise UserError(f"seed={seed} and every=True exclude each other; give one of them.")
     if seed is not None:
