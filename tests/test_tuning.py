@@ -250,7 +250,7 @@ def test_a_run_that_another_process_makes_has_not_failed(start, monkeypatch, tmp
     [
         ('"net"', '"other"', "is a recipe of other for regression, not of net for regression."),
         ('"regression"', '"rendering"', "is a recipe of net for rendering, not of net for"),
-        ("steps = 4", "steps = -4", "steps must be a non-negative integer, got -4."),
+        ("steps = 4", "steps = -4", "steps=-4 is out of range; expected an integer"),
         ("points = 9", "points = 0", "search.points: "),
         ("name =", "nam =", "unknown key 'nam'; expected name, model, task, settings, search."),
     ],

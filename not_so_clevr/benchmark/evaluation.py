@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import math
 import numbers
 import pathlib
 import sys
@@ -90,8 +89,9 @@ def evaluate(
     if parameters is not None:
         parameters = integer("parameters", parameters, 0, 2**63)
     if seconds is not None:
-        if not (isinstance(seconds, numbers.Real) and 0 <= seconds < math.inf):
-            raise UserError(f"seconds must be a non-negative number or None, got {seconds!r}.")
+        if not (isinstance(seconds, numbers.Real) and 0 <= seconds < record.MOST):
+            expected = f"a number from 0 to below {record.MOST:g} or None"
+            raise UserError(f"seconds must be {expected}, got {seconds!r}.")
         seconds = float(seconds)
     replace = boolean("replace", replace)
     name = _name(predict, model, required=runs is not None)
