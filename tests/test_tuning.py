@@ -438,6 +438,13 @@ def test_a_recipe_is_a_toml_file(name, tmp_path):
         tuning.check_file(tmp_path / name)
 
 
+def test_the_points_of_a_search_differ():
+    with pytest.raises(
+        UserError, match="^learning_rate=0 leaves nothing to search, as three .* one"
+    ):
+        tuning.points(build, **WHERE, settings={"learning_rate": 0})
+
+
 def test_weight_decay_is_searched():
     with pytest.raises(UserError, match="weight_decay is what the search is over; omit it."):
         tuning.points(build, **WHERE, settings={"weight_decay": 1})
