@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 
 from not_so_clevr import reproduce
 from not_so_clevr.benchmark import registry
+from not_so_clevr.benchmark.options import RunOptions
+from not_so_clevr.checks import UserError
 from not_so_clevr.cli import many, terminal
 from not_so_clevr.dataset.config import as_config
 from not_so_clevr.results import Result, naming, published
@@ -164,6 +166,23 @@ def test_rows_are_chosen_by_id_or_pattern_each_once():
         match="--row deconv matches none of the 12 rows; expected an id such as classification/uniform/coordconv",
     ):
         reproduce.select(["article"], ["deconv"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"budget": "30m"}, "^budget must be a number of seconds, 0 or more, got '30m'; reproduce"),
+        ({"budget": float("nan")}, "budget must be a number of seconds, 0 or more, got nan;"),
+        ({"budget": -1}, "budget must be a number of seconds, 0 or more, got -1;"),
+        ({"seeds": 0}, "^seeds=0 is out of range; expected an integer from 1 to 10000.$"),
+        ({"seeds": -3}, "seeds=-3 is out of range"),
+        ({"seeds": "3"}, "seeds='3' is a str; expected an integer"),
+    ],
+)
+def test_bad_arguments_are_told_before_any_work(arguments, sentence, tmp_path):
+    options = RunOptions(data="memory", runs=tmp_path)
+    with pytest.raises(UserError, match=sentence):
+        next(reproduce.run(["article"], options, **arguments))
 
 
 @pytest.mark.parametrize(
@@ -370,7 +389,7 @@ def test_a_budget_is_a_time(text, seconds):
     assert reproduce.seconds(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "30", "m", "30 m", "-1m", "1d"])
+@pytest.mark.parametrize("text", ["", "30", "m", "30 m", "-1m", "1d", 30])
 def test_what_is_no_time_is_named(text):
     with pytest.raises(
         ValueError, match=f"must be a duration such as 90s, 30m or 1h30m, got {text!r}."

@@ -20,6 +20,7 @@ from subprocesses import COMMAND
 from not_so_clevr import cli, reproduce
 from not_so_clevr.benchmark import progress, runner
 from not_so_clevr.benchmark.options import RunOptions
+from not_so_clevr.checks import UserError
 from not_so_clevr.cli import many
 from not_so_clevr.reproduce import cluster, sweep, worker
 from not_so_clevr.results import Result
@@ -569,3 +570,9 @@ def test_a_sweep_leaves_the_process_as_it_was(fails, monkeypatch):
         assert slots == 2
     assert dict(os.environ) == before
     assert own._worker_logs_enabled == logs
+
+
+def test_whole_gpus_are_any_number():
+    cluster.check_resources(1, 2)
+    with pytest.raises(UserError, match="--gpus-per-run must be 0 to 1, or a whole .*, got '1'."):
+        cluster.check_resources(1, "1")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import fnmatch
 import functools
+import numbers
 import pathlib
 import re
 import statistics
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 from not_so_clevr import files, results
 from not_so_clevr.benchmark.events import Event
 from not_so_clevr.benchmark.options import RunOptions
-from not_so_clevr.checks import UserError
+from not_so_clevr.checks import UserError, integer
 from not_so_clevr.dataset.config import as_config
 from not_so_clevr.dataset.geometry import CanvasSize
 from not_so_clevr.dataset.metrics import METRICS
@@ -84,10 +85,15 @@ def run(
         Planned, then the events of `benchmark.runner.make`.
 
     Raises:
-        UserError: if a suite or a row is unknown.
+        UserError: if a suite or a row is unknown, or another argument is wrong.
         OSError: if the folder of runs does not exist; and whatever `make` raises.
     """
-    chosen = None if seeds is None else range(seeds)
+    chosen = None if seeds is None else range(integer("seeds", seeds, 1, 10_000))
+    if budget is not None and not (isinstance(budget, numbers.Real) and budget >= 0):
+        raise UserError(
+            f"budget must be a number of seconds, 0 or more, got {budget!r}; "
+            "reproduce.seconds('30m') is one."
+        )
     planned = look(plan(select(suites, rows)), chosen, options.runs)
     yield planned
     from not_so_clevr.benchmark import runner
@@ -261,7 +267,7 @@ def seconds(text: str) -> float:
     Raises:
         UserError: if the text is not a duration.
     """
-    if not re.fullmatch(r"(\d+(\.\d+)?[hms])+", text):
+    if not isinstance(text, str) or not re.fullmatch(r"(\d+(\.\d+)?[hms])+", text):
         raise UserError(f"--budget must be a duration such as 90s, 30m or 1h30m, got {text!r}.")
     return sum(
         float(number) * _UNITS[unit] for number, unit in re.findall(r"([\d.]+)([hms])", text)
