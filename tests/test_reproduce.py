@@ -166,6 +166,10 @@ def test_rows_are_chosen_by_id_or_pattern_each_once():
         match="--row deconv matches none of the 12 rows; expected an id such as classification/uniform/coordconv",
     ):
         reproduce.select(["article"], ["deconv"])
+    with pytest.raises(UserError, match="suites must be a list, got 'article'; put it into brack"):
+        reproduce.select("article")
+    with pytest.raises(UserError, match="rows must be a list, got 'deconv'; put it into brackets."):
+        reproduce.select(["article"], "deconv")
 
 
 @pytest.mark.parametrize(

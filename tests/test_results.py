@@ -413,6 +413,20 @@ def test_folders_without_results_are_named(tmp_path):
         results.load([tmp_path])
 
 
+def test_one_place_is_no_list(tmp_path):
+    for place in (str(tmp_path), tmp_path):
+        with pytest.raises(
+            UserError, match="^places must be a list, got .*; put it into brackets.$"
+        ):
+            results.load(place)
+    with pytest.raises(UserError, match="^configs must be a list, got 'quadrant'; put it into"):
+        results.reference("quadrant")
+    with pytest.raises(UserError, match="^model must be a list, got 'coordconv'; put it into"):
+        results.select([result()], {"model": "coordconv"})
+    with pytest.raises(UserError, match="^3 is a int; expected a path, as str or Path.$"):
+        results.load([3])
+
+
 def test_the_leaderboard_is_written_in_three_formats(tmp_path):
     rows = results.leaderboard([result(0.5), result(0.5, model="a|b\nc", seed=1)])
     for ending in ("md", "csv", "json"):

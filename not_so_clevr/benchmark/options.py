@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from not_so_clevr import files
-from not_so_clevr.checks import MissingPackageError, UserError, boolean, one_of
+from not_so_clevr.checks import MissingPackageError, UserError, as_list, boolean, one_of
 from not_so_clevr.dataset.config import NotSoClevrConfig, as_config
 
 if TYPE_CHECKING:
@@ -57,10 +57,7 @@ class RunOptions:
                 f"data_dir={self.data_dir} has no effect with data=memory, which reads no files; "
                 "omit one of them."
             )
-        if isinstance(self.also, (str, NotSoClevrConfig)) or not isinstance(self.also, Iterable):
-            example = "also=['quadrant_128']"
-            raise UserError(f"also must be a list of configs, got {self.also!r}; e.g. {example}.")
-        others = {config.name: config for config in map(as_config, self.also)}
+        others = {config.name: config for config in map(as_config, as_list("also", self.also))}
         object.__setattr__(self, "also", tuple(others.values()))
         if not isinstance(self.verbose, (str, int)) or self.verbose not in ("auto", 0, 1):
             raise UserError(f"verbose={self.verbose!r} is unknown; expected one of auto, 0, 1.")

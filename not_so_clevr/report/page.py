@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 
 import not_so_clevr
 from not_so_clevr import files, results
-from not_so_clevr.checks import UserError
+from not_so_clevr.checks import UserError, as_list
 from not_so_clevr.dataset.config import as_config
 from not_so_clevr.report import charts, explorer, headline, maps, style, triangle
 from not_so_clevr.results import Result, naming, tables
@@ -47,7 +47,7 @@ class Drawing:
 
 def load(folders: Iterable[pathlib.Path], *, none: bool = False) -> tuple[list[Result], list[str]]:
     """Returns the same as `results.load`, with the examples of each run that has them."""
-    found, problems = results.load(folders, none=none)
+    found, problems = results.load(as_list("folders", folders), none=none)
     return [run.with_examples() for run in found], problems
 
 
@@ -126,7 +126,7 @@ def page(
         steps=explorer.STEPS,
         explanation=results.EXPLANATION,
         runs=runs,
-        folders=list(map(str, folders)),
+        folders=list(map(str, as_list("folders", folders))),
         commits=sorted(collections.Counter(map(_commit, runs)).items()),
         columns=results.COLUMNS,
         rows=[(row, _cells(row)) for row in rows],

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from not_so_clevr import files, results
 from not_so_clevr.benchmark.events import Event
 from not_so_clevr.benchmark.options import RunOptions
-from not_so_clevr.checks import UserError, integer
+from not_so_clevr.checks import UserError, as_list, integer
 from not_so_clevr.dataset.config import as_config
 from not_so_clevr.dataset.geometry import CanvasSize
 from not_so_clevr.dataset.metrics import METRICS
@@ -109,7 +109,7 @@ def select(suites: Iterable[str], patterns: Sequence[str] = ()) -> list[Experime
         UserError: if a suite is unknown, or a pattern matches nothing.
     """
     chosen: dict[str, Experiment] = {}
-    for name in suites:
+    for name in as_list("suites", suites):
         for experiment in theses.suite(name):
             chosen.setdefault(experiment.id, experiment)
     return [chosen[key] for key in matching(list(chosen), patterns)]
@@ -121,6 +121,7 @@ def matching(ids: Sequence[str], patterns: Sequence[str]) -> list[str]:
     Raises:
         UserError: if a pattern matches nothing.
     """
+    patterns = as_list("rows", patterns)
     wanted = set() if patterns else set(ids)
     for pattern in patterns:
         matches = fnmatch.filter(ids, pattern)

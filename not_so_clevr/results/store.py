@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from typing import Any
 
 from not_so_clevr import files
-from not_so_clevr.checks import UserError, did_you_mean
+from not_so_clevr.checks import UserError, as_list, did_you_mean
 from not_so_clevr.results.result import (
     ERRORS,
     FILE,
@@ -54,11 +54,11 @@ def load(
     Raises:
         UserError: if a place does not exist; or, unless `none`, if there is no result.
     """
-    places = list(places)
+    places = [files.expanded(each) for each in as_list("places", places)]
     found: dict[str, Result] = {}
     firsts: dict[tuple[str, str, str], Result] = {}
     problems: list[str] = []
-    for file, result in _every(map(pathlib.Path, places), problems):
+    for file, result in _every(places, problems):
         first = firsts.setdefault(result.row, result)
         if unlike := [name for name in _SHARED if getattr(result, name) != getattr(first, name)]:
             problems.append(
@@ -88,7 +88,7 @@ def reference(configs: Iterable[str] | None = None) -> list[Result]:
     # A test validates this file; to do so here would take a command a tenth of a second.
     if configs is None:
         return _read_lines(file, dict)
-    names = set(configs)
+    names = set(as_list("configs", configs))
     found = _read_lines(file, dict, {f'"config":"{name}"' for name in names})
     return [run for run in found if run.config in names]  # A search names another config.
 
@@ -305,7 +305,7 @@ def _matching(
     runs: Sequence[Result], name: str, patterns: Patterns, known: Sequence[Result]
 ) -> list[Result]:
     """Returns the runs that match. Raises UserError if a pattern matches none of `known`."""
-    wanted = patterns.get(name) or ["*"]
+    wanted = as_list(name, patterns.get(name) or ["*"])
     for pattern in wanted:
         if not any(_matches(run, name, pattern) for run in known):
             hint = did_you_mean(pattern, _values(name, known))
