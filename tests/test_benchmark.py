@@ -960,6 +960,11 @@ def test_bad_models_give_one_sentence_and_leave_nothing(build, sentence, tmp_pat
             "resume and replace exclude each other; give one of them.",
         ),
         ({"tensorboard": True}, "tensorboard needs a folder to write to"),
+        ({"callbacks": [3]}, "^callbacks must be those of Keras, got 3.$"),
+        (
+            {"runs": "a\0b"},
+            r"^'a\\x00b' has a null character, which no file or folder may have; om",
+        ),
         ({"replace": "no"}, "^replace must be True or False, got 'no'.$"),
         ({"resume": 1}, "^resume must be True or False, got 1.$"),
         ({"tensorboard": "no"}, "^tensorboard must be True or False, got 'no'.$"),

@@ -153,6 +153,13 @@ def test_a_run_that_was_made_from_no_checkout_has_an_unknown_commit(tmp_path):
     assert "null" not in Page(text).text
 
 
+def test_a_page_ends_in_html(tmp_path):
+    with pytest.raises(UserError, match="page.txt has no known format; .* that ends in .html."):
+        report.write(tmp_path / "page.txt", [result("net")], ["runs"])
+    report.write(str(tmp_path / "page.html"), [result("net")], ["runs"])
+    assert [file.name for file in tmp_path.iterdir()] == ["page.html"]
+
+
 def test_one_folder_is_no_list(tmp_path):
     for folders in ("runs", tmp_path):
         with pytest.raises(

@@ -124,6 +124,15 @@ def test_nothing_is_generated_for_runs_that_cannot_be_written(start, tmp_path, m
         list(start(planned(), RunOptions(runs=tmp_path / "file" / "below")))
 
 
+def test_what_is_no_run_is_told():
+    for runs, sentence in (
+        ([3], "runs must be those of benchmark.plan, got 3."),
+        (planned()[0], "runs must be a list, got Run.*; put it into brackets."),
+    ):
+        with pytest.raises(UserError, match=sentence):
+            list(runner.train(runs, RunOptions(data="memory")))
+
+
 def test_to_wait_is_a_bool(tmp_path):
     with pytest.raises(UserError, match="wait must be True or False, got 'no'."):
         list(runner.train(planned(), RunOptions(data="memory", runs=tmp_path), wait="no"))

@@ -61,6 +61,12 @@ class RunOptions:
         object.__setattr__(self, "also", tuple(others.values()))
         if not isinstance(self.verbose, (str, int)) or self.verbose not in ("auto", 0, 1):
             raise UserError(f"verbose={self.verbose!r} is unknown; expected one of auto, 0, 1.")
+        if callbacks := as_list("callbacks", self.callbacks):
+            import keras
+
+            for each in callbacks:
+                if not isinstance(each, keras.callbacks.Callback):
+                    raise UserError(f"callbacks must be those of Keras, got {each!r}.")
         if self.resume and self.replace:
             raise UserError("resume and replace exclude each other; give one of them.")
         if self.tensorboard and self.runs is None:

@@ -11,6 +11,7 @@ import collections
 import dataclasses
 import hashlib
 import json
+import os
 import pathlib
 import statistics
 import urllib.parse
@@ -52,18 +53,24 @@ def load(folders: Iterable[pathlib.Path], *, none: bool = False) -> tuple[list[R
 
 
 def write(
-    file: pathlib.Path,
+    file: str | os.PathLike[str],
     runs: Sequence[Result],
     folders: Iterable[pathlib.Path],
     reference: Sequence[Result] = (),
 ) -> None:
-    """Writes the page. Raises OSError, one sentence, if the file cannot be written."""
+    """Writes the page.
+
+    Raises:
+        UserError: one sentence, unless the file ends in .html.
+        OSError: one sentence, if the file cannot be written.
+    """
+    file = tables.check_file(file, FORMATS)
     text = page(runs, folders, reference)
     with files.replacing(file) as temporary:
         temporary.write_bytes(text.encode(errors="replace"))  # JSON may hold lone surrogates.
 
 
-def write_figures(folder: pathlib.Path, runs: Sequence[Result]) -> list[pathlib.Path]:
+def write_figures(folder: str | os.PathLike[str], runs: Sequence[Result]) -> list[pathlib.Path]:
     """Writes the triangles, and the figures of each task and config, as PNG and PDF.
 
     Returns:
@@ -72,6 +79,7 @@ def write_figures(folder: pathlib.Path, runs: Sequence[Result]) -> list[pathlib.
     Raises:
         OSError: one sentence, if a file cannot be written.
     """
+    folder = files.expanded(folder)
     written = []
     order = charts.labels(runs)
 

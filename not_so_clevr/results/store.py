@@ -54,11 +54,11 @@ def load(
     Raises:
         UserError: if a place does not exist; or, unless `none`, if there is no result.
     """
-    places = [files.expanded(each) for each in as_list("places", places)]
+    paths = [files.expanded(each) for each in as_list("places", places)]
     found: dict[str, Result] = {}
     firsts: dict[tuple[str, str, str], Result] = {}
     problems: list[str] = []
-    for file, result in _every(places, problems):
+    for file, result in _every(paths, problems):
         first = firsts.setdefault(result.row, result)
         if unlike := [name for name in _SHARED if getattr(result, name) != getattr(first, name)]:
             problems.append(
@@ -71,7 +71,7 @@ def load(
                 "give the two models different names."
             )
     if not (found or problems or none):
-        where = ", ".join(map(str, places))
+        where = ", ".join(map(str, paths))
         raise UserError(f"There is no {FILE} below {where}; make one with: not-so-clevr train.")
     return sorted(found.values(), key=_order), problems
 
@@ -100,7 +100,7 @@ def of_baselines(name: str) -> pathlib.Path | None:
     return file if file.exists() else None
 
 
-def read_lines(file: pathlib.Path) -> list[Result]:
+def read_lines(file: str | os.PathLike[str]) -> list[Result]:
     """Returns the results in a file with one record per line, e.g. the reference results.
 
     Records of an older schema are migrated. A line `{"once":{"settings":[...],...}}` may stand
@@ -111,7 +111,7 @@ def read_lines(file: pathlib.Path) -> list[Result]:
     """
     from not_so_clevr.results import record
 
-    return _read_lines(file, record.checked)
+    return _read_lines(pathlib.Path(file), record.checked)
 
 
 def _read_lines(
@@ -146,7 +146,9 @@ def _read_lines(
     return found
 
 
-def write_lines(file: pathlib.Path, results: Iterable[Result], *, compact: bool = False) -> None:
+def write_lines(
+    file: str | os.PathLike[str], results: Iterable[Result], *, compact: bool = False
+) -> None:
     """Writes results, one record per line, without history and examples.
 
     Args:
