@@ -727,6 +727,14 @@ def test_tensors_of_pytorch_are_measured_whatever_backend_keras_has(dtype):
             "predict must be a function from x to predictions, got 'coordconv'.",
         ),
         ({"parameters": 0.5}, "parameters=0.5 is a float"),
+        (
+            {"model": 3},
+            "model=3 is no name; expected a string with a letter or a digit.",
+        ),
+        (
+            {"model": ""},
+            "model='' is no name; expected a string with a letter or a digi",
+        ),
         ({"replace": "no"}, "replace must be True or False, got 'no'."),
     ],
 )
@@ -960,6 +968,13 @@ def test_bad_models_give_one_sentence_and_leave_nothing(build, sentence, tmp_pat
             "resume and replace exclude each other; give one of them.",
         ),
         ({"tensorboard": True}, "tensorboard needs a folder to write to"),
+        (
+            {"name": ""},
+            "^name='' is no name; expected a string with a letter or a digi",
+        ),
+        ({"name": ".."}, r"^name='\.\.' is no name; expected"),
+        ({"name": "   "}, "^name='   ' is no name; expected"),
+        ({"name": 3}, "^name=3 is no name; expected"),
         ({"callbacks": [3]}, "^callbacks must be those of Keras, got 3.$"),
         (
             {"runs": "a\0b"},

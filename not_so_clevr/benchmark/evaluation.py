@@ -239,8 +239,10 @@ def _name(predict: Predict, model: str | None, *, required: bool) -> str:
             f"{type(predict).__name__} is a torch.nn.Module, which takes tensors; pass a function "
             "of arrays, e.g. lambda x: module(torch.from_numpy(x)), after module.eval()."
         )
-    name = str(model or getattr(predict, "__name__", type(predict).__name__))
-    if required and not model and (not inspect.isfunction(predict) or name == "<lambda>"):
+    if model is not None:
+        return naming.check_model("model", model)
+    name = str(getattr(predict, "__name__", type(predict).__name__))
+    if required and (not inspect.isfunction(predict) or name == "<lambda>"):
         raise UserError(NO_NAME.format(name=name, argument="model"))
     return name
 

@@ -22,6 +22,15 @@ def run_id(task: str, config: str, label: str, seed: int | None = None) -> str:
     return f"{task}/{config}/{label}" + ("" if seed is None else f"/seed{seed}")
 
 
+def check_model(argument: str, name: object) -> str:
+    """Returns the name of a model. Raises UserError unless it has a letter or a digit."""
+    if not isinstance(name, str) or not any(map(str.isalnum, name)):
+        raise UserError(
+            f"{argument}={name!r} is no name; expected a string with a letter or a digit."
+        )
+    return name
+
+
 def label(model: str, recipe: str) -> str:
     """Returns model and recipe as one word that can be the name of a folder, see `shortened`."""
     word = re.sub(r"[^\w.+=-]", ".", f"{model}-{recipe}" if recipe else model)
