@@ -437,7 +437,7 @@ def test_a_budget_interrupts_and_the_same_command_goes_on(tmp_path):
     )
     first = command(tmp_path, "failures", *row, "--budget", "0.1s")
     assert first.returncode == 0, first.stderr
-    assert "1 runs to do, about" in first.stdout
+    assert "1 run to do, about" in first.stdout
     assert "out of time; this command continues it." in first.stdout
     assert "not run" in first.stdout
     (saved,) = tmp_path.rglob("*.incomplete/checkpoint.npz")
@@ -517,8 +517,8 @@ def test_a_run_that_is_made_elsewhere_keeps_no_other_back(tmp_path, monkeypatch,
     ("seconds", "words"),
     [
         ({}, "0 runs to do, about 0 s"),
-        ({"a": 60.0}, "1 runs to do, about 60 s"),
-        ({"a": None}, "1 runs to do, 1 of unknown length"),
+        ({"a": 60.0}, "1 run to do, about 60 s"),
+        ({"a": None}, "1 run to do, 1 of unknown length"),
         ({"a": 60.0, "b": None, "c": 30.0}, "3 runs to do, about 90 s and 1 of unknown length"),
     ],
 )
@@ -577,6 +577,7 @@ def test_a_damaged_run_of_another_model_keeps_nothing_back(tmp_path):
     [
         (["articel"], "There is no suite 'articel'"),
         (["article", "--row", "x"], "--row x matches none of the 12 rows"),
+        (["article", "--row", ""], "--row '' matches none of the 12 rows"),
         (["article", "--seeds", "0"], "--seeds=0 is"),
         (
             ["article", "--budget", "1"],

@@ -199,7 +199,7 @@ def test_a_sweep_outlives_failures_and_kills(folder, monkeypatch):
     before = (fine / "result.json").stat().st_mtime_ns
     status, output, errors = finish(start(folder, "sweep", "grid.toml"))
     assert status == 0, errors
-    assert "1 runs to do" in output
+    assert "1 run to do" in output
     assert "my_module.raises-epochs=150 | 0 of 1 [0, 98] |" in output
     assert "my_module.dies-epochs=150 | 0 of 1 [0, 98] |" in output
     assert len(re.findall(r"epoch 150 of 150, loss", read_log(raises))) == 1

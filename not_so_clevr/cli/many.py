@@ -280,8 +280,7 @@ def _follow(going: Iterable[object]) -> Sequence[sweep.Attempt]:
 
     def how_to_continue() -> str:
         left = sum(not each.over for each in attempts)
-        runs = "1 run" if left == 1 else f"{left} runs"
-        return f"interrupted; the same command continues with {runs}."
+        return f"interrupted; the same command continues with {terminal.counted(left)}."
 
     show: Callable[..., None] | None = None
     with terminal.interruptible(how_to_continue), contextlib.ExitStack() as stack:

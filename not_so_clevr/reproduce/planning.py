@@ -8,6 +8,7 @@ import functools
 import numbers
 import pathlib
 import re
+import shlex
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -127,7 +128,8 @@ def matching(ids: Sequence[str], patterns: Sequence[str]) -> list[str]:
         matches = fnmatch.filter(ids, pattern)
         if not matches:
             expected = f"expected an id such as {ids[0]}, or a pattern with *"
-            raise UserError(f"--row {pattern} matches none of the {len(ids)} rows; {expected}.")
+            row = shlex.quote(pattern)
+            raise UserError(f"--row {row} matches none of the {len(ids)} rows; {expected}.")
         wanted.update(matches)
     return [key for key in ids if key in wanted]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import re
+import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -60,7 +61,8 @@ def read(text: str) -> tuple[str, Any]:
     """
     name, equals, value = text.partition("=")
     if not (name.isidentifier() and equals):
-        raise UserError(f"--set {text} is not a setting; expected NAME=VALUE, e.g. epochs=10.")
+        given = f"--set {shlex.quote(text)}"
+        raise UserError(f"{given} is not a setting; expected NAME=VALUE, e.g. epochs=10.")
     try:
         return name, ast.literal_eval(value)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):

@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import re
+import shlex
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -298,7 +299,7 @@ def select(
     others = beside(own) if with_reference else []
     found = [_matching(each, "model", patterns, [*own, *others]) for each in (own, others)]
     if not found[0]:
-        words = " ".join(patterns["model"])
+        words = shlex.join(patterns["model"])
         raise UserError(f"--model {words} is none of your models; {_expected('model', own)}.")
     return found[0], found[1]
 
@@ -312,7 +313,7 @@ def _matching(
         if not any(_matches(run, name, pattern) for run in known):
             hint = did_you_mean(pattern, _values(name, known))
             expected = _expected(name, known)
-            raise UserError(f"--{name} {pattern} matches no run{hint}; {expected}.")
+            raise UserError(f"--{name} {shlex.quote(pattern)} matches no run{hint}; {expected}.")
     return [run for run in runs if any(_matches(run, name, pattern) for pattern in wanted)]
 
 
