@@ -728,6 +728,10 @@ def test_tensors_of_pytorch_are_measured_whatever_backend_keras_has(dtype):
         ),
         ({"parameters": 0.5}, "parameters=0.5 is a float"),
         (
+            {"replace": True, "runs": None},
+            "replace needs the folder of all runs; give runs=, or omit it.",
+        ),
+        (
             {"model": 3},
             "model=3 is no name; expected a string with a letter or a digit.",
         ),
@@ -967,7 +971,18 @@ def test_bad_models_give_one_sentence_and_leave_nothing(build, sentence, tmp_pat
             {"resume": True, "replace": True},
             "resume and replace exclude each other; give one of them.",
         ),
-        ({"tensorboard": True}, "tensorboard needs a folder to write to"),
+        (
+            {"tensorboard": True},
+            "^tensorboard needs the folder of all runs; give runs=, or omit it.$",
+        ),
+        (
+            {"resume": True},
+            "^resume needs the folder of all runs; give runs=, or omit it.$",
+        ),
+        (
+            {"replace": True},
+            "^replace needs the folder of all runs; give runs=, or omit it.$",
+        ),
         (
             {"name": ""},
             "^name='' is no name; expected a string with a letter or a digi",

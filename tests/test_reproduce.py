@@ -583,6 +583,10 @@ def test_a_damaged_run_of_another_model_keeps_nothing_back(tmp_path):
             ["article", "--budget", "1"],
             "--budget must be a duration such as 90s, 30m or 1h30m, got '1'.",
         ),
+        (
+            ["article", "--budget", "1m"],
+            "--budget 1m is for runs, and --only-print starts none; omit one.",
+        ),
         (["article", "-o", "table.txt"], "table.txt has no known format"),
         (["article", "--data", "disk"], "data='disk' is unknown; expected one of tfds, memory."),
         (["article", "--runs", __file__], "There is no folder"),

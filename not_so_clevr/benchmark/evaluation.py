@@ -93,7 +93,8 @@ def evaluate(
             expected = f"a number from 0 to below {record.MOST:g} or None"
             raise UserError(f"seconds must be {expected}, got {seconds!r}.")
         seconds = float(seconds)
-    replace = boolean("replace", replace)
+    if boolean("replace", replace) and runs is None:
+        raise UserError("replace needs the folder of all runs; give runs=, or omit it.")
     name = _name(predict, model, required=runs is not None)
     settings = _settings(settings or {})
     epochs = _history(history, task)

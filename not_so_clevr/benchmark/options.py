@@ -69,8 +69,9 @@ class RunOptions:
                     raise UserError(f"callbacks must be those of Keras, got {each!r}.")
         if self.resume and self.replace:
             raise UserError("resume and replace exclude each other; give one of them.")
-        if self.tensorboard and self.runs is None:
-            raise UserError("tensorboard needs a folder to write to; give runs=, e.g. runs='runs'.")
+        for name in ("resume", "replace", "tensorboard"):
+            if getattr(self, name) and self.runs is None:
+                raise UserError(f"{name} needs the folder of all runs; give runs=, or omit it.")
         if self.tensorboard and not importlib.util.find_spec("tensorboard"):
             pip = "pip install 'not-so-clevr[tensorboard]'"
             raise MissingPackageError(f"TensorBoard is not installed; run: {pip}")

@@ -127,7 +127,7 @@ def verify(
     if seed is not None and all(each.seed != seed for each in found):
         seeds = ", ".join(map(str, sorted({each.seed for each in found})))
         raise UserError(f"{place} has no result with seed {seed}; expected one of {seeds}.")
-    options = RunOptions(data="memory", runs=runs, resume=True, verbose=verbose)
+    options = RunOptions(data="memory", runs=runs, resume=runs is not None, verbose=verbose)
 
     for result in found:
         yield from _numbers(result)

@@ -99,7 +99,7 @@ def run(
     yield planned
     from not_so_clevr.benchmark import runner
 
-    options = dataclasses.replace(options, resume=True)
+    options = dataclasses.replace(options, resume=options.runs is not None)
     yield from runner.make(planned.runs, options, budget)
 
 
