@@ -5,8 +5,11 @@ from __future__ import annotations
 import difflib
 import operator
 from collections.abc import Collection, Iterable
+from typing import TypeVar
 
 import numpy as np
+
+_Item = TypeVar("_Item")
 
 
 class UserError(ValueError):
@@ -38,12 +41,26 @@ def integer(name: str, value: object, low: int, high: int) -> int:
     return number
 
 
+def boolean(name: str, value: object) -> bool:
+    """Returns `value` as a bool. Raises UserError unless it is one: "no" would count as True."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise UserError(f"{name} must be True or False, got {value!r}.")
+    return bool(value)
+
+
 def one_of(name: str, value: object, allowed: Collection[str]) -> str:
     """Returns `value`. Raises UserError unless it is one of the strings that are allowed."""
     if not isinstance(value, str) or value not in allowed:
         hint = did_you_mean(value, allowed)
         raise UserError(f"{name}={value!r} is unknown{hint}; expected one of {', '.join(allowed)}.")
     return value
+
+
+def as_list(name: str, value: Iterable[_Item]) -> list[_Item]:
+    """Returns the items of `value`. Raises UserError if it has none, or is a string: of letters."""
+    if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
+        raise UserError(f"{name} must be a list, got {value!r}; put it into brackets.")
+    return list(value)
 
 
 def did_you_mean(value: object, allowed: Iterable[str]) -> str:

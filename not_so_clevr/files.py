@@ -149,13 +149,17 @@ def expanded(path: str | os.PathLike[str]) -> pathlib.Path:
     """Returns a path with ~ replaced, which the shell leaves in place in quotes or after =.
 
     Raises:
-        UserError: one sentence, if the path is empty or remote, or there is no such user.
+        UserError: one sentence, if the path is none, empty or remote, or there is no such user.
     """
     if not isinstance(path, (str, os.PathLike)):
         raise UserError(f"{path!r} is a {type(path).__name__}; expected a path, as str or Path.")
     if not os.fspath(path):
         raise UserError(
             "The path is empty; expected a file or a folder, e.g. . for the current one."
+        )
+    if "\0" in os.fspath(path):
+        raise UserError(
+            f"{path!r} has a null character, which no file or folder may have; omit it."
         )
     if "://" in os.fspath(path):
         raise UserError(f"{path} is remote; expected a path on this machine.")
@@ -188,7 +192,7 @@ def data_folder(folder: str | os.PathLike[str]) -> str:
 
 
 @contextlib.contextmanager
-def replacing(path: os.PathLike[str]) -> Iterator[pathlib.Path]:
+def replacing(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
     """Yields a temporary path, and moves that file to `path` once it is complete.
 
     Raises:

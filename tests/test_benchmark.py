@@ -715,14 +715,31 @@ def test_tensors_of_pytorch_are_measured_whatever_backend_keras_has(dtype):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({"seconds": "abc"}, "seconds must be a non-negative number or None, got 'abc'."),
-        ({"seconds": [1]}, r"seconds must be a non-negative number or None, got \[1\]"),
-        ({"seconds": -1}, "seconds must be a non-negative number or None, got -1"),
+        ({"seconds": "abc"}, "seconds must be a number from 0 to below 1e.30 or None, got 'abc'."),
+        ({"seconds": [1]}, r"seconds must be a number from 0 to below 1e\+30 or None, got \[1\]"),
+        (
+            {"seconds": 1e30},
+            r"seconds must be a number from 0 to below 1e\+30 or None, got 1e\+30.",
+        ),
+        ({"seconds": -1}, "seconds must be a number from 0 to below 1e.30 or None, got -1"),
         (
             {"predict": "coordconv"},
             "predict must be a function from x to predictions, got 'coordconv'.",
         ),
         ({"parameters": 0.5}, "parameters=0.5 is a float"),
+        (
+            {"replace": True, "runs": None},
+            "replace needs the folder of all runs; give runs=, or omit it.",
+        ),
+        (
+            {"model": 3},
+            "model=3 is no name; expected a string with a letter or a digit.",
+        ),
+        (
+            {"model": ""},
+            "model='' is no name; expected a string with a letter or a digi",
+        ),
+        ({"replace": "no"}, "replace must be True or False, got 'no'."),
     ],
 )
 def test_bad_arguments_of_evaluate_give_one_sentence(arguments, sentence, tmp_path):
@@ -917,14 +934,14 @@ def test_bad_models_give_one_sentence_and_leave_nothing(build, sentence, tmp_pat
         ({"data": "disk"}, "data='disk' is unknown; expected one of tfds, memory."),
         ({"seed": -1}, "seed=-1 is out of range; expected an integer from 0 to 4294967295."),
         ({"seed": 1.5}, "seed=1.5 is a float; expected an integer"),
-        ({"settings": {"epochs": 0}}, "epochs must be a positive integer, got 0."),
+        ({"settings": {"epochs": 0}}, "epochs=0 is out of range; expected an integer from 1 to"),
         (
             {"settings": {"learning_rate": "high"}},
-            "learning_rate must be a non-negative number, got 'high'.",
+            "learning_rate must be a number from 0 to below 1e.300, got 'high'.",
         ),
         (
             {"settings": {"schedule": "sine"}},
-            "schedule='sine' is unknown; expected one of constant, cosine, step.",
+            r"schedule='sine' is unknown \(did you mean 'cosine'\?\); expected one of constant, ",
         ),
         (
             {"settings": {"loss": "mean_squared_error"}},
@@ -954,7 +971,34 @@ def test_bad_models_give_one_sentence_and_leave_nothing(build, sentence, tmp_pat
             {"resume": True, "replace": True},
             "resume and replace exclude each other; give one of them.",
         ),
-        ({"tensorboard": True}, "tensorboard needs a folder to write to"),
+        (
+            {"tensorboard": True},
+            "^tensorboard needs the folder of all runs; give runs=, or omit it.$",
+        ),
+        (
+            {"resume": True},
+            "^resume needs the folder of all runs; give runs=, or omit it.$",
+        ),
+        (
+            {"replace": True},
+            "^replace needs the folder of all runs; give runs=, or omit it.$",
+        ),
+        (
+            {"name": ""},
+            "^name='' is no name; expected a string with a letter or a digi",
+        ),
+        ({"name": ".."}, r"^name='\.\.' is no name; expected"),
+        ({"name": "   "}, "^name='   ' is no name; expected"),
+        ({"name": 3}, "^name=3 is no name; expected"),
+        ({"callbacks": [3]}, "^callbacks must be those of Keras, got 3.$"),
+        (
+            {"runs": "a\0b"},
+            r"^'a\\x00b' has a null character, which no file or folder may have; om",
+        ),
+        ({"replace": "no"}, "^replace must be True or False, got 'no'.$"),
+        ({"resume": 1}, "^resume must be True or False, got 1.$"),
+        ({"tensorboard": "no"}, "^tensorboard must be True or False, got 'no'.$"),
+        ({"distribute": None}, "^distribute must be True or False, got None.$"),
         (
             {"data": "memory", "data_dir": "x"},
             "data_dir=x has no effect with data=memory, which reads no files; omit one of them.",

@@ -364,6 +364,7 @@ def test_patterns_choose_the_rows(arguments, expected, tmp_path, run):
             "expected one of classification, or a pattern with *.",
         ),
         (["--config", "uniform"], "--config uniform matches no run; expected one of quadrant,"),
+        (["--model", ""], "--model '' matches no run; expected one of "),
         (
             ["--model", "coordcon"],
             "--model coordcon matches no run (did you mean 'coordconv'?); expected one of coordconv,",

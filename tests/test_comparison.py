@@ -96,6 +96,8 @@ def test_without_their_examples_seeds_are_compared_alone():
             r"There are no runs of 'twoo'.*did you mean 'two'.*; expected one of one, two",
         ),
         ("one", "one", "one was given twice; expected two models."),
+        (None, "two", "There are no runs of None; expected one of one, two"),
+        (["one"], "two", r"There are no runs of \['one'\]; expected one of one, two"),
         (
             "one",
             "two",

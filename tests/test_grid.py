@@ -135,8 +135,8 @@ def test_every_combination_is_there_once(tasks, configs, models, axes):
         ("grid.l2 = {a = 1}", "or a list of them, got {'a': 1}."),
         ("grid.'l 2' = 1", "a setting needs a name such as learning_rate, got 'l 2'."),
         ("grid.l2 = [0.1", "is not a TOML file: "),
-        ("grid.l2 = nan", "l2 must be a non-negative number, got nan."),
-        ("grid.l2 = -1", "l2 must be a non-negative number, got -1."),
+        ("grid.l2 = nan", "l2 must be a number from 0 to below 1e+300, got nan."),
+        ("grid.l2 = -1", "l2 must be a number from 0 to below 1e+300, got -1."),
         (
             "recipe = 'nope'",
             "coordconv has no recipe 'nope'; expected one of tuned, article, paper, rule.",

@@ -121,6 +121,8 @@ def test_many_models_are_set_side_by_side_to_fit_a_page():
         ([], {}, "There is no model to draw; name at least one."),
         (["net"], {"width": 2}, "width=2 is out of range; expected a number of inches from 3 to"),
         (["net"], {"width": float("nan")}, "width=nan is out of range"),
+        (["net"], {"width": "7"}, "width='7' is out of range"),
+        ("net", {}, "models must be a list, got 'net'; put it into brackets."),
     ],
 )
 def test_what_cannot_be_drawn_is_an_error(models, changes, sentence):

@@ -222,9 +222,10 @@ def test_step_epochs_without_their_schedule_are_refused():
 def test_epochs_replace_steps():
     assert Recipe(steps=7).replace({"epochs": 3}).steps == 0
     assert Recipe(epochs=3, steps=7).replace({"steps": 9}).epochs == 1
-    assert Recipe(epochs=3, steps=7).replace({"steps": 0}).epochs == 3
-    with pytest.raises(ValueError, match=r"epochs must be a positive integer, got None\."):
+    with pytest.raises(ValueError, match="epochs=None is a NoneType; expected an integer from 1"):
         Recipe().replace({"epochs": None})
+    with pytest.raises(ValueError, match="steps=0 is out of range; expected an integer from 1 to"):
+        Recipe(epochs=3, steps=7).replace({"steps": 0})
     with pytest.raises(ValueError, match="steps and epochs exclude each other; give one of them."):
         Recipe().replace({"epochs": 3, "steps": 7})
 
@@ -273,27 +274,33 @@ def test_settings_that_are_no_recipes_are_the_models():
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"epochs": 0}, "epochs must be a positive integer, got 0."),
-        ({"batch_size": 2.5}, "batch_size must be a positive integer, got 2.5."),
-        ({"epochs": True}, "epochs must be a positive integer, got True."),
-        ({"learning_rate": -1}, "learning_rate must be a non-negative number, got -1."),
-        ({"steps": -1}, "steps must be a non-negative integer, got -1."),
-        ({"warmup": -1}, "warmup must be a non-negative number, got -1."),
-        ({"ema": 1}, "ema must be from 0 to below 1, got 1."),
-        ({"beta_1": 1.0}, "beta_1 must be from 0 to below 1, got 1.0."),
-        ({"decay_tables": 1}, "decay_tables must be true or false, got 1."),
+        ({"epochs": 0}, "epochs=0 is out of range; expected an integer from 1 to 1000000000."),
+        ({"batch_size": 2.5}, "batch_size=2.5 is a float; expected an integer from 1 to"),
+        ({"epochs": True}, "epochs=True is a bool; expected an integer from 1 to"),
+        ({"learning_rate": -1}, "learning_rate must be a number from 0 to below 1e.300, got -1."),
+        ({"learning_rate": 1e300}, r"from 0 to below 1e\+300, got 1e\+300\."),
+        ({"steps": -1}, "steps=-1 is out of range; expected an integer from 0 to 1000000000."),
+        ({"steps": 10**30}, "steps=.* is out of range; expected an integer from 0 to 1000000000."),
+        ({"warmup": -1}, "warmup must be a number from 0 to below 1e.300, got -1."),
+        ({"ema": 1}, "ema must be a number from 0 to below 1, got 1."),
+        ({"beta_1": 1.0}, "beta_1 must be a number from 0 to below 1, got 1.0."),
+        ({"decay_tables": 1}, "decay_tables must be True or False, got 1."),
         ({"optimizer": "lion"}, "optimizer='lion' is unknown; expected one of adam, sgd."),
-        ({"l2": float("nan")}, "l2 must be a non-negative number, got nan."),
-        ({"weight_decay": "2"}, "weight_decay must be a non-negative number, got '2'."),
+        ({"l2": float("nan")}, "l2 must be a number from 0 to below 1e.300, got nan."),
+        ({"weight_decay": "2"}, "weight_decay must be a number from 0 to below 1e.300, got '2'."),
         (
             {"schedule": "sine"},
-            "schedule='sine' is unknown; expected one of constant, cosine, step.",
+            r"schedule='sine' is unknown \(did you mean 'cosine'\?\); expected one of constant, ",
         ),
     ],
 )
 def test_bad_settings_give_one_sentence(settings, sentence):
     with pytest.raises(ValueError, match=sentence):
         Recipe(**settings)
+
+
+def test_a_bool_of_numpy_is_one():
+    assert Recipe(decay_tables=np.True_) == Recipe(decay_tables=True)
 
 
 @pytest.mark.parametrize("ignored", [False, True])

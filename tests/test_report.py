@@ -16,6 +16,7 @@ from PIL import Image
 from run_files import CONFIG, result, several
 
 from not_so_clevr import report, results
+from not_so_clevr.checks import UserError
 from not_so_clevr.report.page import _text
 
 HOSTILE = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(2)> $x$ ]]> {{ 7 * 7 }}\n\0\ud800javascript:alert(3)\x1b\u202e"
@@ -150,6 +151,25 @@ def test_a_run_that_was_made_from_no_checkout_has_an_unknown_commit(tmp_path):
     text = report.page([result("installed", environment={"commit": None})], [tmp_path])
     assert "<code>unknown</code> (1)" in text
     assert "null" not in Page(text).text
+
+
+def test_a_page_ends_in_html(tmp_path):
+    with pytest.raises(UserError, match="page.txt has no known format; .* that ends in .html."):
+        report.write(tmp_path / "page.txt", [result("net")], ["runs"])
+    report.write(str(tmp_path / "page.html"), [result("net")], ["runs"])
+    assert [file.name for file in tmp_path.iterdir()] == ["page.html"]
+
+
+def test_one_folder_is_no_list(tmp_path):
+    for folders in ("runs", tmp_path):
+        with pytest.raises(
+            UserError, match="folders must be a list, got .*; put it into brackets."
+        ):
+            report.page([result("net")], folders)
+        with pytest.raises(
+            UserError, match="folders must be a list, got .*; put it into brackets."
+        ):
+            report.load(folders)
 
 
 def test_settings_that_a_compiled_model_did_not_use_are_not_told(tmp_path):

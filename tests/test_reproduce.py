@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 
 from not_so_clevr import reproduce
 from not_so_clevr.benchmark import registry
+from not_so_clevr.benchmark.options import RunOptions
+from not_so_clevr.checks import UserError
 from not_so_clevr.cli import many, terminal
 from not_so_clevr.dataset.config import as_config
 from not_so_clevr.results import Result, naming, published
@@ -164,6 +166,27 @@ def test_rows_are_chosen_by_id_or_pattern_each_once():
         match="--row deconv matches none of the 12 rows; expected an id such as classification/uniform/coordconv",
     ):
         reproduce.select(["article"], ["deconv"])
+    with pytest.raises(UserError, match="suites must be a list, got 'article'; put it into brack"):
+        reproduce.select("article")
+    with pytest.raises(UserError, match="rows must be a list, got 'deconv'; put it into brackets."):
+        reproduce.select(["article"], "deconv")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"budget": "30m"}, "^budget must be a number of seconds, 0 or more, got '30m'; reproduce"),
+        ({"budget": float("nan")}, "budget must be a number of seconds, 0 or more, got nan;"),
+        ({"budget": -1}, "budget must be a number of seconds, 0 or more, got -1;"),
+        ({"seeds": 0}, "^seeds=0 is out of range; expected an integer from 1 to 10000.$"),
+        ({"seeds": -3}, "seeds=-3 is out of range"),
+        ({"seeds": "3"}, "seeds='3' is a str; expected an integer"),
+    ],
+)
+def test_bad_arguments_are_told_before_any_work(arguments, sentence, tmp_path):
+    options = RunOptions(data="memory", runs=tmp_path)
+    with pytest.raises(UserError, match=sentence):
+        next(reproduce.run(["article"], options, **arguments))
 
 
 @pytest.mark.parametrize(
@@ -370,7 +393,7 @@ def test_a_budget_is_a_time(text, seconds):
     assert reproduce.seconds(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "30", "m", "30 m", "-1m", "1d"])
+@pytest.mark.parametrize("text", ["", "30", "m", "30 m", "-1m", "1d", 30])
 def test_what_is_no_time_is_named(text):
     with pytest.raises(
         ValueError, match=f"must be a duration such as 90s, 30m or 1h30m, got {text!r}."
@@ -414,7 +437,7 @@ def test_a_budget_interrupts_and_the_same_command_goes_on(tmp_path):
     )
     first = command(tmp_path, "failures", *row, "--budget", "0.1s")
     assert first.returncode == 0, first.stderr
-    assert "1 runs to do, about" in first.stdout
+    assert "1 run to do, about" in first.stdout
     assert "out of time; this command continues it." in first.stdout
     assert "not run" in first.stdout
     (saved,) = tmp_path.rglob("*.incomplete/checkpoint.npz")
@@ -494,8 +517,8 @@ def test_a_run_that_is_made_elsewhere_keeps_no_other_back(tmp_path, monkeypatch,
     ("seconds", "words"),
     [
         ({}, "0 runs to do, about 0 s"),
-        ({"a": 60.0}, "1 runs to do, about 60 s"),
-        ({"a": None}, "1 runs to do, 1 of unknown length"),
+        ({"a": 60.0}, "1 run to do, about 60 s"),
+        ({"a": None}, "1 run to do, 1 of unknown length"),
         ({"a": 60.0, "b": None, "c": 30.0}, "3 runs to do, about 90 s and 1 of unknown length"),
     ],
 )
@@ -554,10 +577,15 @@ def test_a_damaged_run_of_another_model_keeps_nothing_back(tmp_path):
     [
         (["articel"], "There is no suite 'articel'"),
         (["article", "--row", "x"], "--row x matches none of the 12 rows"),
+        (["article", "--row", ""], "--row '' matches none of the 12 rows"),
         (["article", "--seeds", "0"], "--seeds=0 is"),
         (
             ["article", "--budget", "1"],
             "--budget must be a duration such as 90s, 30m or 1h30m, got '1'.",
+        ),
+        (
+            ["article", "--budget", "1m"],
+            "--budget 1m is for runs, and --only-print starts none; omit one.",
         ),
         (["article", "-o", "table.txt"], "table.txt has no known format"),
         (["article", "--data", "disk"], "data='disk' is unknown; expected one of tfds, memory."),

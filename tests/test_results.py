@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import math
 import os
 import pathlib
 
@@ -411,6 +412,48 @@ def test_folders_without_results_are_named(tmp_path):
         ValueError, match=r"There is no result.json below .*; make one with: not-so-clevr train."
     ):
         results.load([tmp_path])
+
+
+@pytest.mark.parametrize(
+    ("statistic", "sentence"),
+    [
+        (
+            lambda: results.share_interval(5, 3),
+            "successes=5 is out of range; expected an integer f",
+        ),
+        (lambda: results.share_interval(0, 0), "trials=0 is out of range; expected an integer fro"),
+        (lambda: results.share_interval(1, 2, "best"), "method='best' is unknown; expected one of"),
+        (lambda: results.sign_test(-1, 3), "only_first=-1 is out of range; expected an integer"),
+        (lambda: results.interval([1, 2, math.nan]), "values must be finite numbers, got nan."),
+        (lambda: results.interval(3), "values must be a list, got 3; put it into brackets."),
+    ],
+)
+def test_numbers_without_a_statistic_are_told(statistic, sentence):
+    with pytest.raises(UserError, match=sentence):
+        statistic()
+
+
+def test_files_may_be_strings(tmp_path):
+    result().write(str(tmp_path / "run"))
+    assert results.Result.read(str(tmp_path / "run" / results.FILE)).id == result().id
+    results.write_lines(str(tmp_path / "lines.jsonl"), [result()])
+    assert [run.id for run in results.read_lines(str(tmp_path / "lines.jsonl"))] == [result().id]
+    results.write_leaderboard(results.leaderboard([result()]), str(tmp_path / "board.md"))
+    assert (tmp_path / "board.md").read_text().startswith("# Leaderboard")
+
+
+def test_one_place_is_no_list(tmp_path):
+    for place in (str(tmp_path), tmp_path):
+        with pytest.raises(
+            UserError, match="^places must be a list, got .*; put it into brackets.$"
+        ):
+            results.load(place)
+    with pytest.raises(UserError, match="^configs must be a list, got 'quadrant'; put it into"):
+        results.reference("quadrant")
+    with pytest.raises(UserError, match="^model must be a list, got 'coordconv'; put it into"):
+        results.select([result()], {"model": "coordconv"})
+    with pytest.raises(UserError, match="^3 is a int; expected a path, as str or Path.$"):
+        results.load([3])
 
 
 def test_the_leaderboard_is_written_in_three_formats(tmp_path):

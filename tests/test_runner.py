@@ -21,6 +21,7 @@ from not_so_clevr.benchmark import progress, runner, training
 from not_so_clevr.benchmark.events import Failed, Finished, OutOfTime, Started
 from not_so_clevr.benchmark.experiment import plan
 from not_so_clevr.benchmark.options import RunOptions
+from not_so_clevr.checks import UserError
 from not_so_clevr.dataset.generate import generate
 from not_so_clevr.reproduce import grids, sweep
 
@@ -121,6 +122,20 @@ def test_nothing_is_generated_for_runs_that_cannot_be_written(start, tmp_path, m
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="Cannot write into .*: .*file is not a folder; choose"):
         list(start(planned(), RunOptions(runs=tmp_path / "file" / "below")))
+
+
+def test_what_is_no_run_is_told():
+    for runs, sentence in (
+        ([3], "runs must be those of benchmark.plan, got 3."),
+        (planned()[0], "runs must be a list, got Run.*; put it into brackets."),
+    ):
+        with pytest.raises(UserError, match=sentence):
+            list(runner.train(runs, RunOptions(data="memory")))
+
+
+def test_to_wait_is_a_bool(tmp_path):
+    with pytest.raises(UserError, match="wait must be True or False, got 'no'."):
+        list(runner.train(planned(), RunOptions(data="memory", runs=tmp_path), wait="no"))
 
 
 def test_when_the_time_is_over_the_run_is_kept_and_no_other_begins(tmp_path):

@@ -144,8 +144,14 @@ def test_the_recipe_in_a_file_is_for_its_task(tmp_path):
         with pytest.raises(UserError, match="recipe=.* is neither a name nor a file"):
             benchmark.plan("coordconv", **TASK, recipe=wrong)
     for one in (path, file):
-        with pytest.raises(UserError, match="recipes must be a list of recipes, got .*found.toml"):
+        with pytest.raises(
+            UserError, match="recipes must be a list, got .*found.toml.*; put it into"
+        ):
             protocol.plan("coordconv", recipes=one)
+    with pytest.raises(UserError, match="recipes must be a list, got 3; put it into brackets."):
+        protocol.plan("coordconv", recipes=3)
+    with pytest.raises(UserError, match="quick must be True or False, got 'no'."):
+        protocol.plan("coordconv", quick="no")
     assert protocol.plan("coordconv", recipes=[path]).runs[0].file == file
     planned = protocol.plan("coordconv", recipes=[file, "article"])
     names = {run.task.name: run.file or run.recipe_name for run in planned.runs}

@@ -20,6 +20,7 @@ from subprocesses import COMMAND
 from not_so_clevr import cli, reproduce
 from not_so_clevr.benchmark import progress, runner
 from not_so_clevr.benchmark.options import RunOptions
+from not_so_clevr.checks import UserError
 from not_so_clevr.cli import many
 from not_so_clevr.reproduce import cluster, sweep, worker
 from not_so_clevr.results import Result
@@ -198,7 +199,7 @@ def test_a_sweep_outlives_failures_and_kills(folder, monkeypatch):
     before = (fine / "result.json").stat().st_mtime_ns
     status, output, errors = finish(start(folder, "sweep", "grid.toml"))
     assert status == 0, errors
-    assert "1 runs to do" in output
+    assert "1 run to do" in output
     assert "my_module.raises-epochs=150 | 0 of 1 [0, 98] |" in output
     assert "my_module.dies-epochs=150 | 0 of 1 [0, 98] |" in output
     assert len(re.findall(r"epoch 150 of 150, loss", read_log(raises))) == 1
@@ -569,3 +570,9 @@ def test_a_sweep_leaves_the_process_as_it_was(fails, monkeypatch):
         assert slots == 2
     assert dict(os.environ) == before
     assert own._worker_logs_enabled == logs
+
+
+def test_whole_gpus_are_any_number():
+    cluster.check_resources(1, 2)
+    with pytest.raises(UserError, match="--gpus-per-run must be 0 to 1, or a whole .*, got '1'."):
+        cluster.check_resources(1, "1")

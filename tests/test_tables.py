@@ -121,5 +121,6 @@ def test_a_file_that_cannot_be_written_is_told_before_any_work(tmp_path):
     ):
         with pytest.raises(OSError, match=sentence):
             tables.check_file(file)
-    tables.check_file(tmp_path / "new" / "newer" / "a.md")
+    new = tmp_path / "new" / "newer" / "a.md"
+    assert tables.check_file(new) == tables.check_file(str(new)) == new
     assert sorted(file.name for file in tmp_path.iterdir()) == ["file", "folder.md"]

@@ -233,8 +233,8 @@ def test_a_run_that_is_stopped_while_it_is_measured_elsewhere_is_complete(tmp_pa
     [
         (["quadrent_32"], r"Unknown config 'quadrent_32' \(did you mean 'quadrant_32'\?\)"),
         ([HERE], f"also={HERE} is what .* is trained and measured on; omit it"),
-        (THERE, f"also must be a list of configs, got '{THERE}'"),
-        (3, "also must be a list of configs, got 3"),
+        (THERE, f"also must be a list, got '{THERE}'; put it into brackets."),
+        (3, "also must be a list, got 3; put it into brackets."),
     ],
 )
 def test_bad_others_are_refused_before_any_work(also, sentence, tmp_path, monkeypatch):

@@ -250,7 +250,7 @@ def test_a_run_that_another_process_makes_has_not_failed(start, monkeypatch, tmp
     [
         ('"net"', '"other"', "is a recipe of other for regression, not of net for regression."),
         ('"regression"', '"rendering"', "is a recipe of net for rendering, not of net for"),
-        ("steps = 4", "steps = -4", "steps must be a non-negative integer, got -4."),
+        ("steps = 4", "steps = -4", "steps=-4 is out of range; expected an integer"),
         ("points = 9", "points = 0", "search.points: "),
         ("name =", "nam =", "unknown key 'nam'; expected name, model, task, settings, search."),
     ],
@@ -471,6 +471,13 @@ def test_cores_and_gpus_are_those_of_runs_on_ray(command, option, monkeypatch, t
 def test_a_recipe_is_a_toml_file(name, tmp_path):
     with pytest.raises(UserError, match="is no name for a recipe; expected one that ends in .toml"):
         tuning.check_file(tmp_path / name)
+
+
+def test_the_points_of_a_search_differ():
+    with pytest.raises(
+        UserError, match="^learning_rate=0 leaves nothing to search, as three .* one"
+    ):
+        tuning.points(build, **WHERE, settings={"learning_rate": 0})
 
 
 def test_weight_decay_is_searched():

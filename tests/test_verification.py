@@ -462,6 +462,8 @@ def test_what_is_no_submission_is_told_in_one_sentence(submission, tmp_path):
         list(benchmark.verify(tmp_path / "nowhere"))
     with pytest.raises(UserError, match=r"entry.py is not a .jsonl file"):
         list(benchmark.verify(submission / "entry.py"))
+    with pytest.raises(UserError, match="every must be True or False, got 'no'."):
+        list(benchmark.verify(submission, every="no"))
     change(submission, 1, seed=0)
     with pytest.raises(UserError, match=f"has {ROW}/seed0 twice"):
         list(benchmark.verify(submission))

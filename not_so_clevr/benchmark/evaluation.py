@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import math
 import numbers
 import pathlib
 import sys
@@ -18,7 +17,7 @@ import numpy.typing as npt
 from not_so_clevr import files, results
 from not_so_clevr.benchmark import answers, environment, loading
 from not_so_clevr.benchmark.run_folder import RunFolder, claim
-from not_so_clevr.checks import UserError, integer
+from not_so_clevr.checks import UserError, boolean, integer
 from not_so_clevr.dataset.batches import Arrays, Examples
 from not_so_clevr.dataset.config import NotSoClevrConfig, as_config
 from not_so_clevr.dataset.tasks import Task, as_task
@@ -90,9 +89,12 @@ def evaluate(
     if parameters is not None:
         parameters = integer("parameters", parameters, 0, 2**63)
     if seconds is not None:
-        if not (isinstance(seconds, numbers.Real) and 0 <= seconds < math.inf):
-            raise UserError(f"seconds must be a non-negative number or None, got {seconds!r}.")
+        if not (isinstance(seconds, numbers.Real) and 0 <= seconds < record.MOST):
+            expected = f"a number from 0 to below {record.MOST:g} or None"
+            raise UserError(f"seconds must be {expected}, got {seconds!r}.")
         seconds = float(seconds)
+    if boolean("replace", replace) and runs is None:
+        raise UserError("replace needs the folder of all runs; give runs=, or omit it.")
     name = _name(predict, model, required=runs is not None)
     settings = _settings(settings or {})
     epochs = _history(history, task)
@@ -238,8 +240,10 @@ def _name(predict: Predict, model: str | None, *, required: bool) -> str:
             f"{type(predict).__name__} is a torch.nn.Module, which takes tensors; pass a function "
             "of arrays, e.g. lambda x: module(torch.from_numpy(x)), after module.eval()."
         )
-    name = str(model or getattr(predict, "__name__", type(predict).__name__))
-    if required and not model and (not inspect.isfunction(predict) or name == "<lambda>"):
+    if model is not None:
+        return naming.check_model("model", model)
+    name = str(getattr(predict, "__name__", type(predict).__name__))
+    if required and (not inspect.isfunction(predict) or name == "<lambda>"):
         raise UserError(NO_NAME.format(name=name, argument="model"))
     return name
 

@@ -146,6 +146,7 @@ def as_model(build: str | registry.Model | Build, name: str | None = None) -> re
         model = build if isinstance(build, registry.Model) else registry.describe(build)
     if name is None:
         return model
+    name = naming.check_model("name", name)
     findable = model.findable and model.name == name
     return dataclasses.replace(model, name=name, findable=findable, named=True)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from not_so_clevr import files
-from not_so_clevr.checks import MissingPackageError, UserError, one_of
+from not_so_clevr.checks import MissingPackageError, UserError, as_list, boolean, one_of
 from not_so_clevr.dataset.config import NotSoClevrConfig, as_config
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 TUNE_CONFIG = "quadrant_upper_left_32"
 
 DATA = ("tfds", "memory")  # Where examples come from: files of TFDS, or drawn in memory
+_SWITCHES = ("resume", "replace", "tensorboard", "distribute")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,22 +50,28 @@ class RunOptions:
         if self.runs is not None:
             files.expanded(self.runs)
         one_of("data", self.data, DATA)
+        for name in _SWITCHES:
+            object.__setattr__(self, name, boolean(name, getattr(self, name)))
         if self.data == "memory" and self.data_dir is not None:
             raise UserError(
                 f"data_dir={self.data_dir} has no effect with data=memory, which reads no files; "
                 "omit one of them."
             )
-        if isinstance(self.also, (str, NotSoClevrConfig)) or not isinstance(self.also, Iterable):
-            example = "also=['quadrant_128']"
-            raise UserError(f"also must be a list of configs, got {self.also!r}; e.g. {example}.")
-        others = {config.name: config for config in map(as_config, self.also)}
+        others = {config.name: config for config in map(as_config, as_list("also", self.also))}
         object.__setattr__(self, "also", tuple(others.values()))
         if not isinstance(self.verbose, (str, int)) or self.verbose not in ("auto", 0, 1):
             raise UserError(f"verbose={self.verbose!r} is unknown; expected one of auto, 0, 1.")
+        if callbacks := as_list("callbacks", self.callbacks):
+            import keras
+
+            for each in callbacks:
+                if not isinstance(each, keras.callbacks.Callback):
+                    raise UserError(f"callbacks must be those of Keras, got {each!r}.")
         if self.resume and self.replace:
             raise UserError("resume and replace exclude each other; give one of them.")
-        if self.tensorboard and self.runs is None:
-            raise UserError("tensorboard needs a folder to write to; give runs=, e.g. runs='runs'.")
+        for name in ("resume", "replace", "tensorboard"):
+            if getattr(self, name) and self.runs is None:
+                raise UserError(f"{name} needs the folder of all runs; give runs=, or omit it.")
         if self.tensorboard and not importlib.util.find_spec("tensorboard"):
             pip = "pip install 'not-so-clevr[tensorboard]'"
             raise MissingPackageError(f"TensorBoard is not installed; run: {pip}")

@@ -27,7 +27,7 @@ from not_so_clevr.benchmark import (
 from not_so_clevr.benchmark.events import Event, collected
 from not_so_clevr.benchmark.experiment import Build, Run
 from not_so_clevr.benchmark.options import RunOptions
-from not_so_clevr.checks import UserError
+from not_so_clevr.checks import UserError, as_list, boolean
 from not_so_clevr.dataset.tasks import TASKS
 from not_so_clevr.results import CAPABILITIES, Profile, Result, naming
 
@@ -71,13 +71,10 @@ def plan(
     name: str | None = None,
 ) -> Suite:
     """Returns the runs of a suite, after building each network. Arguments and errors as `suite`."""
+    quick = boolean("quick", quick)
     settings = experiment.as_settings(settings)
     model = experiment.as_model(build, name)
-    if isinstance(recipes, (str, os.PathLike)):
-        raise UserError(
-            f"recipes must be a list of recipes, got {recipes!r}; put it into brackets."
-        )
-    given = [recipe_file.as_text(each) for each in recipes]
+    given = [recipe_file.as_text(each) for each in as_list("recipes", recipes)]
     _check_recipes(model, given)
 
     chosen = {each: CAPABILITIES[each] for each in (QUICK if quick else CAPABILITIES)}

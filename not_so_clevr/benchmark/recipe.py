@@ -12,12 +12,17 @@ from typing import Any, TypeVar
 
 import keras
 
-from not_so_clevr.checks import UserError
+from not_so_clevr.checks import UserError, boolean, integer, one_of
 
 _ALLOWED = {
     "schedule": ("constant", "cosine", "step"),
     "loss": ("task", "mean_squared_error", "brightness"),
     "optimizer": ("adam", "sgd"),
+}
+_MOST = 10**9  # Of anything that is counted
+_ENDS = {  # Numbers are from 0 to below these.
+    **dict.fromkeys(("learning_rate", "weight_decay", "l2", "warmup", "clip"), 1e300),
+    **dict.fromkeys(("beta_1", "beta_2", "ema"), 1),
 }
 _TABLE = re.compile(r"embed|(^|_)pos(itions?)?(_|$)")  # Names of embeddings and position tables
 
@@ -83,31 +88,18 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.epochs is None:
             object.__setattr__(self, "epochs", 1 if self.steps else 20)
-        for name in ("epochs", "batch_size", "step_epochs"):
+        for name, least in {"epochs": 1, "batch_size": 1, "step_epochs": 1, "steps": 0}.items():
+            object.__setattr__(self, name, integer(name, getattr(self, name), least, _MOST))
+        for name, end in _ENDS.items():
             value = getattr(self, name)
-            if not _is_number(value, numbers.Integral) or value < 1:
-                raise UserError(f"{name} must be a positive integer, got {value!r}.")
-            object.__setattr__(self, name, int(value))
-        if not _is_number(self.steps, numbers.Integral) or self.steps < 0:
-            raise UserError(f"steps must be a non-negative integer, got {self.steps!r}.")
-        object.__setattr__(self, "steps", int(self.steps))
-        for name in ("learning_rate", "weight_decay", "l2", "warmup", "clip"):
-            value = getattr(self, name)
-            if not _is_number(value, numbers.Real) or not 0 <= value < 1e300:
-                raise UserError(f"{name} must be a non-negative number, got {value!r}.")
+            is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+            if not is_number or not 0 <= value < end:
+                raise UserError(f"{name} must be a number from 0 to below {end:g}, got {value!r}.")
             object.__setattr__(self, name, float(value))
-        for name in ("beta_1", "beta_2", "ema"):
-            value = getattr(self, name)
-            if not _is_number(value, numbers.Real) or not 0 <= value < 1:
-                raise UserError(f"{name} must be from 0 to below 1, got {value!r}.")
-            object.__setattr__(self, name, float(value))
-        if not isinstance(self.decay_tables, bool):
-            raise UserError(f"decay_tables must be true or false, got {self.decay_tables!r}.")
+        decay_tables = boolean("decay_tables", self.decay_tables)
+        object.__setattr__(self, "decay_tables", decay_tables)
         for name, allowed in _ALLOWED.items():
-            value = getattr(self, name)
-            if value not in allowed:
-                expected = ", ".join(allowed)
-                raise UserError(f"{name}={value!r} is unknown; expected one of {expected}.")
+            one_of(name, getattr(self, name), allowed)
         if not isinstance(self.model, Mapping):
             raise UserError(f"model must be a dict of settings, got {self.model!r}.")
 
@@ -124,12 +116,12 @@ class Recipe:
         """
         names = self.names()
         own = {name: value for name, value in settings.items() if name in names}
-        if "epochs" in own and own.setdefault("steps", 0):
+        if "steps" in own and "epochs" in own:
             raise UserError("steps and epochs exclude each other; give one of them.")
-        if own.get("steps"):
-            own.setdefault("epochs", None)
-        elif own.get("epochs", 1) is None:
-            raise UserError("epochs must be a positive integer, got None.")
+        if "steps" in own:  # 0 would mean the epochs of the recipe, under another name.
+            own |= {"steps": integer("steps", own["steps"], 1, _MOST), "epochs": None}
+        elif "epochs" in own:
+            own |= {"epochs": integer("epochs", own["epochs"], 1, _MOST), "steps": 0}
         if "step_epochs" in own and own.get("schedule", self.schedule) != "step":
             raise UserError("step_epochs is for the schedule 'step'; add schedule='step'.")
         model = {name: value for name, value in settings.items() if name not in names}
@@ -271,10 +263,6 @@ def separate(model: keras.Model) -> None:
     if getattr(model.optimizer, "use_ema", False):
         for variable in model.trainable_variables:
             variable.assign(keras.ops.copy(variable.value))
-
-
-def _is_number(value: Any, kind: type) -> bool:
-    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 def with_recipes(*, source: str, **recipes: Mapping[str, Recipe]) -> Callable[[_Build], _Build]:

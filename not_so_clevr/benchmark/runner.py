@@ -13,7 +13,7 @@ from not_so_clevr.benchmark.events import Event, Failed, Finished, OutOfTime, St
 from not_so_clevr.benchmark.experiment import Run
 from not_so_clevr.benchmark.options import RunOptions
 from not_so_clevr.benchmark.run_folder import Busy
-from not_so_clevr.checks import UserError
+from not_so_clevr.checks import UserError, as_list, boolean
 from not_so_clevr.dataset import devices
 from not_so_clevr.dataset.generate import generate
 from not_so_clevr.results import Result
@@ -35,6 +35,11 @@ def train(runs: Sequence[Run], options: RunOptions, *, wait: bool = False) -> It
     Raises:
         Exception: before anything is generated or trained, as `benchmark.run`; later, as `make`.
     """
+    wait = boolean("wait", wait)
+    runs = as_list("runs", runs)
+    for run in runs:
+        if not isinstance(run, Run):
+            raise UserError(f"runs must be those of benchmark.plan, got {run!r}.")
     devices = distribution.devices() if options.distribute else []
     for run in runs:
         options.check(run)

@@ -275,7 +275,13 @@ def points(
         raise UserError("weight_decay is what the search is over; omit it.")
     usual = experiment.plan(build, task=task, config=config, settings=changed(settings), name=name)
     recipe_file.check(usual.recipe)
-    rates = [float(f"{factor * usual.recipe.learning_rate:.{_DIGITS}g}") for factor in RATES]
+    middle = usual.recipe.learning_rate
+    rates = [float(f"{factor * middle:.{_DIGITS}g}") for factor in RATES]
+    if len(set(rates)) < len(rates):
+        raise UserError(
+            f"learning_rate={middle:g} leaves nothing to search, as three times it is the same; "
+            "give a larger one."
+        )
     return [
         experiment.plan(
             build,

@@ -45,7 +45,7 @@ from not_so_clevr.benchmark.events import collected
 from not_so_clevr.benchmark.experiment import Run
 from not_so_clevr.benchmark.options import RunOptions
 from not_so_clevr.benchmark.recipe import Recipe
-from not_so_clevr.checks import UserError, integer
+from not_so_clevr.checks import UserError, boolean, integer
 from not_so_clevr.dataset.batches import Examples
 from not_so_clevr.dataset.config import as_config
 from not_so_clevr.dataset.metrics import METRICS
@@ -135,6 +135,7 @@ def check(
     verbose: str | int,
 ) -> Iterator[Check]:
     """Measures the results that `read` has found in a place; otherwise as `verify`."""
+    every = boolean("every", every)
     if every and seed is not None:
         raise UserError(f"seed={seed} and every=True exclude each other; give one of them.")
     if seed is not None:
@@ -142,7 +143,7 @@ def check(
     if seed is not None and all(each.seed != seed for each in found):
         seeds = ", ".join(map(str, sorted({each.seed for each in found})))
         raise UserError(f"{place} has no result with seed {seed}; expected one of {seeds}.")
-    options = RunOptions(data="memory", runs=runs, resume=True, verbose=verbose)
+    options = RunOptions(data="memory", runs=runs, resume=runs is not None, verbose=verbose)
 
     impossible = set()
     for result in found:

@@ -73,6 +73,8 @@ def reproduce_published(
     if seeds is not None:
         seeds = integer("--seeds", seeds, 1, 10_000)
     seconds = None if budget is None else reproduce.seconds(budget)
+    if only_print and budget is not None:
+        raise UserError(f"--budget {budget} is for runs, and --only-print starts none; omit one.")
     how = RunOptions(data, data_dir, runs, resume=True, verbose=1)
     going = reproduce.run(suites, how, rows=rows or [], seeds=seeds, budget=seconds)
     planned = _print_plan(going, only_print)
@@ -281,8 +283,7 @@ def _follow(going: Iterable[object]) -> Sequence[sweep.Attempt]:
 
     def how_to_continue() -> str:
         left = sum(not each.over for each in attempts)
-        runs = "1 run" if left == 1 else f"{left} runs"
-        return f"interrupted; the same command continues with {runs}."
+        return f"interrupted; the same command continues with {terminal.counted(left)}."
 
     show: Callable[..., None] | None = None
     with terminal.interruptible(how_to_continue), contextlib.ExitStack() as stack:

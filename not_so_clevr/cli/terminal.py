@@ -160,7 +160,7 @@ def print_left(
     parts = [f"about {tables.duration(sum(known))}"] if known or not left else []
     if len(known) < len(left):
         parts.append(f"{len(left) - len(known)} of unknown length")
-    print(f"{len(left)} runs to do, {' and '.join(parts)}", flush=True)
+    print(f"{counted(len(left))} to do, {' and '.join(parts)}", flush=True)
 
     if each:
         rows = [
@@ -168,6 +168,11 @@ def print_left(
             for (row, seed), time in zip(left, times, strict=True)
         ]
         print_table(["run", "estimate"], rows, wide=["run"])
+
+
+def counted(runs: int) -> str:
+    """Returns a number of runs as text: `1 run`, `3 runs`."""
+    return "1 run" if runs == 1 else f"{runs} runs"
 
 
 def print_result(result: results.Result) -> None:

@@ -11,6 +11,7 @@ import collections
 import dataclasses
 import hashlib
 import json
+import os
 import pathlib
 import statistics
 import urllib.parse
@@ -23,7 +24,7 @@ from matplotlib.figure import Figure
 
 import not_so_clevr
 from not_so_clevr import files, results
-from not_so_clevr.checks import UserError
+from not_so_clevr.checks import UserError, as_list
 from not_so_clevr.dataset.config import as_config
 from not_so_clevr.report import charts, explorer, headline, maps, style, triangle
 from not_so_clevr.results import Result, naming, tables
@@ -47,23 +48,29 @@ class Drawing:
 
 def load(folders: Iterable[pathlib.Path], *, none: bool = False) -> tuple[list[Result], list[str]]:
     """Returns the same as `results.load`, with the examples of each run that has them."""
-    found, problems = results.load(folders, none=none)
+    found, problems = results.load(as_list("folders", folders), none=none)
     return [run.with_examples() for run in found], problems
 
 
 def write(
-    file: pathlib.Path,
+    file: str | os.PathLike[str],
     runs: Sequence[Result],
     folders: Iterable[pathlib.Path],
     reference: Sequence[Result] = (),
 ) -> None:
-    """Writes the page. Raises OSError, one sentence, if the file cannot be written."""
+    """Writes the page.
+
+    Raises:
+        UserError: one sentence, unless the file ends in .html.
+        OSError: one sentence, if the file cannot be written.
+    """
+    file = tables.check_file(file, FORMATS)
     text = page(runs, folders, reference)
     with files.replacing(file) as temporary:
         temporary.write_bytes(text.encode(errors="replace"))  # JSON may hold lone surrogates.
 
 
-def write_figures(folder: pathlib.Path, runs: Sequence[Result]) -> list[pathlib.Path]:
+def write_figures(folder: str | os.PathLike[str], runs: Sequence[Result]) -> list[pathlib.Path]:
     """Writes the triangles, and the figures of each task and config, as PNG and PDF.
 
     Returns:
@@ -72,6 +79,7 @@ def write_figures(folder: pathlib.Path, runs: Sequence[Result]) -> list[pathlib.
     Raises:
         OSError: one sentence, if a file cannot be written.
     """
+    folder = files.expanded(folder)
     written = []
     order = charts.labels(runs)
 
@@ -126,7 +134,7 @@ def page(
         steps=explorer.STEPS,
         explanation=results.EXPLANATION,
         runs=runs,
-        folders=list(map(str, folders)),
+        folders=list(map(str, as_list("folders", folders))),
         commits=sorted(collections.Counter(map(_commit, runs)).items()),
         columns=results.COLUMNS,
         rows=[(row, _cells(row)) for row in rows],

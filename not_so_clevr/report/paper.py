@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import numbers
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
 from not_so_clevr import results
-from not_so_clevr.checks import UserError, did_you_mean
+from not_so_clevr.checks import UserError, as_list, did_you_mean
 from not_so_clevr.dataset.config import as_config
 from not_so_clevr.report import maps, style
 from not_so_clevr.results import Result
@@ -56,9 +57,10 @@ def errors_figure(
             reference results; if the width or the config is invalid, or there is less than an inch
             for each task.
     """
-    if not NARROWEST <= width <= WIDEST:
+    if not (isinstance(width, numbers.Real) and NARROWEST <= width <= WIDEST):
         expected = f"expected a number of inches from {NARROWEST:g} to {WIDEST:g}"
-        raise UserError(f"width={width} is out of range; {expected}.")
+        raise UserError(f"width={width!r} is out of range; {expected}.")
+    models = as_list("models", models)
     if not models:
         raise UserError("There is no model to draw; name at least one.")
     name = as_config(config).name

@@ -127,8 +127,7 @@ def write(figure: Figure, file: str | pathlib.Path, dpi: int = 300, **metadata: 
         UserError: if the file has another suffix.
         OSError: if it cannot be written.
     """
-    file = pathlib.Path(file)
-    tables.check_file(file, FORMATS)
+    file = tables.check_file(file, FORMATS)
     ending = file.suffix[1:]
     options: dict[str, Any] = {"metadata": {**_METADATA[ending], **metadata}, "dpi": dpi}
     with files.replacing(file) as temporary:

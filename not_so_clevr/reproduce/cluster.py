@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import numbers
 import os
 import signal
 import socket
@@ -28,8 +29,9 @@ _OBJECTS = 100 * 2**20  # Bytes of Ray's object store; only results pass through
 def check_resources(cpus: int, gpus: float) -> None:
     """Raises UserError unless Ray can give a task this many CPUs and GPUs."""
     integer("--cpus-per-run", cpus, 1, 10_000)
-    if not (0 <= gpus <= 1 or (gpus > 1 and gpus.is_integer())):
-        raise UserError(f"--gpus-per-run must be 0 to 1, or a whole number, got {gpus:g}.")
+    is_number = isinstance(gpus, numbers.Real)
+    if not is_number or not (0 <= gpus <= 1 or (gpus > 1 and float(gpus).is_integer())):
+        raise UserError(f"--gpus-per-run must be 0 to 1, or a whole number, got {gpus!r}.")
 
 
 def check_address(address: str | None) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import fnmatch
 import functools
+import numbers
 import pathlib
 import re
+import shlex
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -14,7 +16,7 @@ from typing import TYPE_CHECKING
 from not_so_clevr import files, results
 from not_so_clevr.benchmark.events import Event
 from not_so_clevr.benchmark.options import RunOptions
-from not_so_clevr.checks import UserError
+from not_so_clevr.checks import UserError, as_list, integer
 from not_so_clevr.dataset.config import as_config
 from not_so_clevr.dataset.geometry import CanvasSize
 from not_so_clevr.dataset.metrics import METRICS
@@ -84,15 +86,20 @@ def run(
         Planned, then the events of `benchmark.runner.make`.
 
     Raises:
-        UserError: if a suite or a row is unknown.
+        UserError: if a suite or a row is unknown, or another argument is wrong.
         OSError: if the folder of runs does not exist; and whatever `make` raises.
     """
-    chosen = None if seeds is None else range(seeds)
+    chosen = None if seeds is None else range(integer("seeds", seeds, 1, 10_000))
+    if budget is not None and not (isinstance(budget, numbers.Real) and budget >= 0):
+        raise UserError(
+            f"budget must be a number of seconds, 0 or more, got {budget!r}; "
+            "reproduce.seconds('30m') is one."
+        )
     planned = look(plan(select(suites, rows)), chosen, options.runs)
     yield planned
     from not_so_clevr.benchmark import runner
 
-    options = dataclasses.replace(options, resume=True)
+    options = dataclasses.replace(options, resume=options.runs is not None)
     yield from runner.make(planned.runs, options, budget)
 
 
@@ -103,7 +110,7 @@ def select(suites: Iterable[str], patterns: Sequence[str] = ()) -> list[Experime
         UserError: if a suite is unknown, or a pattern matches nothing.
     """
     chosen: dict[str, Experiment] = {}
-    for name in suites:
+    for name in as_list("suites", suites):
         for experiment in theses.suite(name):
             chosen.setdefault(experiment.id, experiment)
     return [chosen[key] for key in matching(list(chosen), patterns)]
@@ -115,12 +122,14 @@ def matching(ids: Sequence[str], patterns: Sequence[str]) -> list[str]:
     Raises:
         UserError: if a pattern matches nothing.
     """
+    patterns = as_list("rows", patterns)
     wanted = set() if patterns else set(ids)
     for pattern in patterns:
         matches = fnmatch.filter(ids, pattern)
         if not matches:
             expected = f"expected an id such as {ids[0]}, or a pattern with *"
-            raise UserError(f"--row {pattern} matches none of the {len(ids)} rows; {expected}.")
+            row = shlex.quote(pattern)
+            raise UserError(f"--row {row} matches none of the {len(ids)} rows; {expected}.")
         wanted.update(matches)
     return [key for key in ids if key in wanted]
 
@@ -261,7 +270,7 @@ def seconds(text: str) -> float:
     Raises:
         UserError: if the text is not a duration.
     """
-    if not re.fullmatch(r"(\d+(\.\d+)?[hms])+", text):
+    if not isinstance(text, str) or not re.fullmatch(r"(\d+(\.\d+)?[hms])+", text):
         raise UserError(f"--budget must be a duration such as 90s, 30m or 1h30m, got {text!r}.")
     return sum(
         float(number) * _UNITS[unit] for number, unit in re.findall(r"([\d.]+)([hms])", text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import pathlib
+import os
 import statistics
 from collections.abc import Iterable, Sequence
 
@@ -194,7 +194,7 @@ def to_markdown(rows: Iterable[Reproduction]) -> str:
     return f"{_INTRODUCTION}{results.made_with(row.software for row in rows)}{''.join(parts)}"
 
 
-def write_table(rows: Sequence[Reproduction], file: pathlib.Path) -> None:
+def write_table(rows: Sequence[Reproduction], file: str | os.PathLike[str]) -> None:
     """Writes the rows of `table` to a .md, .csv or .json file.
 
     Raises:

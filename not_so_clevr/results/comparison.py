@@ -93,7 +93,7 @@ def compare(first: str, second: str, results: Iterable[Result]) -> list[Comparis
         UserError: one sentence, if a model has no runs, or both have none in common.
     """
     runs = list(results)
-    labels = dict.fromkeys(run.label for run in runs)
+    labels = list(dict.fromkeys(run.label for run in runs))
     for label in (first, second):
         if label not in labels:
             raise UserError(f"There are no runs of {label!r}{_hint(label, labels)}.")
@@ -118,7 +118,7 @@ def compare(first: str, second: str, results: Iterable[Result]) -> list[Comparis
 
 def _hint(label: str, labels: Iterable[str]) -> str:
     """Returns what to give instead of a label: those of the same model, or the first ones."""
-    of_model = [each for each in labels if each.startswith(naming.label(label, ""))]
+    of_model = [each for each in labels if each.startswith(naming.label(str(label), ""))]
     near = of_model or list(labels)
     more = len(near) - _SHOWN
     expected = ", ".join(near[:_SHOWN]) + (f", or one of {more} more" if more > 0 else "")

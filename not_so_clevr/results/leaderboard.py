@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import pathlib
+import os
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -289,7 +289,7 @@ def values(row: Row) -> list[Any]:
     return [column.value(row) for column in COLUMNS.values()]
 
 
-def write(rows: Sequence[Row], file: pathlib.Path) -> None:
+def write(rows: Sequence[Row], file: str | os.PathLike[str]) -> None:
     """Writes rows as `tables.write` does; Markdown and JSON include what others published."""
     tables.write(file, rows, to_markdown, published=[row._asdict() for row in elsewhere(rows)])
 

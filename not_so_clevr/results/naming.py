@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import re
+import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -20,6 +21,15 @@ _WORDS = {"true": True, "false": False}
 def run_id(task: str, config: str, label: str, seed: int | None = None) -> str:
     """Returns the id of a run, or of all its seeds; it is also the path below the runs' folder."""
     return f"{task}/{config}/{label}" + ("" if seed is None else f"/seed{seed}")
+
+
+def check_model(argument: str, name: object) -> str:
+    """Returns the name of a model. Raises UserError unless it has a letter or a digit."""
+    if not isinstance(name, str) or not any(map(str.isalnum, name)):
+        raise UserError(
+            f"{argument}={name!r} is no name; expected a string with a letter or a digit."
+        )
+    return name
 
 
 def label(model: str, recipe: str) -> str:
@@ -51,7 +61,8 @@ def read(text: str) -> tuple[str, Any]:
     """
     name, equals, value = text.partition("=")
     if not (name.isidentifier() and equals):
-        raise UserError(f"--set {text} is not a setting; expected NAME=VALUE, e.g. epochs=10.")
+        given = f"--set {shlex.quote(text)}"
+        raise UserError(f"{given} is not a setting; expected NAME=VALUE, e.g. epochs=10.")
     try:
         return name, ast.literal_eval(value)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):

@@ -31,7 +31,8 @@ SCHEMA_FILE = pathlib.Path(__file__).with_name("result.schema.json")
 
 _RENAMED = {"right": "accuracy_metric", "closeness": "distance_metric"}  # From schema 1
 
-Amount = Annotated[float, Field(ge=0, lt=1e30)]
+MOST = 1e30  # Of a metric or of seconds
+Amount = Annotated[float, Field(ge=0, lt=MOST)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]  # Keras takes no others.
 Number = Annotated[int, Field(ge=0, le=2**63)]
 

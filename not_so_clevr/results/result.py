@@ -15,6 +15,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import os
 import pathlib
 import re
 import zipfile
@@ -229,13 +230,14 @@ class Result:
         ignored = {name: None for name, value in self.settings.items() if value is None}
         return self.settings == {**recipe, **ignored}
 
-    def write(self, folder: pathlib.Path) -> None:
+    def write(self, folder: str | os.PathLike[str]) -> None:
         """Writes result.json and errors.npz. Raises OSError, naming the file, if that fails."""
         flat = {
             f"{split}/{name}": values
             for split, columns in self.examples.items()
             for name, values in columns.items()
         }
+        folder = pathlib.Path(folder)
         with files.replacing(folder / ERRORS) as temporary, temporary.open("wb") as stream:
             np.savez_compressed(stream, **flat)  # type: ignore[arg-type]
         self.write_record(folder)
@@ -246,7 +248,7 @@ class Result:
             temporary.write_text(json.dumps(self.values(), indent=1) + "\n")
 
     @classmethod
-    def read(cls, file: pathlib.Path) -> Result:
+    def read(cls, file: str | os.PathLike[str]) -> Result:
         """Reads a result.json, without the examples beside it.
 
         Raises:
@@ -254,6 +256,7 @@ class Result:
         """
         from not_so_clevr.results import record
 
+        file = pathlib.Path(file)
         try:
             return cls.of(record.checked(json.loads(files.read(file, _LARGEST))), file.parent)
         except FileNotFoundError:

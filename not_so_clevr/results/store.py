@@ -9,11 +9,12 @@ import json
 import os
 import pathlib
 import re
+import shlex
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from not_so_clevr import files
-from not_so_clevr.checks import UserError, did_you_mean
+from not_so_clevr.checks import UserError, as_list, did_you_mean
 from not_so_clevr.results.result import (
     ERRORS,
     FILE,
@@ -54,11 +55,11 @@ def load(
     Raises:
         UserError: if a place does not exist; or, unless `none`, if there is no result.
     """
-    places = list(places)
+    paths = [files.expanded(each) for each in as_list("places", places)]
     found: dict[str, Result] = {}
     firsts: dict[tuple[str, str, str], Result] = {}
     problems: list[str] = []
-    for file, result in _every(map(pathlib.Path, places), problems):
+    for file, result in _every(paths, problems):
         first = firsts.setdefault(result.row, result)
         if unlike := [name for name in _SHARED if getattr(result, name) != getattr(first, name)]:
             problems.append(
@@ -71,7 +72,7 @@ def load(
                 "give the two models different names."
             )
     if not (found or problems or none):
-        where = ", ".join(map(str, places))
+        where = ", ".join(map(str, paths))
         raise UserError(f"There is no {FILE} below {where}; make one with: not-so-clevr train.")
     return sorted(found.values(), key=_order), problems
 
@@ -88,7 +89,7 @@ def reference(configs: Iterable[str] | None = None) -> list[Result]:
     # A test validates this file; to do so here would take a command a tenth of a second.
     if configs is None:
         return _read_lines(file, dict)
-    names = set(configs)
+    names = set(as_list("configs", configs))
     found = _read_lines(file, dict, {f'"config":"{name}"' for name in names})
     return [run for run in found if run.config in names]  # A search names another config.
 
@@ -100,7 +101,7 @@ def of_baselines(name: str) -> pathlib.Path | None:
     return file if file.exists() else None
 
 
-def read_lines(file: pathlib.Path) -> list[Result]:
+def read_lines(file: str | os.PathLike[str]) -> list[Result]:
     """Returns the results in a file with one record per line, e.g. the reference results.
 
     Records of an older schema are migrated. A line `{"once":{"settings":[...],...}}` may stand
@@ -111,7 +112,7 @@ def read_lines(file: pathlib.Path) -> list[Result]:
     """
     from not_so_clevr.results import record
 
-    return _read_lines(file, record.checked)
+    return _read_lines(pathlib.Path(file), record.checked)
 
 
 def _read_lines(
@@ -148,7 +149,9 @@ def _read_lines(
     return found
 
 
-def write_lines(file: pathlib.Path, results: Iterable[Result], *, compact: bool = False) -> None:
+def write_lines(
+    file: str | os.PathLike[str], results: Iterable[Result], *, compact: bool = False
+) -> None:
     """Writes results, one record per line, without history and examples.
 
     Args:
@@ -298,7 +301,7 @@ def select(
     others = beside(own) if with_reference else []
     found = [_matching(each, "model", patterns, [*own, *others]) for each in (own, others)]
     if not found[0]:
-        words = " ".join(patterns["model"])
+        words = shlex.join(patterns["model"])
         raise UserError(f"--model {words} is none of your models; {_expected('model', own)}.")
     return found[0], found[1]
 
@@ -307,12 +310,12 @@ def _matching(
     runs: Sequence[Result], name: str, patterns: Patterns, known: Sequence[Result]
 ) -> list[Result]:
     """Returns the runs that match. Raises UserError if a pattern matches none of `known`."""
-    wanted = patterns.get(name) or ["*"]
+    wanted = as_list(name, patterns.get(name) or ["*"])
     for pattern in wanted:
         if not any(_matches(run, name, pattern) for run in known):
             hint = did_you_mean(pattern, _values(name, known))
             expected = _expected(name, known)
-            raise UserError(f"--{name} {pattern} matches no run{hint}; {expected}.")
+            raise UserError(f"--{name} {shlex.quote(pattern)} matches no run{hint}; {expected}.")
     return [run for run in runs if any(_matches(run, name, pattern) for pattern in wanted)]
 
 

@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import io
 import json
+import os
 import pathlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -96,7 +97,7 @@ def escaped(text: str) -> str:
 
 
 def write(
-    file: pathlib.Path,
+    file: str | os.PathLike[str],
     rows: Sequence[Any],
     to_markdown: Callable[[Sequence[Any]], str],
     **more: Any,
@@ -109,7 +110,7 @@ def write(
         UserError: for any other extension.
         OSError: worded as one sentence, if the file cannot be written.
     """
-    check_file(file)
+    file = check_file(file)
     values = [row if isinstance(row, Mapping) else dataclasses.asdict(row) for row in rows]
     with files.replacing(file) as temporary:
         if file.suffix == ".json":
@@ -121,13 +122,15 @@ def write(
             )  # JSON may hold halves of characters.
 
 
-def check_file(file: pathlib.Path, formats: Sequence[str] = FORMATS) -> None:
-    """Checks, before any work, that a file can be written.
+def check_file(file: str | os.PathLike[str], formats: Sequence[str] = FORMATS) -> pathlib.Path:
+    """Returns the path of a file to write, after checking that this is possible.
 
     Raises:
-        UserError: unless its extension is one of the formats, or if it has the name of a run's.
+        UserError: if it is no path, its extension is none of the formats, or its name is that of the
+        result of a run.
         OSError: worded as one sentence, if it is a folder, or its folder is not writable.
     """
+    file = files.expanded(file)
     if file.suffix not in formats:
         raise UserError(
             f"{file} has no known format; expected a name that ends in {', '.join(formats)}."
@@ -138,6 +141,7 @@ def check_file(file: pathlib.Path, formats: Sequence[str] = FORMATS) -> None:
         example = file / f"table{formats[0]}"
         raise OSError(f"{file} is a folder; expected the name of a file, such as {example}.")
     files.check_folder(file.parent)
+    return file
 
 
 def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
