@@ -259,7 +259,7 @@ def test_a_suite_does_not_go_on_with_runs_of_another_network(small, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"steps": -5}, "steps must be a non-negative integer, got -5"),
+        ({"steps": -5}, "steps=-5 is out of range; expected an integer from 1"),
         ({"loss": "brightness"}, "loss=.brightness. is for rendering and painting"),
     ],
 )

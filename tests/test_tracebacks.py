@@ -134,8 +134,9 @@ def test_the_command_prints_sentence_and_frames_and_exits_2(theirs, tmp_path):
     assert result.returncode == 2
     told = result.stderr[result.stderr.index("not-so-clevr: ") :].splitlines()
     assert told[0] == (
-        "not-so-clevr: their_model:step cannot be trained for regression: RuntimeError: no step "
-        "today (their_model.py, line 19)."
+        "not-so-clevr: regression/quadrant_16_square3/their_model.step/seed0 failed: "
+        "their_model:step cannot be trained for regression: RuntimeError: no step today "
+        "(their_model.py, line 19)."
     )
     assert told[-1] == "  RuntimeError: no step today"
     assert "Traceback" not in result.stderr

@@ -126,8 +126,8 @@ def check_file(file: str | os.PathLike[str], formats: Sequence[str] = FORMATS) -
     """Returns the path of a file to write, after checking that this is possible.
 
     Raises:
-        UserError: if it is no path, its extension is none of the formats, or its name is that of the
-        result of a run.
+        UserError: if it is no path, its extension is none of the formats, or its name is that of
+            the result of a run.
         OSError: worded as one sentence, if it is a folder, or its folder is not writable.
     """
     file = files.expanded(file)
