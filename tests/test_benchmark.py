@@ -733,11 +733,11 @@ def test_tensors_of_pytorch_are_measured_whatever_backend_keras_has(dtype):
         ),
         (
             {"model": 3},
-            "model=3 is no name; expected a string with a letter or a digit.",
+            "model=3 is not a name; expected a string with a letter or a digit.",
         ),
         (
             {"model": ""},
-            "model='' is no name; expected a string with a letter or a digi",
+            "model='' is not a name; expected a string with a letter or a digi",
         ),
         ({"replace": "no"}, "replace must be True or False, got 'no'."),
     ],
@@ -985,11 +985,11 @@ def test_bad_models_give_one_sentence_and_leave_nothing(build, sentence, tmp_pat
         ),
         (
             {"name": ""},
-            "^name='' is no name; expected a string with a letter or a digi",
+            "^name='' is not a name; expected a string with a letter or a digi",
         ),
-        ({"name": ".."}, r"^name='\.\.' is no name; expected"),
-        ({"name": "   "}, "^name='   ' is no name; expected"),
-        ({"name": 3}, "^name=3 is no name; expected"),
+        ({"name": ".."}, r"^name='\.\.' is not a name; expected"),
+        ({"name": "   "}, "^name='   ' is not a name; expected"),
+        ({"name": 3}, "^name=3 is not a name; expected"),
         ({"callbacks": [3]}, "^callbacks must be those of Keras, got 3.$"),
         (
             {"runs": "a\0b"},

@@ -469,7 +469,9 @@ def test_cores_and_gpus_are_those_of_runs_on_ray(command, option, monkeypatch, t
 
 @pytest.mark.parametrize("name", ["net.json", "net"])
 def test_a_recipe_is_a_toml_file(name, tmp_path):
-    with pytest.raises(UserError, match="is no name for a recipe; expected one that ends in .toml"):
+    with pytest.raises(
+        UserError, match="is not a name for a recipe; expected one that ends in .toml"
+    ):
         tuning.check_file(tmp_path / name)
 
 

@@ -248,7 +248,7 @@ def check_file(file: str | pathlib.Path) -> pathlib.Path:
     """Returns a file to write a recipe to. Raises as `Search.write`, but before any work."""
     file = files.expanded(file)
     if file.suffix != recipe_file.SUFFIX:
-        raise UserError(f"{file} is no name for a recipe; expected one that ends in .toml.")
+        raise UserError(f"{file} is not a name for a recipe; expected one that ends in .toml.")
     files.check_folder(file.parent)
     return file
 

@@ -27,7 +27,7 @@ def check_model(argument: str, name: object) -> str:
     """Returns the name of a model. Raises UserError unless it has a letter or a digit."""
     if not isinstance(name, str) or not any(map(str.isalnum, name)):
         raise UserError(
-            f"{argument}={name!r} is no name; expected a string with a letter or a digit."
+            f"{argument}={name!r} is not a name; expected a string with a letter or a digit."
         )
     return name
 
