@@ -83,11 +83,11 @@ def save(data: Data, root: pathlib.Path = ROOT) -> None:
     results.write_lines(root / TRIALS, map(_with_short_times, data.trials), compact=True)
 
     runs = sorted([*data.reference, *data.trials], key=lambda run: run.id)
-    told = _in_sentences(root, values.FUNCTIONS.values())
+    named = _in_sentences(root, values.FUNCTIONS.values())
     histories = {
         run.id: columns(run.history)
         for run in runs
-        if run.search is None and (not _is_small(run) or run.id.rpartition("/")[0] in told)
+        if run.search is None and (not _is_small(run) or run.id.rpartition("/")[0] in named)
     }
     text = json.dumps(histories, separators=(",", ":"))
     with files.replacing(root / HISTORIES) as temporary:
@@ -153,7 +153,7 @@ def _needed(run: Result, in_sentences: bool) -> set[tuple[str, str]]:
 
 
 def _is_small(run: Result) -> bool:
-    """Returns whether a run is on a canvas as small as those of the board, of which many are."""
+    """Returns whether a run is on a canvas of the board's size. There are many such runs."""
     return as_config(run.config).canvas_size == as_config(TUNE_CONFIG).canvas_size
 
 

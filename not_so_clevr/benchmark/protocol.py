@@ -27,6 +27,7 @@ from not_so_clevr.benchmark import (
 from not_so_clevr.benchmark.events import Event, collected
 from not_so_clevr.benchmark.experiment import Build, Run
 from not_so_clevr.benchmark.options import RunOptions
+from not_so_clevr.benchmark.run_folder import RunFolder
 from not_so_clevr.checks import UserError, as_list, boolean
 from not_so_clevr.dataset.tasks import TASKS
 from not_so_clevr.results import CAPABILITIES, Profile, Result, naming
@@ -112,7 +113,8 @@ def make(planned: Suite, options: RunOptions, without: Collection[str] = ()) -> 
     for run in runs:
         options.check(run)
     if options.runs is not None:
-        networks.check_models(runs, resumed=options.runs)
+        done = [run for run in runs if RunFolder(options.runs, run.id).complete]
+        networks.check_models(done, resumed=options.runs)
 
     groups = itertools.groupby(runs, lambda run: (run.seed, planned.also[run.config.name]))
     for (_, also), group in groups:

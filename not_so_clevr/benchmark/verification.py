@@ -58,7 +58,6 @@ RULES = "the rules"
 
 FILE = "results.jsonl"  # Of a submission
 
-_SEEDS = 3  # At least, of a row
 _ROUNDING = 1e-3  # Relative, and in pixels or IoU
 _FLIPPED = 1 / 500  # Of the examples
 _LEAST = {"%": 0.01, "": 0.01, "px": 0.1}  # By the unit of the metric, however alike the seeds
@@ -281,10 +280,10 @@ def _numbers(result: Result) -> Iterator[Check]:
 
 def _seeds(row: Sequence[Result]) -> Iterator[Check]:
     """Yields that a row has too few seeds, or has left some out, if so."""
-    missing = set(range(max(_SEEDS, len(row)))) - {result.seed for result in row}
+    missing = set(range(max(results.ENOUGH, len(row)))) - {result.seed for result in row}
     if missing:
         name = row[0].id.rpartition("/")[0]
-        note = f"expected {_SEEDS} or more, numbered from 0; seed {min(missing)} is missing"
+        note = f"expected {results.ENOUGH} or more, numbered from 0; seed {min(missing)} is missing"
         yield Check(name, RULES, "seeds", len(row), None, DIFFERENT, note)
 
 

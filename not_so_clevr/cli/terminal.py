@@ -304,7 +304,7 @@ def telling(problems: Iterable[str]) -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        raise_problems([*problems, str(error)])
+        raise_problems(problems, [str(error)])
     raise_problems(problems)
 
 

@@ -240,6 +240,7 @@ def _judge(
 ) -> Judgement:
     lines: list[Line] = []
     findings: list[tuple[str, Finding]] = []
+    deciding = _metric(thesis)
     missing = spoilt = False
     for part in thesis.parts:
         of_lines = [(points, _evidence(points, runs)) for points in _by_line(part)]
@@ -247,7 +248,7 @@ def _judge(
             finding = _finding(part.rule, evidence)
             text = ", ".join(filter(None, [finding.text, finding.detail]))
             cost = results.median(costs[each.id] for each in points)
-            metric = _metric(thesis) or metrics[points[0].id]
+            metric = deciding or metrics[points[0].id]
             lines.append(_line(thesis, part, points, evidence, metric, cost, text))
 
         whole = _joined(evidence for _, evidence in of_lines)
