@@ -5,7 +5,7 @@
 
 | file | contents |
 |---|---|
-| baselines/results.jsonl | the reference results, one per line, and their environments; packaged |
+| baselines/results.jsonl | the reference results, one row per line; part of the package |
 | baselines/searches.jsonl | the searches by the rule, one per line; part of the package |
 | docs/data/trials.jsonl | other runs that the pages mention |
 | docs/data/histories.json.xz | id -> loss, seconds and test metrics of each measured epoch |

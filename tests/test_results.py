@@ -535,8 +535,9 @@ ROOT = pathlib.Path(__file__).parents[1]
 @pytest.mark.parametrize("file", ["baselines/results.jsonl", "docs/data/trials.jsonl"])
 def test_every_record_of_ours_is_one_by_the_schema(file):
     validator = jsonschema.Draft202012Validator(json.loads(record.SCHEMA_FILE.read_text()))
-    first, *lines = map(json.loads, (ROOT / file).read_text().splitlines())
-    for values in lines:
+    first, *rows = map(json.loads, (ROOT / file).read_text().splitlines())
+    records = [shared | own for shared, *each in rows for own in each]
+    for values in records:
         for name, each in first["once"].items():
             if name in values:
                 values[name] = each[values[name]]
@@ -544,7 +545,7 @@ def test_every_record_of_ours_is_one_by_the_schema(file):
             values["environment"] = values["environment"] | {"training": values.pop("training")}
         assert not list(validator.iter_errors(values))
         assert record.checked(values) == values
-    assert len(lines) == len({Result.of(values).id for values in lines})
+    assert len(records) == len({Result.of(values).id for values in records})
 
 
 def test_the_reference_results_are_not_checked_again_by_each_command(monkeypatch):
@@ -573,9 +574,9 @@ def test_results_are_one_file_a_record_a_line(tmp_path):
 def test_compact_results_are_the_same_results(tmp_path):
     one, other = ({"backend": name, "commit": "{\u2028}"} for name in ("jax", "torch"))
     adam, sgd = {"optimizer": {"class": "Adam"}}, {"optimizer": {"class": "SGD"}}
-    command = "not-so-clevr train net --seed {0} --seed {1}9"
+    command = "not-so-clevr train net --seed {0} --seed 59"
     runs = [
-        result(seed=k, history=(), environment=each, search=found, command=command.format(k, k))
+        result(seed=k, history=(), environment=each, search=found, command=command.format(k))
         for k, (each, found) in enumerate(
             [
                 (one, None),
@@ -589,23 +590,25 @@ def test_compact_results_are_the_same_results(tmp_path):
     results.write_lines(plain, runs)
     results.write_lines(compact, runs, compact=True)
     assert results.read_lines(compact) == results.read_lines(plain) == runs
-    first, *lines = map(json.loads, compact.read_text().splitlines())
+    first, (shared, *own) = map(json.loads, compact.read_text().splitlines())
     once = {"environment": [one, other], "training": [adam, sgd], "settings": [{}]}
     once["search"] = [search(9)]
-    once |= {"accuracy_metric": ["accuracy"], "distance_metric": ["distance"]}
-    once["command"] = [command.format("*", k) for k in range(4)]
     assert first == {"once": once}
-    assert [line["environment"] for line in lines] == [0, 1, 0, 0]
-    assert [line.get("training") for line in lines] == [None, 0, 1, 0]
-    assert [line.get("search") for line in lines] == [None, 0, 0, None]
+    assert shared["command"] == command.format("*")
+    assert shared["settings"] == 0
+    assert [each["seed"] for each in own] == [0, 1, 2, 3]
+    assert [each["environment"] for each in own] == [0, 1, 0, 0]
+    assert [each.get("training") for each in own] == [None, 0, 1, 0]
+    assert [each.get("search") for each in own] == [None, 0, 0, None]
+    assert not shared.keys() & own[0].keys()
 
     results.write_lines(compact, [], compact=True)
     assert results.read_lines(compact) == []
-    compact.write_text(json.dumps(lines[0]))
-    with pytest.raises(UserError, match=r"line 1: accuracy_metric: Input should be a valid str"):
+    compact.write_text(json.dumps([shared, own[0]]))
+    with pytest.raises(UserError, match=r"line 1: settings: Input should be a valid dict"):
         results.read_lines(compact)
     head = json.dumps({"once": once}, separators=(",", ":")) + "\n"
-    compact.write_text(head + json.dumps(lines[0] | {"environment": 2}))
+    compact.write_text(head + json.dumps([shared, own[0] | {"environment": 2}]))
     with pytest.raises(UserError, match=r"cannot be read as results \(line 2: .*range\)"):
         results.read_lines(compact)
     for name, wrong, words in (
@@ -613,9 +616,27 @@ def test_compact_results_are_the_same_results(tmp_path):
         ("environment", -1, "dict"),
         ("command", -1, "string"),
     ):
-        compact.write_text(head + json.dumps(lines[0] | {name: wrong}))
+        compact.write_text(head + json.dumps([shared, own[0] | {name: wrong}]))
         with pytest.raises(UserError, match=rf"line 2: {name}: Input should be a valid {words}"):
             results.read_lines(compact)
+    for wrong in ([], [shared, 1], [1, shared], 1):
+        compact.write_text(head + json.dumps(wrong))
+        with pytest.raises(UserError, match=r"line 2: expected an object, got (list|int)"):
+            results.read_lines(compact)
+
+
+def test_seeds_share_what_is_written_alike(tmp_path):
+    """1 and 1.0 are equal in Python, and are not in a record. Two rows share nothing."""
+    settings = [{"rate": 1}, {"rate": 1.0}, {"rate": 1.0}]
+    runs = [result(seed=k, history=(), settings=each) for k, each in enumerate(settings)]
+    runs += [result(seed=k, history=(), config="rows") for k in (3, 0)]
+    results.write_lines(tmp_path / "all.jsonl", runs, compact=True)
+    read = results.read_lines(tmp_path / "all.jsonl")
+    assert [(run.config, run.seed) for run in read] == [
+        *(("quadrant", k) for k in range(3)),
+        *(("rows", k) for k in (0, 3)),
+    ]
+    assert [repr(run.settings) for run in read[:3]] == list(map(repr, settings))
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
@@ -631,9 +652,9 @@ def test_results_may_have_a_byte_order_mark_and_any_letters(tmp_path, encoding):
 
 
 def test_the_reference_results_come_with_the_baselines():
-    lines = (ROOT / "baselines" / "results.jsonl").read_text().splitlines()
+    _, *rows = (ROOT / "baselines" / "results.jsonl").read_text().splitlines()
     every = results.reference()
-    assert len(every) == len(lines) - 1  # The first has what they share.
+    assert len({run.row for run in every}) == len(rows)
     of_two = results.reference(["quadrant_uber", "uniform_32"])
     assert of_two == [run for run in every if run.config in ("quadrant_uber", "uniform_32")]
     assert of_two

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fnmatch
 import importlib.util
+import itertools
 import json
 import os
 import pathlib
@@ -27,12 +28,9 @@ from not_so_clevr.results.result import (
 
 _RUN = re.compile(r"seed\d+")
 _UNFINISHED = re.compile(rf"seed\d+({re.escape(INCOMPLETE)}|{re.escape(REPLACED)})")
-# What a compact file writes once for many runs; `training` is a part of the environment.
-_ONCE = (
-    *("environment", "training", "settings", "search"),
-    *("accuracy_metric", "distance_metric", "command"),
-)
-_ANY_SEED = "--seed *"  # In a command that is written once for all seeds
+# What a compact file writes once for many rows; `training` is a part of the environment.
+_ONCE = ("environment", "training", "settings", "search")
+_ANY_SEED = "--seed *"  # In a command that is written once for all seeds of a row
 _BEGINNING = '{"once":{'  # Of a line with them
 # Equal for all seeds of a row
 _SHARED = ("model", "settings", "parameters")
@@ -104,8 +102,9 @@ def of_baselines(name: str) -> pathlib.Path | None:
 def read_lines(file: str | os.PathLike[str]) -> list[Result]:
     """Returns the results in a file with one record per line, e.g. the reference results.
 
-    Records of an older schema are migrated. A line `{"once":{"settings":[...],...}}` may stand
-    before them, so that the `settings` of a record, for one, can be a number: its place there.
+    Records of an older schema are migrated. Our own files save space in two ways. A line can be a
+    list: what all seeds of a row share, then what each has of its own. And after a first line
+    `{"once":{"settings":[...],...}}`, the `settings` of a record, for one, are their place there.
 
     Raises:
         UserError: if the file cannot be read, or a line is not a record.
@@ -136,10 +135,8 @@ def _read_lines(
             if line.startswith(_BEGINNING):
                 once = json.loads(line)["once"]
             elif line.strip() and (needed is None or any(text in line for text in needed)):
-                values = json.loads(line)
-                if once and isinstance(values, dict):
-                    values = _unfolded(values, once)
-                found.append(Result.of(check(values), file))
+                for values in _records(json.loads(line), once):
+                    found.append(Result.of(check(values), file))
     except UserError as error:  # The line is of a newer version.
         raise UserError(f"{file}: {where}{error}") from error
     except (OSError, ValueError, LookupError, RecursionError) as error:
@@ -157,19 +154,44 @@ def write_lines(
     Args:
         file: the file to write or replace.
         results: the results, in any order.
-        compact: write what many runs share once, in a line before the records, see `read_lines`. A
-            line is then no longer a record by itself.
+        compact: write what runs share once, see `read_lines`, and a line per row instead.
     """
+    lines: list[Any] = []
     once: dict[str, dict[str, int]] = {name: {} for name in _ONCE}
-    lines = []
-    for each in sorted(results, key=_order):
-        values = {name: value for name, value in each.values().items() if name != "history"}
-        lines.append(_json(_folded(values, once) if compact else values) + "\n")
+    for _, row in itertools.groupby(sorted(results, key=_order), lambda each: each.row):
+        records = [_without_history(each) for each in row]
+        if compact:
+            lines.append(_shared_and_own([_folded(values, once) for values in records]))
+        else:
+            lines += records
+    texts = [_json(line) + "\n" for line in lines]
     if any(once.values()):
-        lists = (f'"{name}":[{",".join(texts)}]' for name, texts in once.items())
-        lines.insert(0, f"{_BEGINNING}{','.join(lists)}}}}}\n")
+        lists = (f'"{name}":[{",".join(values)}]' for name, values in once.items())
+        texts.insert(0, f"{_BEGINNING}{','.join(lists)}}}}}\n")
     with files.replacing(file) as temporary:
-        temporary.write_text("".join(lines), "utf-8")
+        temporary.write_text("".join(texts), "utf-8")
+
+
+def _without_history(result: Result) -> dict[str, Any]:
+    return {name: value for name, value in result.values().items() if name != "history"}
+
+
+def _shared_and_own(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Returns what records share, and what each has of its own."""
+    texts = [{name: _json(value) for name, value in each.items()} for each in records]
+    first, *others = texts
+    same = {name for name in first if all(each.get(name) == first[name] for each in others)}
+    shared = {name: value for name, value in records[0].items() if name in same}
+    own = ({name: each[name] for name in each if name not in same} for each in records)
+    return [shared, *own]
+
+
+def _records(line: Any, once: Mapping[str, Sequence[Any]]) -> list[Any]:
+    """Returns the records of a line; the inverse of `_shared_and_own` and `_folded`."""
+    if isinstance(line, list) and line and all(isinstance(each, dict) for each in line):
+        shared, *own = line
+        return [_unfolded(shared | each, once) for each in own]
+    return [line]  # It is a record, or none.
 
 
 def _folded(values: Mapping[str, Any], once: Mapping[str, dict[str, int]]) -> dict[str, Any]:
