@@ -145,6 +145,13 @@ def check_folder(folder: pathlib.Path) -> None:
         raise OSError(f"Cannot write into {folder}: {existing} {reason}; choose another folder.")
 
 
+def check_replaceable(file: pathlib.Path) -> None:
+    """Raises OSError, one sentence, unless `file` can be written, or replaced if it is there."""
+    if file.exists() and not os.access(file, os.W_OK):  # Its folder alone would let us replace it.
+        raise OSError(f"Cannot write {file}: it is read-only; give another name.")
+    check_folder(file.parent)
+
+
 def expanded(path: str | os.PathLike[str]) -> pathlib.Path:
     """Returns a path with ~ replaced, which the shell leaves in place in quotes or after =.
 

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pathlib
+import re
 import shutil
 import signal
 import tempfile
@@ -12,6 +13,8 @@ import subprocesses
 import tensorflow_datasets as tfds
 
 from not_so_clevr import files
+from not_so_clevr.benchmark import tuning
+from not_so_clevr.results import tables
 
 NAME = "not_so_clevr/quadrant_32"
 
@@ -202,14 +205,30 @@ def test_damage_of_what_is_told_about_a_data_set_gives_one_sentence(tmp_path, da
 @contextlib.contextmanager
 def another_user():
     """Root may read everything."""
-    if user := os.geteuid():
+    if os.geteuid():
         yield
         return
-    os.seteuid(65534)
+    os.setresuid(65534, 65534, 0)
     try:
         yield
     finally:
-        os.seteuid(user)
+        os.setresuid(0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "check"), [("table.csv", tables.check_file), ("recipe.toml", tuning.check_file)]
+)
+def test_a_read_only_file_is_not_replaced(name, check):
+    with tempfile.TemporaryDirectory() as place:
+        os.chmod(place, 0o777)
+        file = pathlib.Path(place, name)
+        with another_user():
+            file.touch()
+            assert check(file) == file
+            file.chmod(0o444)
+            sentence = f"Cannot write {file}: it is read-only; give another name."
+            with pytest.raises(OSError, match=re.escape(sentence)):
+                check(file)
 
 
 @pytest.mark.parametrize("file", ["", "dataset_info.json"])

@@ -249,7 +249,7 @@ def check_file(file: str | pathlib.Path) -> pathlib.Path:
     file = files.expanded(file)
     if file.suffix != recipe_file.SUFFIX:
         raise UserError(f"{file} is not a name for a recipe; expected one that ends in .toml.")
-    files.check_folder(file.parent)
+    files.check_replaceable(file)
     return file
 
 

@@ -128,7 +128,7 @@ def check_file(file: str | os.PathLike[str], formats: Sequence[str] = FORMATS) -
     Raises:
         UserError: if it is no path, its extension is none of the formats, or its name is that of
             the result of a run.
-        OSError: worded as one sentence, if it is a folder, or its folder is not writable.
+        OSError: worded as one sentence, if it is a folder, or it or its folder is not writable.
     """
     file = files.expanded(file)
     if file.suffix not in formats:
@@ -140,7 +140,7 @@ def check_file(file: str | os.PathLike[str], formats: Sequence[str] = FORMATS) -
     if file.is_dir():
         example = file / f"table{formats[0]}"
         raise OSError(f"{file} is a folder; expected the name of a file, such as {example}.")
-    files.check_folder(file.parent)
+    files.check_replaceable(file)
     return file
 
 
