@@ -17,6 +17,7 @@ LARGE = ("uniform", "quadrant", "rows", "border", "centre")  # 64x64
 
 _SEEDS = 10  # Of a row that claims perfection
 _ORACLES = ("difference", "no_training")
+_SEARCHED = ("learning_rate", "weight_decay")
 _BREAK = "; "  # Between the lines of a cell, until the table is escaped
 
 
@@ -44,6 +45,20 @@ def large(runs: Sequence[Result]) -> str:
 def _table(columns: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     columns = (*columns, "robust", "parameters", "compute")
     return tables.markdown(columns, lines).replace(_BREAK, "<br>")
+
+
+def edges() -> str:
+    """Returns how many searches might find a better recipe with a wider grid."""
+    failed = [each for each in searches.bundled() if each["model"] not in _ORACLES]
+    failed = [each for each in failed if not each["perfect"]]
+    count = 0
+    for search in failed:
+        grid, best = search["grid"], search["grid"][search["best"]]
+        ends = {name: max(point[name] for point in grid) for name in _SEARCHED}
+        count += any(best[name] == end for name, end in ends.items())
+    return f"""In {count} of the {len(failed)} searches without a perfect point (oracles aside), the best
+point has the highest rate or the highest decay of the grid: a wider search might do better.
+"""
 
 
 def computing(task: str, runs: Sequence[Result]) -> list[str]:

@@ -338,6 +338,22 @@ def test_times_of_different_machines_or_unknown_ones_are_not_compared():
     assert judging.faster([(one, run(ONE))], 2).holds is None
 
 
+def test_a_comparison_of_times_tells_of_different_machines_before_all_runs_are_made():
+    """Those that are missing would not decide it: the others have to be made again."""
+    compared = {"name": "a against b", "rule": "faster", "first": ["a"], "second": ["b"]}
+    made = thesis(
+        {"config": "uniform_16", "seeds": 2},
+        {"name": "b", "config": "uniform_16", "settings": {"l2": 0.1}, "seeds": 2},
+        comparison=[compared | {"times": 2}],
+    )
+    one, two = made.experiments
+    found = [run(one), run(two, environment={"device": "a cloud"})]
+    ((_, finding),) = judge(made, found).findings
+    assert finding.text == "1 of 2 pairs so far, on different machines"
+    ((_, finding),) = judge(made, [run(one), run(two)]).findings
+    assert finding.text == "1 of 2 pairs so far"
+
+
 def test_smaller_is_a_ratio_of_parameters():
     one, other = run(ONE, parameters=7553), run(ONE, parameters=103_585)
     assert judging.smaller([(one, other)], 10) == judging.Finding(

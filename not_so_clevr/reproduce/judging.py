@@ -167,8 +167,8 @@ def faster(pairs: Sequence[Pair], times: float) -> Finding:
     does for none.
     """
     firsts, seconds = ([*runs] for runs in zip(*pairs, strict=True))
-    if len(hardware := {run.hardware for run in (*firsts, *seconds)}) > 1:
-        return Finding(f"on different machines: {'; '.join(sorted(hardware))}")
+    if len(machines := _machines(pairs)) > 1:
+        return Finding(f"on different machines: {'; '.join(machines)}")
     if not all(run.history for run in (*firsts, *seconds)):
         return Finding("no history of the training")
 
@@ -182,6 +182,11 @@ def faster(pairs: Sequence[Pair], times: float) -> Finding:
     text += f"{_time(statistics.median(quick))} against {_time(slow)}; "
     text += f"to 100 %: {_until_right(firsts)} against {_until_right(seconds)}"
     return Finding(text, {len(ratios): True, 0: False}.get(reached))
+
+
+def _machines(pairs: Iterable[Pair]) -> list[str]:
+    """Returns the hardware of the runs; times of several kinds cannot be compared."""
+    return sorted({run.hardware for pair in pairs for run in pair})
 
 
 def smaller(pairs: Sequence[Pair], times: float) -> Finding:
@@ -370,7 +375,9 @@ def _compare(thesis: Thesis, compared: Comparison, runs: Mapping[str, Sequence[R
         pairs += [(by_seed[0][seed], by_seed[1][seed]) for seed in both]
 
     if len(pairs) < promised:
-        return Finding(f"{len(pairs)} of {promised} pairs so far" if pairs else "not run")
+        differ = compared.rule == "faster" and len(_machines(pairs)) > 1
+        so_far = f"{len(pairs)} of {promised} pairs so far{', on different machines' * differ}"
+        return Finding(so_far if pairs else "not run")
     if compared.rule == "better":
         return better(pairs, compared.metric)
     rule = faster if compared.rule == "faster" else smaller
@@ -507,7 +514,6 @@ def _section(judgement: Judgement) -> str:
 def _table(lines: Sequence[Line]) -> str:
     """Returns a table in Markdown with a row for each part and a column for each config."""
     configs = [*dict.fromkeys(line.config for line in lines)]
-    several_tasks = len({line.task for line in lines}) > 1
     rows: dict[tuple[str, str, int], list[Line]] = {}
     count: collections.Counter[tuple[str, str, str]] = collections.Counter()
     for line in lines:  # The n-th line of a part on a config is in the n-th row of the part.
@@ -515,10 +521,11 @@ def _table(lines: Sequence[Line]) -> str:
         rows.setdefault((line.runs, line.task, count[place]), []).append(line)
         count[place] += 1
 
+    tasks = collections.Counter(name for name, _ in {(line.runs, line.task) for line in lines})
     text = tables.markdown(("network", *configs, "a run takes"), [])
     for (name, task, _), same in rows.items():
         words = [name]
-        if several_tasks:
+        if tasks[name] > 1:
             words.append(task)
         if count[name, task, same[0].config] > 1:
             words.append(same[0].varied)
