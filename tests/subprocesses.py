@@ -122,13 +122,13 @@ def in_folder(
     return subprocess.CompletedProcess(sys.argv, status, printed.getvalue(), errors.getvalue())
 
 
-def assert_refused(status: object, errors: str, sentence: str) -> None:
-    """The command ended with status 2, and told one sentence that begins so."""
+def assert_refused(status: object, errors: str, sentence: str, *, expected: int = 2) -> None:
+    """The command ended with that status, and told one sentence that begins so."""
     told = [line for line in errors.splitlines() if line.startswith("not-so-clevr: ")]
     assert len(told) == 1, errors
     assert told[0].startswith(f"not-so-clevr: {sentence}"), errors
     assert "Traceback" not in errors, errors
-    assert status == 2
+    assert status == expected
 
 
 def alive(pid: int) -> bool:

@@ -456,7 +456,7 @@ def test_a_compiled_model_keeps_its_optimizer_and_loss():
     look = Look()
     with pytest.raises(
         ValueError,
-        match="is already compiled, so learning_rate, schedule would have no effect; omit it.",
+        match="is already compiled, so learning_rate, schedule would have no effect; leave that out,",
     ):
         benchmark.run(
             build, settings={"schedule": "cosine", "learning_rate": 1.0, "epochs": 2}, **SMALL
@@ -1364,11 +1364,16 @@ def test_channels_first_is_refused(monkeypatch):
 
 
 def test_a_data_set_that_memory_cannot_hold_is_refused(monkeypatch, tmp_path):
-    monkeypatch.setattr(loading.environment, "memory", lambda: 24 * 10**9)
-    sentence = "quadrant_512 needs 133 GB of memory when read from disk, and this machine has 24 GB; use data='memory'"
+    monkeypatch.setattr("not_so_clevr.dataset.examples.memory", lambda: 24 * 10**9)
+    sentence = "quadrant_512 read from disk needs 133 GB of memory, and this machine has 24 GB; use data='memory'"
     with pytest.raises(ValueError, match=sentence):  # 254,016 one-hots of 262,144 bytes, twice
         benchmark.run("coordconv", task="regression", config="quadrant_512", data_dir=tmp_path)
     assert not list(tmp_path.iterdir())
+    sentence = (
+        "quadrant_512 as arrays needs 133 GB of memory, .*; use stream_batches, which draws one"
+    )
+    with pytest.raises(ValueError, match=sentence):
+        not_so_clevr.load_arrays("quadrant_512")
 
 
 @pytest.mark.parametrize(("backend", "hidden"), [("jax", [([], "GPU")]), ("tensorflow", [])])
@@ -1751,8 +1756,10 @@ def test_a_row_of_another_framework_looks_like_any_other(tmp_path):
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
-        ({"settings": {"a": print}}, "settings must be a dict that JSON can hold, got "),
-        ({"history": [{"loss": 1.0}]}, "history of epoch 1: test: Field required."),
+        ({"settings": [1]}, r"settings must be a dict, got \[1\]"),
+        ({"settings": {"b": 1, "a": print}}, "settings: a=<.*> is nothing that JSON can hold; exp"),
+        ({"settings": {"a": float("nan")}}, "settings: a=nan is nothing that JSON can hold; exp"),
+        ({"history": [{"loss": 1.0}]}, "history of epoch 1: test: it is missing."),
         (
             {"history": [{"loss": 1.0, "test": {"error": 1.0}}]},
             "history of epoch 1: test: metric 'within_half_pixel' is missing.",

@@ -14,6 +14,7 @@ import tensorflow_datasets as tfds
 
 from not_so_clevr import files
 from not_so_clevr.benchmark import tuning
+from not_so_clevr.dataset.generate import generate
 from not_so_clevr.results import tables
 
 NAME = "not_so_clevr/quadrant_32"
@@ -382,6 +383,8 @@ def test_a_damaged_shard_is_named_when_it_is_read(prepared, tmp_path, damage):
         shard.unlink()
     builder = tfds.builder(NAME, data_dir=tmp_path)
     read = builder.as_data_source if "array_record" in prepared.name else builder.as_dataset
+    with pytest.raises(OSError, match="is damaged"):
+        generate([NAME.partition("/")[2]], data_dir=tmp_path)
     with pytest.raises(OSError, match="is damaged") as error:
         read(split="test")
     assert str(shard) in str(error.value)

@@ -193,14 +193,6 @@ def keep_memory() -> None:
             mallopt(parameter, value)
 
 
-def memory() -> int | None:
-    """Returns the bytes of memory of the machine, None if unknown."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):
-        return None
-
-
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 

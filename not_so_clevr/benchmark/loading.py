@@ -7,26 +7,19 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from not_so_clevr.benchmark import environment
-from not_so_clevr.checks import UserError
 from not_so_clevr.dataset import devices, quiet
 from not_so_clevr.dataset.batches import Arrays
 from not_so_clevr.dataset.config import NotSoClevrConfig
-from not_so_clevr.dataset.examples import Drawn
+from not_so_clevr.dataset.examples import Drawn, check_memory
 from not_so_clevr.dataset.tasks import Task
 
 
-def check_memory(config: NotSoClevrConfig, task: Task) -> None:
+def check_read(config: NotSoClevrConfig, task: Task) -> None:
     """Raises UserError, one sentence, if a data set read from disk does not fit into memory."""
     pixels = config.num_examples * config.height * config.width
     needed = 2 * pixels * len({task.source, task.target} - {"coordinates"})  # Twice while sorted
-    available = environment.memory()
-    if available is not None and needed > available:
-        raise UserError(
-            f"{config.name} needs {needed / 1e9:.0f} GB of memory when read from disk, and this "
-            f"machine has {available / 1e9:.0f} GB; use data='memory' (--data memory), which draws "
-            "each batch on demand."
-        )
+    advice = "use data='memory' (--data memory), which draws one batch"
+    check_memory(needed, f"{config.name} read from disk", advice)
 
 
 def load(

@@ -96,7 +96,7 @@ class RunOptions:
                 "omit it, or give another config."
             )
         if self.data == "tfds":
-            loading.check_memory(run.config, run.task)
+            loading.check_read(run.config, run.task)
         if self.runs is not None:
             if not run.model.named:
                 raise UserError(evaluation.NO_NAME.format(name=run.model.name, argument="name"))

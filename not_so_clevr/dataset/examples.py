@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from not_so_clevr.checks import UserError
 from not_so_clevr.dataset import drawing, geometry
 from not_so_clevr.dataset.config import NotSoClevrConfig, as_config
 
@@ -52,6 +54,24 @@ class Drawn(Mapping[str, Any]):
         return 4
 
 
+def memory() -> int | None:
+    """Returns the bytes of memory of the machine, None if unknown."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+def check_memory(needed: int, what: str, advice: str) -> None:
+    """Raises UserError, one sentence, if the machine has less memory than needed, in bytes."""
+    available = memory()
+    if available is not None and needed > available:
+        raise UserError(
+            f"{what} needs {needed / 1e9:.0f} GB of memory, and this machine has "
+            f"{available / 1e9:.0f} GB; {advice} at a time."
+        )
+
+
 def load_arrays(
     config: str | NotSoClevrConfig = "uniform",
 ) -> dict[str, dict[str, npt.NDArray[np.generic]]]:
@@ -72,8 +92,10 @@ def load_arrays(
         `quadrant_256`. `streaming.stream_batches` draws one batch at a time.
 
     Raises:
-        UserError: if the config is unknown.
+        UserError: if the config is unknown, or the machine has less memory.
     """
     config = as_config(config)
+    needed = 2 * config.num_examples * config.height * config.width
+    check_memory(needed, f"{config.name} as arrays", "use stream_batches, which draws one batch")
     splits = config.split_centres().items()
     return {split: dict(Drawn(centres, config)) for split, centres in splits}

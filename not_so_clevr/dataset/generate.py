@@ -78,6 +78,8 @@ def _generate(builder: Builder, download_config: Any, on_progress: Progress) -> 
     count(0)
     builder.on_progress = count
     try:
+        if builder.data_path.exists():
+            builder.verify()
         builder.download_and_prepare(download_config=download_config)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(

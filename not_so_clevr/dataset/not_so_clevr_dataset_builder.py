@@ -259,17 +259,17 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 
     def as_dataset(self, *args: Any, **kwargs: Any) -> Any:
         """Verifies the files, then does as in TFDS. Raises OSError for a damaged file."""
-        self._verify()
+        self.verify()
         quiet.import_tensorflow()
         with quiet.stderr(), quiet.tfds_remarks():
             return super().as_dataset(*args, **kwargs)
 
     def as_data_source(self, *args: Any, **kwargs: Any) -> Any:
         """Verifies the files, then does as in TFDS. Raises OSError for a damaged file."""
-        self._verify()
+        self.verify()
         return super().as_data_source(*args, **kwargs)
 
-    def _verify(self) -> None:
+    def verify(self) -> None:
         """Raises OSError, one sentence, if a file of the data set is missing or has changed."""
         if _is_mocked() or not self.data_path.exists():
             return
