@@ -172,7 +172,7 @@ def test_generate_takes_its_folder_from_the_environment_as_tfds_does(tmp_path):
             "Cannot write the data set to /dev/null/below/",
         ),
         (["export", "quadrnt", "-o", "a"], "Unknown config 'quadrnt' (did you mean 'quadrant'?)"),
-        (["export", "quadrant_16", "-o", "/dev/null"], "/dev/null already exists; delete it first"),
+        (["export", "quadrant_16", "-o", "/dev/null"], "/dev/null already exists; give the name"),
         (
             ["export", "quadrant_16", "-o", "/dev/null/below"],
             "Cannot write /dev/null/below: Not a directory.",

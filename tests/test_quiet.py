@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 
 import pytest
 import subprocesses
@@ -38,6 +39,19 @@ def test_what_others_print_is_shown(capfd):
         print_all()
     os.write(2, b"afterwards\n")
     assert capfd.readouterr().err == OF_OTHERS + "afterwards\n"
+
+
+def test_only_that_several_networks_were_traced_is_hidden_of_the_warnings(caplog, monkeypatch):
+    """`tune` and `verify` make one network after the other. TensorFlow's own logger has a filter."""
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path])
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
+    logger = logging.getLogger("tensorflow")
+    monkeypatch.setattr(logger, "filters", [])
+    monkeypatch.setattr(logger, "propagate", True)
+    quiet.hide_log()
+    logger.warning("5 out of the last 5 calls to %s triggered tf.function retracing.", print)
+    logger.warning("something else")
+    assert caplog.messages == ["something else"]
 
 
 def test_an_error_shows_everything(capfd):

@@ -495,7 +495,7 @@ def test_what_to_do_is_told_if_ray_does_not_start(address, sentence, monkeypatch
         ),
         (
             ["grid.toml", "--address", "nonsense"],
-            "--address must be HOST:PORT, such as 10.0.0.1:6379, or auto, got 'nonsense'.",
+            "--address must be HOST:PORT, such as 10.0.0.1:6379, auto or local, got 'nonsense'.",
         ),
         (["grid.toml", "--address", "127.0.0.1:1"], "Nothing answers at --address 127.0.0.1:1"),
         (["wrong.toml"], "my_module:wrong returns shape (2, 7) for regression; expected (2, 2)"),

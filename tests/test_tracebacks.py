@@ -117,6 +117,15 @@ def test_an_error_in_training_shows_their_line(theirs, name, expected):
     assert message.endswith(expected[2])
 
 
+def test_a_model_of_ours_says_in_one_sentence_what_it_does_not_fit():
+    sentence = (
+        r"^deconv cannot be built for rendering: ValueError: canvas_size=\(20, 16\) cannot be reached "
+        r"by doubling a pixel; expected a square canvas, .* at least 8 \(deconv.py, line \d+\)\.$"
+    )
+    with pytest.raises(UserError, match=sentence):
+        benchmark.run("deconv", task="rendering", config="quadrant_20x16_square3", data="memory")
+
+
 def test_an_error_in_a_callback_shows_their_line(theirs):
     model = theirs()
     with pytest.raises(KeyError) as raised:
@@ -127,11 +136,11 @@ def test_an_error_in_a_callback_shows_their_line(theirs):
     assert message == "  KeyError: 'missing'"
 
 
-def test_the_command_prints_sentence_and_frames_and_exits_2(theirs, tmp_path):
+def test_the_command_prints_sentence_and_frames_and_exits_1(theirs, tmp_path):
     theirs(when_trained=True)
     options = ["--task", "regression", "--config", "quadrant_16_square3", "--data", "memory"]
     result = subprocesses.in_folder(tmp_path, "train", "their_model:step", *options)
-    assert result.returncode == 2
+    assert result.returncode == 1
     told = result.stderr[result.stderr.index("not-so-clevr: ") :].splitlines()
     assert told[0] == (
         "not-so-clevr: regression/quadrant_16_square3/their_model.step/seed0 failed: "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import pathlib
 import re
@@ -12,6 +13,9 @@ from collections.abc import Iterator
 import not_so_clevr
 
 _PACKAGE = pathlib.Path(not_so_clevr.__file__).resolve().parent
+_BASELINES = importlib.util.find_spec("not_so_clevr.baselines")  # In a clone, elsewhere
+_FOLDERS = _BASELINES.submodule_search_locations if _BASELINES else None
+_OURS = [_PACKAGE, *(pathlib.Path(folder).resolve() for folder in _FOLDERS or ())]
 _PYTHON = pathlib.Path(sysconfig.get_paths()["stdlib"]).resolve()
 # How Keras wraps the message of an error in a layer
 _WRAPPINGS = (
@@ -68,7 +72,7 @@ def _frames(error: BaseException) -> list[traceback.FrameSummary]:
 
 def _is_own(frame: traceback.FrameSummary) -> bool:
     path = pathlib.Path(frame.filename).resolve()
-    if not path.exists() or path.is_relative_to(_PACKAGE):
+    if not path.exists() or any(map(path.is_relative_to, _OURS)):
         return False
     for folder in ("site-packages", "dist-packages"):
         if folder in path.parts:

@@ -123,7 +123,7 @@ def main() -> None:
         if isinstance(error, OSError) and error.strerror:
             message = ": ".join(map(str, filter(None, [error.filename, error.strerror]))) + "."
         print(f"not-so-clevr: {tables.plain(message, keep=terminal.WHITE)}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(1 if isinstance(error, terminal.RunsFailed) else 2)
 
 
 def _check_backend() -> None:

@@ -19,7 +19,7 @@ from not_so_clevr.benchmark.events import Failed, Finished
 from not_so_clevr.benchmark.options import TUNE_CONFIG, RunOptions
 from not_so_clevr.checks import UserError, integer
 from not_so_clevr.cli import options, terminal
-from not_so_clevr.reproduce import grids, judging, sweep
+from not_so_clevr.reproduce import cluster, grids, judging, sweep
 from not_so_clevr.results import naming, published, tables, theses
 from not_so_clevr.results.experiment import Experiment
 from not_so_clevr.results.theses import Thesis
@@ -31,7 +31,7 @@ _SUITES = ", ".join([*published.suite_names(), theses.SUITE, f"{theses.SUITE}/NA
 _GRID = f"One of {_SUITES}; or a TOML file, e.g. grid.toml."
 _SEEDS = "Run each row with N seeds, 0 to N - 1. Default: its own number, mostly 3."
 _BUDGET = "Stop after e.g. 30m or 1h30m; repeat the command to continue."
-_ADDRESS = "A Ray cluster, e.g. 10.0.0.1:6379, or auto. Default: this machine."
+_ADDRESS = "A Ray cluster, e.g. 10.0.0.1:6379, auto, or local: this machine, as by default."
 _CPUS = "CPU cores and threads of each run."
 _GPUS = "GPUs of each run; below 1, runs share a GPU."
 
@@ -237,10 +237,16 @@ def suite(
 
 
 def _resources(address: str | None, cpus: int | None, gpus: float | None) -> tuple[int, float]:
-    """Returns the CPUs and GPUs of each run. Raises UserError if they are given without Ray."""
+    """Returns the CPUs and GPUs of each run.
+
+    Raises:
+        UserError: if they are given without Ray, or the address is none.
+        OSError: if nothing answers there.
+    """
     for option, value in (("--cpus-per-run", cpus), ("--gpus-per-run", gpus)):
         if address is None and value is not None:
             raise UserError(f"{option} {value:g} is for Ray; add --address, e.g. --address local.")
+    cluster.check_address(address)
     return 1 if cpus is None else cpus, 0 if gpus is None else gpus
 
 
@@ -259,8 +265,7 @@ def _on_ray(
         for run in points
     ]
     grid = grids.Grid("this command", experiments, range(seeds))
-    where = None if address == "local" else address
-    going = sweep.run(grid, how, address=where, cpus=cpus, gpus=gpus)
+    going = sweep.run(grid, how, address=address, cpus=cpus, gpus=gpus)
     planned = _print_plan(going, only_print=False)
     attempts = _follow(going)
 

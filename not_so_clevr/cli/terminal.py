@@ -281,14 +281,24 @@ def _counts(attempts: Sequence[sweep.Attempt], running: int) -> str:
     return ", ".join(f"{number} {state}" for state, number in counts.items() if number)
 
 
+class RunsFailed(UserError):  # noqa: N818 - what failed is in the name.
+    """Runs failed; the command exits with status 1."""
+
+
 def raise_problems(problems: Iterable[str], failures: Iterable[str] = ()) -> None:
-    """Raises one UserError of all problems with files and all failures, if there are any.
+    """Raises one error of all problems with files and all runs that failed, if there are any.
 
     Called last, when everything else is printed. A failure may have lines: frames of user code.
+
+    Raises:
+        RunsFailed: if there is a failure.
+        UserError: if there are only problems.
     """
-    sentences = dict.fromkeys([*map(tables.plain, problems), *failures])
+    failed = [*failures]
+    sentences = dict.fromkeys([*map(tables.plain, problems), *failed])
     if sentences:
-        raise UserError("\nnot-so-clevr: ".join(sentences))
+        kind = RunsFailed if failed else UserError
+        raise kind("\nnot-so-clevr: ".join(sentences))
 
 
 def failed(failures: Mapping[str, str]) -> Iterator[str]:
@@ -304,7 +314,7 @@ def telling(problems: Iterable[str]) -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        raise_problems(problems, [str(error)])
+        raise_problems([*problems, str(error)])
     raise_problems(problems)
 
 

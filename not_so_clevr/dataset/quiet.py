@@ -30,6 +30,8 @@ _NOISE = re.compile(
 )
 _NOISE_OF_TFDS = re.compile(r"`FeatureConnector\.dtype` is deprecated")  # It is TFDS that uses it.
 
+_RETRACING = "triggered tf.function retracing"  # Said of networks that follow one another
+
 _Value = TypeVar("_Value")
 
 
@@ -132,10 +134,18 @@ class _Finder(importlib.abc.MetaPathFinder):
 
 
 def hide_log() -> None:
-    """Hides TensorFlow's log in this process, also if Keras or a user's model imports it."""
+    """Hides TensorFlow's log in this process, also if Keras or a user's model imports it.
+
+    Of its warnings, only that several functions were traced: each is of another network.
+    """
+    logging.getLogger("tensorflow").addFilter(_is_no_retracing)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if not any(isinstance(each, _Finder) for each in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
+
+
+def _is_no_retracing(record: logging.LogRecord) -> bool:
+    return _RETRACING not in record.getMessage()
 
 
 @_Shared

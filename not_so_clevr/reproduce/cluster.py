@@ -16,6 +16,7 @@ from typing import Any
 from not_so_clevr.checks import MissingPackageError, UserError, integer
 from not_so_clevr.reproduce import worker
 
+LOCAL = "local"  # The address of this machine
 _RAY = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # Avoids a warning; `worker` hides the GPUs.
@@ -41,11 +42,11 @@ def check_address(address: str | None) -> None:
         UserError: if it is not an address.
         OSError: if nothing answers.
     """
-    if address in (None, "auto"):
+    if address in (None, LOCAL, "auto"):
         return
     host, _, port = str(address).rpartition(":")
     if not (host and port.isdecimal() and "//" not in host):
-        expected = "HOST:PORT, such as 10.0.0.1:6379, or auto"
+        expected = "HOST:PORT, such as 10.0.0.1:6379, auto or local"
         raise UserError(f"--address must be {expected}, got {address!r}.")
     try:
         socket.create_connection((host, int(port)), timeout=10).close()
@@ -89,7 +90,7 @@ def _connect(address: str | None, gpus: float) -> None:
     import ray
 
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    if not address:
+    if address in (None, LOCAL):
         options |= {
             "num_cpus": len(worker.cores()),
             "num_gpus": None if gpus else 0,
@@ -101,14 +102,14 @@ def _connect(address: str | None, gpus: float) -> None:
         with warnings.catch_warnings(), _state_kept():
             warnings.simplefilter("ignore")
             try:
-                ray.init(address or "local", **options)
+                ray.init(address or LOCAL, **options)
             except RuntimeError:  # A busy machine can take longer to start than Ray waits.
                 ray.shutdown()
-                ray.init(address or "local", **options)
+                ray.init(address or LOCAL, **options)
     except Exception as error:
         lines = filter(None, map(str.strip, str(error).splitlines()))
         reason = next(lines, type(error).__name__).rstrip(".")
-        if address:
+        if address not in (None, LOCAL):
             advice = "look at it with: ray status"
             raise OSError(
                 f"Cannot join the Ray cluster at {address} ({reason}); {advice}"

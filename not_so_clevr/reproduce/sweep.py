@@ -99,7 +99,7 @@ def run(
         grid: as returned by `grids.read`; without seeds, with those that each row promises.
         options: for every run, which is resumed; callbacks and replace are not allowed.
         rows: ids of the experiments to run, or patterns with * and ?; all if empty.
-        address: of a Ray cluster, or "auto"; None for this machine.
+        address: of a Ray cluster, or "auto"; None or "local" for this machine.
         cpus: cores, and so threads, per run.
         gpus: GPUs per run; less than 1 to share one.
 
