@@ -119,7 +119,7 @@ def new_folder(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
     """
     target = expanded(path)
     if os.path.lexists(target):
-        raise UserError(f"{target} already exists; delete it first, or choose another folder.")
+        raise UserError(f"{target} already exists; give the name of a new folder.")
     try:
         if not target.parent.exists():
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -113,7 +113,9 @@ def test_what_exists_is_left_alone(tmp_path):
     (tmp_path / "dangling").symlink_to("nowhere")
     before = sorted(tmp_path.iterdir())
     for path in before:
-        with pytest.raises(UserError, match=f"^{path} already exists; delete it first, or choose"):
+        with pytest.raises(
+            UserError, match=f"^{path} already exists; give the name of a new folder.$"
+        ):
             export(NAME, path)
     assert sorted(tmp_path.iterdir()) == before
     assert not list((tmp_path / "empty").iterdir())

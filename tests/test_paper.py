@@ -130,6 +130,13 @@ def test_what_cannot_be_drawn_is_an_error(models, changes, sentence):
         draw(models, [result("net")], **changes)
 
 
+def test_runs_on_another_config_do_not_hide_the_reference_results():
+    label, here = "coordconv", "quadrant"
+    sentence = f"/{here}/{label}/seed0 has only mean errors, .*; train it again: not-so-clevr train"
+    with pytest.raises(UserError, match=sentence):
+        draw([label], [result(label)], config=here)
+
+
 def test_the_command_to_train_again_is_for_the_task_of_the_others():
     others = [result("net", task="rendering", config="quadrant")]
     with pytest.raises(UserError, match="rendering/quadrant/coordconv/seed0 has only mean errors"):

@@ -139,21 +139,26 @@ def test_runs_are_taken_in_instead_of_older_ones(tmp_path, monkeypatch, capsys):
     dataclasses.replace(old, seconds=1.5).write(tmp_path / "runs" / "old")
     of_a_recipe = dataclasses.replace(new, seed=8, search=SEARCH)
     of_a_recipe.write(tmp_path / "runs" / "found")
-    dataclasses.replace(new, config=SEARCH["config"]).write(tmp_path / "runs" / "point")
-    grid = [{"runs": [{"id": "that of a point", "command": "follows from the id"}]}]
+    point = dataclasses.replace(new, config=SEARCH["config"])
+    point.write(tmp_path / "runs" / "point")
+    beyond = dataclasses.replace(point, seed=9)
+    beyond.write(tmp_path / "runs" / "beyond")
+    grid = [{"runs": [{"id": point.id, "command": "follows from the id"}]}]
     search = {"model": "net", "task": "classification", "name": "rule", "grid": grid, **SEARCH}
     (tmp_path / "runs" / "rule" / "classification").mkdir(parents=True)
     (tmp_path / "runs" / "rule" / "classification" / "net.json").write_text(json.dumps(search))
     monkeypatch.setattr(data, "ROOT", tmp_path)
     assert data.main([str(tmp_path / "runs")]) is None
-    assert capsys.readouterr().out.startswith("Added 3 runs and 1 searches;")
-    reference = {run.id: run for run in data.load(tmp_path).reference}
+    assert capsys.readouterr().out.startswith("Added 4 runs and 1 searches;")
+    taken_in = data.load(tmp_path)
+    assert [run.id for run in taken_in.trials if run.model == "net"] == [beyond.id]
+    reference = {run.id: run for run in taken_in.reference}
     assert len(reference) == len(DATA.reference) + 2
     assert reference[new.id].history == new.history
     assert (reference[of_a_recipe.id].history, reference[of_a_recipe.id].solved) == ([], new.solved)
     known = searches.read(ROOT / data.SEARCHES)
     found = searches.read(tmp_path / data.SEARCHES)
-    assert search | {"grid": [{"runs": [{"id": "that of a point"}]}]} in found
+    assert search | {"grid": [{"runs": [{"id": point.id}]}]} in found
     assert len(found) == len(known) + 1
     assert reference[old.id].seconds == 1.5
     sentence = "docs/data.py needs folders with runs, e.g. runs/, or --restore and one of them."

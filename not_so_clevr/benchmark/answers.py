@@ -20,7 +20,7 @@ _BATCH = 37  # Another size than that of the first time, which few sizes divide
 # What half precision makes of another order of sums
 _NOISE = 0.02  # Of the largest number of an answer; of the scale of coordinates, at least
 _WORSE = 0.05  # Of the mean of a metric, and in shares, pixels or IoU: as rounding goes both ways
-_NOT_REAL = "cSUmM"  # Kinds of NumPy's types that it would make numbers of
+_NOT_REAL = "cSUmMO"  # Kinds of NumPy's types that it would make numbers of
 _CAUSE = (
     "expected an answer that depends on the example only (is dropout or batch normalization in "
     "training mode?)."

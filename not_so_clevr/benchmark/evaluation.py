@@ -145,13 +145,31 @@ def _framework(framework: str | None) -> str | None:
 def _settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Returns settings as they are read back. Raises UserError if one is not as described."""
     try:
-        known = dict(json.loads(json.dumps(dict(settings), allow_nan=False)))
+        each = dict(settings)
     except (TypeError, ValueError) as error:
-        raise UserError(f"settings must be a dict that JSON can hold, got {settings!r}.") from error
+        raise UserError(f"settings must be a dict, got {settings!r}.") from error
+    known = {str(name): _as_json(name, value) for name, value in each.items()}
     for name in ("epochs", "steps", "batch_size"):
         if name in known:
             integer(f"{name} in settings", known[name], 1, 10**9)
     return known
+
+
+def _as_json(name: object, value: Any) -> Any:
+    """Returns a setting as it is read back from JSON, a number of NumPy as one of Python."""
+
+    def number(other: Any) -> Any:
+        if isinstance(other, np.generic):
+            return other.item()
+        raise TypeError
+
+    try:
+        return json.loads(json.dumps(value, allow_nan=False, default=number))
+    except (TypeError, ValueError) as error:
+        expected = "expected finite numbers, text, lists and dicts"
+        raise UserError(
+            f"settings: {name}={value!r} is nothing that JSON can hold; {expected}."
+        ) from error
 
 
 def _check_together(

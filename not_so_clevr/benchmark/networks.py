@@ -117,7 +117,7 @@ def _check_compiled(network: keras.Model, run: Run) -> None:
     if ignored:
         raise UserError(
             f"{run.model.name} is already compiled, so {', '.join(ignored)} would have no effect; "
-            "omit it."
+            "leave that out, or return a network that is not compiled."
         )
     if int(network.optimizer.iterations) > 0:
         raise UserError(

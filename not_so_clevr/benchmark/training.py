@@ -89,7 +89,8 @@ def run(
             some is measured from its saved weights.
         callbacks: Keras callbacks. At the end of an epoch they see the test metrics as
             `val_<metric>`; where train has fewer examples than test, only after as many epochs as
-            together have seen as many examples as test has, and after the last.
+            together have seen as many examples as test has, and after the last. One that monitors
+            a metric needs `mode="min"` or `"max"`: Keras knows only those of its own.
         verbose: 1 shows a bar on stderr (a line every 10 s outside a terminal), 0 nothing; "auto"
             is 1 in a terminal or a notebook, otherwise 0.
 

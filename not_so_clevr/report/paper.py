@@ -65,7 +65,7 @@ def errors_figure(
         raise UserError("There is no model to draw; name at least one.")
     name = as_config(config).name
 
-    own = {run.label for run in runs}
+    own = {run.label for run in runs if run.config == name}
     known = [*runs, *(run for run in results.reference() if run.label not in own)]
     by_label = style.by_label(run for run in known if run.config == name)
     rows = {model: _by_task(model, by_label, name) for model in models}

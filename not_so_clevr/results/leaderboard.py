@@ -233,7 +233,7 @@ def _compute(row: Row) -> str:
     seconds = tables.duration(row.training_seconds)
     if row.solved_seconds is not None and seconds:
         seconds = f"{tables.duration(row.solved_seconds)} of {seconds}"
-    steps = "" if row.steps is None else f"{row.steps:,.0f} steps"
+    steps = "" if row.steps is None else f"{row.steps:,.0f} step{'s' * (row.steps != 1)}"
     return ", ".join(filter(None, [steps, seconds]))
 
 

@@ -170,6 +170,10 @@ def reason(error: Exception) -> str:
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
         message = "unknown field, mistyped or of a newer not-so-clevr"
+    elif first["type"] == "missing":
+        message = "it is missing"
+    elif isinstance(first["input"], (str, int, float, type(None))):
+        message += f", got {first['input']!r}"
     return f"{where}: {message}" if where else message
 
 

@@ -54,6 +54,8 @@ def load(
         UserError: if a place does not exist; or, unless `none`, if there is no result.
     """
     paths = [files.expanded(each) for each in as_list("places", places)]
+    if not (paths or none):
+        raise UserError("There is no folder to load results from; name at least one.")
     found: dict[str, Result] = {}
     firsts: dict[tuple[str, str, str], Result] = {}
     problems: list[str] = []
