@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from not_so_clevr import results
 from not_so_clevr.benchmark import searches
@@ -17,7 +18,7 @@ LARGE = ("uniform", "quadrant", "rows", "border", "centre")  # 64x64
 
 _SEEDS = 10  # Of a row that claims perfection
 _ORACLES = ("difference", "no_training")
-_SEARCHED = ("learning_rate", "weight_decay")
+_DECAYS = 3  # Points of a search with the same rate
 _BREAK = "; "  # Between the lines of a cell, until the table is escaped
 
 
@@ -47,18 +48,40 @@ def _table(columns: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     return tables.markdown(columns, lines).replace(_BREAK, "<br>")
 
 
-def edges() -> str:
-    """Returns how many searches might find a better recipe with a wider grid."""
+def edges(runs: Sequence[Result]) -> str:
+    """Returns how many searches end at an edge of their grid, and what runs beyond it found."""
     failed = [each for each in searches.bundled() if each["model"] not in _ORACLES]
     failed = [each for each in failed if not each["perfect"]]
-    count = 0
-    for search in failed:
-        grid, best = search["grid"], search["grid"][search["best"]]
-        ends = {name: max(point[name] for point in grid) for name in _SEARCHED}
-        count += any(best[name] == end for name, end in ends.items())
-    return f"""In {count} of the {len(failed)} searches without a perfect point (oracles aside), the best
-point has the highest rate or the highest decay of the grid: a wider search might do better.
-"""
+    at_rate = [each for each in failed if _is_highest(each, "learning_rate")]
+    at_any = [each for each in failed if each in at_rate or _is_highest(each, "weight_decay")]
+    beyond = [_beyond(each, runs) for each in at_rate]
+    better = sum(any(run.perfect for run in found) for found in beyond)
+    text = f"""In {len(at_any)} of the {len(failed)} searches without a perfect point (oracles
+aside), the best point has the highest rate or the highest decay of the grid."""
+    if all(len(found) == _DECAYS for found in beyond):
+        text += f""" For the {len(at_rate)} with the
+highest rate, three times that rate was tried as well, with each decay: {better} of them have a
+perfect point there."""
+    return f"{text}\n"
+
+
+def _is_highest(search: Mapping[str, Any], name: str) -> bool:
+    """Returns whether the best point of a search has the highest value that was tried."""
+    value: float = search["grid"][search["best"]][name]
+    return value == max(point[name] for point in search["grid"])
+
+
+def _beyond(search: Mapping[str, Any], runs: Sequence[Result]) -> list[Result]:
+    """Returns the runs with three times the highest rate of a search, and its other settings."""
+    rate = max(point["learning_rate"] for point in search["grid"])
+    farther = f"learning_rate={3 * rate:.3g}-"
+    ids = {
+        run["id"].replace(f"learning_rate={rate}-", farther)
+        for point in search["grid"]
+        if point["learning_rate"] == rate
+        for run in point["runs"]
+    }
+    return [run for run in runs if run.id in ids]
 
 
 def computing(task: str, runs: Sequence[Result]) -> list[str]:

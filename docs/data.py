@@ -170,9 +170,13 @@ def _in_sentences(root: pathlib.Path, functions: Iterable[Callable[..., str]]) -
 
 
 def taken_in(data: Data, runs: Iterable[Result]) -> Data:
-    """Returns data with some runs in place of those with their ids; new ones are reference."""
+    """Returns data with some runs in place of those with their ids.
+
+    New ones are reference, but for those on the quadrant of the searches: they are trials.
+    """
     new = {run.id: run for run in runs}
     trials = [new.pop(run.id, run) for run in data.trials]
+    trials += [new.pop(run.id) for run in [*new.values()] if run.config == TUNE_CONFIG]
     reference = [run for run in data.reference if run.id not in new]
     return Data([*reference, *new.values()], trials)
 
@@ -230,13 +234,19 @@ def main(arguments: Sequence[str]) -> str | None:
         return "\n".join(problems)
     data = load(ROOT)
     known = {run.id: run for run in [*data.reference, *data.trials]}
+    many = add_searches(map(pathlib.Path, folders), ROOT)
+    searched = {
+        run["id"]
+        for search in searches.read(ROOT / SEARCHES)
+        for point in search["grid"]
+        for run in point["runs"]
+    }
     found = [
         run
         for run in found
-        if run.config != TUNE_CONFIG and not (run.id in known and _same(run, known[run.id]))
+        if run.id not in searched and not (run.id in known and _same(run, known[run.id]))
     ]
     save(taken_in(data, [run.with_examples() for run in found]), ROOT)
-    many = add_searches(map(pathlib.Path, folders), ROOT)
     print(f"Added {len(found)} runs and {many} searches; to update the pages: docs/generate.py")
     return None
 

@@ -221,7 +221,7 @@ def citation(runs: Sequence[Result]) -> str:
 PARTS: Mapping[tuple[str, str], Callable[[Sequence[Result]], str]] = {
     **{("docs/board.md", task): functools.partial(board.table, task) for task in ALL_TASKS},
     ("docs/board.md", "64x64"): board.large,
-    ("docs/board.md", "edges"): lambda _: board.edges(),
+    ("docs/board.md", "edges"): board.edges,
     ("README.md", "results"): quadrant,
     ("docs/claims.md", "claims"): claims,
     ("docs/cite.md", "citation"): citation,
@@ -237,9 +237,10 @@ PARTS: Mapping[tuple[str, str], Callable[[Sequence[Result]], str]] = {
 
 
 def text(name: str, part: str, data: Data) -> str:
-    """Returns what belongs into a part of a page; claims rest on trials, too."""
+    """Returns what belongs into a part of a page."""
     write = PARTS[name, part]
-    return write([*data.reference, *data.trials] if write is claims else data.reference)
+    with_trials = write in (claims, board.edges)
+    return write([*data.reference, *data.trials] if with_trials else data.reference)
 
 
 def stale(root: pathlib.Path, data: Data) -> dict[str, str]:
