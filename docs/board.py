@@ -10,7 +10,7 @@ from typing import Any
 from not_so_clevr import results
 from not_so_clevr.benchmark import searches
 from not_so_clevr.dataset.tasks import TASKS
-from not_so_clevr.results import Result, tables
+from not_so_clevr.results import Result, naming, tables
 from not_so_clevr.results.leaderboard import Row
 
 CONFIGS = ("uniform_32", "quadrant_32", "rows_32", "border_32")
@@ -18,7 +18,7 @@ LARGE = ("uniform", "quadrant", "rows", "border", "centre")  # 64x64
 
 _SEEDS = 10  # Of a row that claims perfection
 _ORACLES = ("difference", "no_training")
-_DECAYS = 3  # Points of a search with the same rate
+_SEARCHED = ("learning_rate", "weight_decay")
 _BREAK = "; "  # Between the lines of a cell, until the table is escaped
 
 
@@ -49,39 +49,41 @@ def _table(columns: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
 
 
 def edges(runs: Sequence[Result]) -> str:
-    """Returns how many searches end at an edge of their grid, and what runs beyond it found."""
+    """Returns how many searches end at an edge of their grid, and what a step farther found."""
     failed = [each for each in searches.bundled() if each["model"] not in _ORACLES]
     failed = [each for each in failed if not each["perfect"]]
-    at_rate = [each for each in failed if _is_highest(each, "learning_rate")]
-    at_any = [each for each in failed if each in at_rate or _is_highest(each, "weight_decay")]
-    beyond = [_beyond(each, runs) for each in at_rate]
-    better = sum(any(run.perfect for run in found) for found in beyond)
-    text = f"""In {len(at_any)} of the {len(failed)} searches without a perfect point (oracles
+    at_edge = [(search, ids) for search in failed if (ids := _beyond(search))]
+    known = {run.id: run for run in runs}
+    text = f"""In {len(at_edge)} of the {len(failed)} searches without a perfect point (oracles
 aside), the best point has the highest rate or the highest decay of the grid."""
-    if all(len(found) == _DECAYS for found in beyond):
-        text += f""" For the {len(at_rate)} with the
-highest rate, three times that rate was tried as well, with each decay: {better} of them have a
-perfect point there."""
+    if all(each in known for _, ids in at_edge for each in ids):
+        perfect = [
+            f"`{naming.changed(search['model'], search['settings'])}` ({search['task']})"
+            for search, ids in at_edge
+            if any(known[each].perfect for each in ids)
+        ]
+        text += f"""
+A step farther was tried for all of these, three times the rate or a decay of 3
+({sum(len(ids) for _, ids in at_edge)} runs). {len(perfect)} have a perfect point there:
+{", ".join(perfect)}."""
     return f"{text}\n"
 
 
-def _is_highest(search: Mapping[str, Any], name: str) -> bool:
-    """Returns whether the best point of a search has the highest value that was tried."""
-    value: float = search["grid"][search["best"]][name]
-    return value == max(point[name] for point in search["grid"])
-
-
-def _beyond(search: Mapping[str, Any], runs: Sequence[Result]) -> list[Result]:
-    """Returns the runs with three times the highest rate of a search, and its other settings."""
-    rate = max(point["learning_rate"] for point in search["grid"])
-    farther = f"learning_rate={3 * rate:.3g}-"
-    ids = {
-        run["id"].replace(f"learning_rate={rate}-", farther)
-        for point in search["grid"]
-        if point["learning_rate"] == rate
-        for run in point["runs"]
-    }
-    return [run for run in runs if run.id in ids]
+def _beyond(search: Mapping[str, Any]) -> list[str]:
+    """Returns the ids of the runs a step beyond the grid, where its best point is at the edge."""
+    grid, best = search["grid"], search["grid"][search["best"]]
+    rates, decays = (sorted({point[name] for point in grid}) for name in _SEARCHED)
+    farther_rates = [float(f"{3 * rates[-1]:.3g}")] * (best["learning_rate"] == rates[-1])
+    farther_decays = [3.0] * (best["weight_decay"] == decays[-1])
+    run_id = best["runs"][0]["id"]
+    for name in _SEARCHED:
+        run_id = run_id.replace(f"{name}={best[name]}", f"{name}={{}}")
+    return [
+        run_id.format(rate, decay)
+        for rate in [*rates, *farther_rates]
+        for decay in [*decays, *farther_decays]
+        if rate in farther_rates or decay in farther_decays
+    ]
 
 
 def computing(task: str, runs: Sequence[Result]) -> list[str]:

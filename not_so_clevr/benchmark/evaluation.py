@@ -145,10 +145,10 @@ def _framework(framework: str | None) -> str | None:
 def _settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Returns settings as they are read back. Raises UserError if one is not as described."""
     try:
-        each = dict(settings)
+        given = dict(settings)
     except (TypeError, ValueError) as error:
         raise UserError(f"settings must be a dict, got {settings!r}.") from error
-    known = {str(name): _as_json(name, value) for name, value in each.items()}
+    known = {str(name): _as_json(name, value) for name, value in given.items()}
     for name in ("epochs", "steps", "batch_size"):
         if name in known:
             integer(f"{name} in settings", known[name], 1, 10**9)

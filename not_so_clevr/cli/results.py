@@ -10,6 +10,7 @@ import typer
 
 from not_so_clevr import files, results
 from not_so_clevr.benchmark import registry
+from not_so_clevr.checks import UserError
 from not_so_clevr.cli import options, terminal
 from not_so_clevr.results import tables
 
@@ -123,7 +124,7 @@ def verify(
         finally:  # Of a training that is interrupted, what was measured before it
             terminal.print_checks(checks)
     failed = [each.note for each in checks if each.verdict == verification.FAILED]
-    terminal.raise_problems([], failed)
+    terminal.raise_problems([], failed, UserError)  # The code of a submission is input.
     if any(each.verdict == verification.DIFFERENT for each in checks):
         raise typer.Exit(1)
     if output is not None:

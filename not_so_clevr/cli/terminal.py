@@ -285,19 +285,23 @@ class RunsFailed(UserError):  # noqa: N818 - what failed is in the name.
     """Runs failed; the command exits with status 1."""
 
 
-def raise_problems(problems: Iterable[str], failures: Iterable[str] = ()) -> None:
-    """Raises one error of all problems with files and all runs that failed, if there are any.
+def raise_problems(
+    problems: Iterable[str],
+    failures: Iterable[str] = (),
+    failing: type[UserError] = RunsFailed,
+) -> None:
+    """Raises one error of all problems with files and all failures, if there are any.
 
     Called last, when everything else is printed. A failure may have lines: frames of user code.
 
     Raises:
-        RunsFailed: if there is a failure.
+        RunsFailed: or another `failing`, if there is a failure.
         UserError: if there are only problems.
     """
     failed = [*failures]
     sentences = dict.fromkeys([*map(tables.plain, problems), *failed])
     if sentences:
-        kind = RunsFailed if failed else UserError
+        kind = failing if failed else UserError
         raise kind("\nnot-so-clevr: ".join(sentences))
 
 
