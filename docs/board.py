@@ -50,8 +50,9 @@ def _table(columns: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
 
 def edges(runs: Sequence[Result]) -> str:
     """Returns how many searches end at an edge of their grid, and what a step farther found."""
-    failed = [each for each in searches.bundled() if each["model"] not in _ORACLES]
-    failed = [each for each in failed if not each["perfect"]]
+    failed = [
+        each for each in searches.bundled() if not each["perfect"] and each["model"] not in _ORACLES
+    ]
     at_edge = [(search, ids) for search in failed if (ids := _beyond(search))]
     known = {run.id: run for run in runs}
     text = f"""In {len(at_edge)} of the {len(failed)} searches without a perfect point (oracles
@@ -73,8 +74,9 @@ def _beyond(search: Mapping[str, Any]) -> list[str]:
     """Returns the ids of the runs a step beyond the grid, where its best point is at the edge."""
     grid, best = search["grid"], search["grid"][search["best"]]
     rates, decays = (sorted({point[name] for point in grid}) for name in _SEARCHED)
-    farther_rates = [float(f"{3 * rates[-1]:.3g}")] * (best["learning_rate"] == rates[-1])
-    farther_decays = [3.0] * (best["weight_decay"] == decays[-1])
+    is_highest = best["learning_rate"] == rates[-1], best["weight_decay"] == decays[-1]
+    farther_rates = [float(f"{3 * rates[-1]:.3g}")] if is_highest[0] else []
+    farther_decays = [3.0] if is_highest[1] else []
     run_id = best["runs"][0]["id"]
     for name in _SEARCHED:
         run_id = run_id.replace(f"{name}={best[name]}", f"{name}={{}}")

@@ -94,11 +94,12 @@ def quadrant(runs: Sequence[Result], link: str = "docs/reproduction.md") -> str:
     rows = results.leaderboard(run for run in runs if run.config == "quadrant" and not run.recipe)
     best = [_best(rows, task, models) for task in TASKS for models in (("coordconv",), _RIVALS)]
     table = _some(_SUMMARY, list(results.COLUMNS), map(results.cells, best))
+    to_board = link.replace("reproduction", "board")
     claims = [
-        _of_rivals(runs, link.replace("reproduction", "board")),
+        _of_rivals(runs, to_board),
         _of_published(runs, link),
         _of_untouched(runs),
-        _of_board(runs, link.replace("reproduction", "board")),
+        _of_board(runs, to_board),
     ]
     return "\n- ".join([f"{table}\n{_of_hardware(best)}\n", *claims]) + "\n"
 

@@ -123,7 +123,7 @@ def in_folder(
 
 
 def assert_refused(status: object, errors: str, sentence: str, *, expected: int = 2) -> None:
-    """The command ended with that status, and told one sentence that begins so."""
+    """Checks that the command ended with the expected status and printed one such sentence."""
     told = [line for line in errors.splitlines() if line.startswith("not-so-clevr: ")]
     assert len(told) == 1, errors
     assert told[0].startswith(f"not-so-clevr: {sentence}"), errors

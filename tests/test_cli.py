@@ -367,7 +367,7 @@ def test_patterns_choose_the_rows(arguments, expected, tmp_path, run):
         (["--model", ""], "--model '' matches no run; expected one of "),
         (
             ["--model", "coordcon"],
-            "--model coordcon matches no run (did you mean 'coordconv'?); expected one of coordconv,",
+            "--model coordcon matches no run (did you mean 'coordconv'?); expected one of broadcast_decoder, coordconv,",
         ),
         (
             ["--model", "deconv"],

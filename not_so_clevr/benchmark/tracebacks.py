@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import pathlib
 import re
@@ -11,11 +10,11 @@ import traceback
 from collections.abc import Iterator
 
 import not_so_clevr
+from not_so_clevr.results import store
 
 _PACKAGE = pathlib.Path(not_so_clevr.__file__).resolve().parent
-_BASELINES = importlib.util.find_spec("not_so_clevr.baselines")  # In a clone, elsewhere
-_FOLDERS = _BASELINES.submodule_search_locations if _BASELINES else None
-_OURS = [_PACKAGE, *(pathlib.Path(folder).resolve() for folder in _FOLDERS or ())]
+_BASELINES = store.of_baselines("__init__.py")  # In a clone, they are not below the package.
+_OURS = [_PACKAGE, *([_BASELINES.resolve().parent] if _BASELINES else [])]
 _PYTHON = pathlib.Path(sysconfig.get_paths()["stdlib"]).resolve()
 # How Keras wraps the message of an error in a layer
 _WRAPPINGS = (

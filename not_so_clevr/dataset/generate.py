@@ -78,8 +78,7 @@ def _generate(builder: Builder, download_config: Any, on_progress: Progress) -> 
     count(0)
     builder.on_progress = count
     try:
-        if builder.data_path.exists():
-            builder.verify()
+        builder.verify()  # If it is there
         builder.download_and_prepare(download_config=download_config)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(

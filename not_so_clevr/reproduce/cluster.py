@@ -89,8 +89,9 @@ def cluster(address: str | None, cpus: int, gpus: float) -> Iterator[int]:
 def _connect(address: str | None, gpus: float) -> None:
     import ray
 
+    place = address or LOCAL
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    if address in (None, LOCAL):
+    if place == LOCAL:
         options |= {
             "num_cpus": len(worker.cores()),
             "num_gpus": None if gpus else 0,
@@ -102,14 +103,14 @@ def _connect(address: str | None, gpus: float) -> None:
         with warnings.catch_warnings(), _state_kept():
             warnings.simplefilter("ignore")
             try:
-                ray.init(address or LOCAL, **options)
+                ray.init(place, **options)
             except RuntimeError:  # A busy machine can take longer to start than Ray waits.
                 ray.shutdown()
-                ray.init(address or LOCAL, **options)
+                ray.init(place, **options)
     except Exception as error:
         lines = filter(None, map(str.strip, str(error).splitlines()))
         reason = next(lines, type(error).__name__).rstrip(".")
-        if address not in (None, LOCAL):
+        if place != LOCAL:
             advice = "look at it with: ray status"
             raise OSError(
                 f"Cannot join the Ray cluster at {address} ({reason}); {advice}"

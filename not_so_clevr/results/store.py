@@ -55,7 +55,7 @@ def load(
     """
     paths = [files.expanded(each) for each in as_list("places", places)]
     if not (paths or none):
-        raise UserError("There is no folder to load results from; name at least one.")
+        raise UserError("There is no folder to read results from; name at least one.")
     found: dict[str, Result] = {}
     firsts: dict[tuple[str, str, str], Result] = {}
     problems: list[str] = []
