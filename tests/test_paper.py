@@ -182,7 +182,10 @@ def test_the_command_writes_the_figure(ending, tmp_path):
             ["net", "-o", "a.svg"],
             "a.svg has no known format; expected a name that ends in .pdf, .png.",
         ),
-        (["nett", "-o", "a.pdf"], "nett has no runs on quadrant; models with runs: coordconv, "),
+        (
+            ["nett", "-o", "a.pdf"],
+            "nett has no runs on quadrant; models with runs: broadcast_decoder-rule, coordconv, ",
+        ),
         (["coordconv", "-o", "a.pdf"], "train it again: not-so-clevr train coordconv --task "),
     ],
 )
